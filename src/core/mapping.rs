@@ -1,0 +1,57 @@
+//! What the mapping topic says, decoded: the facts that the index is built from
+//! (`docs/protocol.md`, "Mapping records").
+
+use super::ids::{
+    PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
+};
+
+/// A maximal interval in which source and target offsets advance together: source offsets
+/// `[source, source + len)` are at target offsets `[target, target + len)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run {
+    /// The first source offset.
+    pub source: SourceOffset,
+    /// The target offset of the record that is at `source` on the source.
+    pub target: TargetOffset,
+    /// How many offsets, at least 1. `source + len` and `target + len` fit in an `i64`.
+    pub len: u64,
+}
+
+/// One decoded record of the mapping topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MappingRecord {
+    /// Sprag's native format: a chunk of runs with the ids of both topics.
+    Chunk(Chunk),
+    /// A MirrorMaker 2 offset sync: one record's two offsets, without topic ids.
+    Sync(OffsetSync),
+}
+
+/// A chunk of runs of one source topic-partition, ascending and disjoint in source and in target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// Where the records come from.
+    pub source: SourcePartition,
+    /// Where they went.
+    pub target: TargetPartition,
+    /// The source topic's id when they were copied.
+    pub source_topic_id: TopicId,
+    /// The target topic's id when they were copied.
+    pub target_topic_id: TopicId,
+    /// Who copied them.
+    pub publisher: PublisherId,
+    /// What was copied.
+    pub runs: Vec<Run>,
+}
+
+/// One MirrorMaker 2 offset sync: the record at `source_offset` is at `target_offset`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetSync {
+    /// Where the record comes from.
+    pub source: SourcePartition,
+    /// Where it went, by the replication policy.
+    pub target: TargetPartition,
+    /// Its offset on the source.
+    pub source_offset: SourceOffset,
+    /// Its offset on the target.
+    pub target_offset: TargetOffset,
+}
