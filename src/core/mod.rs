@@ -1,6 +1,34 @@
-//! The state machine: no I/O, no clock, no randomness, no async.
+//! The state machine: mappings and group states in, offset commits out.
+//!
+//! ```text
+//!  event ──▶ machine::Core::handle ──▶ action
+//!                │
+//!                ├─ machine/fencing   the life of a shard
+//!                ├─ machine/control   the mappings    ──▶ index ──▶ runs (the staircase)
+//!                ├─ machine/rounds    a group's round ──▶ decide ──▶ judge (the guard) ──▶ stamp
+//!                └─ machine/commits   compare-and-swap
+//! ```
+//!
+//! No I/O, no clock, no randomness, no async: [`machine::Core`] states the contract.
 
+pub mod action;
+mod decide;
+pub mod event;
+pub mod failure;
+pub mod fence_log;
+mod group;
 pub mod ids;
+mod index;
+pub mod judge;
+pub mod machine;
 pub mod mapping;
 pub mod murmur2;
+pub mod note;
+pub mod policy;
+pub mod request;
+pub mod runs;
+mod shard;
+mod source;
+pub mod stamp;
 pub mod time;
+pub mod verdict;

@@ -1,0 +1,211 @@
+//! What is to be done: the one output of the core. Orders, each complete in itself. Those with a
+//! `request` are answered exactly once by the [`Event`](super::event::Event) named beside them,
+//! also when they fail or time out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::event::TargetCommit;
+use super::fence_log::FenceRecord;
+use super::ids::{
+    GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId, TopicName,
+};
+use super::note::Note;
+use super::request::RequestId;
+use super::time::Instant;
+
+/// An order to the driver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Commit an offset to the coordination group with our generation → `AssignmentChecked`.
+    CheckAssignment {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard in question.
+        shard: Shard,
+    },
+    /// Read the shard's fence partition to its end → `FenceLogRead`.
+    ReadFenceLog {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard.
+        shard: Shard,
+    },
+    /// Make the shard's transactional producer and fence every earlier one →
+    /// `TransactionsInitialised`.
+    InitTransactions {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard.
+        shard: Shard,
+    },
+    /// Write the take-over record (in a transaction of its own where the shard has a
+    /// transactional producer) → `TakeOverWritten`.
+    WriteTakeOver {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard.
+        shard: Shard,
+        /// The record.
+        record: FenceRecord,
+    },
+    /// Write another record to the fence partition, likewise → `FenceRecordWritten`.
+    WriteFenceRecord {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard.
+        shard: Shard,
+        /// The record.
+        record: FenceRecord,
+    },
+    /// Destroy the shard's producer; whatever it has open is left to the broker.
+    DestroyProducer {
+        /// The shard.
+        shard: Shard,
+    },
+    /// Give the shard back to the coordination group; its producer is destroyed first.
+    ReleaseShard {
+        /// The shard.
+        shard: Shard,
+    },
+
+    /// Describe the fence topic and the mapping topic → `ControlTopicsDescribed`.
+    DescribeControlTopics {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// Read the mapping topic with this id, all partitions, from the start of their logs, dropping
+    /// any reading under way → `MappingsRead` and `MappingReadFailed`, again and again.
+    ReadMappings {
+        /// The topic's id.
+        topic: TopicId,
+        /// Its partition count.
+        partitions: i32,
+    },
+    /// Read the mapping partitions' log ends, from metadata refreshed now, under the reader's
+    /// isolation level → `MappingEndsRead`.
+    ReadMappingEnds {
+        /// To be quoted.
+        request: RequestId,
+        /// The partitions.
+        partitions: BTreeSet<MappingPartition>,
+    },
+
+    /// List the source's groups → `SourceGroupsListed`.
+    ListSourceGroups {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// List the target's groups and their states → `TargetGroupsListed`.
+    ListTargetGroups {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// Read all committed offsets of a group on the source, not stable → `SourceOffsetsRead`.
+    ReadSourceOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// The coordinator must have been looked up at or after this time.
+        coordinator_since: Option<Instant>,
+    },
+    /// Read committed offsets of a group on the target → `TargetOffsetsRead`.
+    ReadTargetOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// Which partitions.
+        scope: ReadScope,
+        /// Whether a pending transaction makes the partition unknown (`require_stable`).
+        stable: bool,
+    },
+    /// Read topic ids, log ranges and source log ends → `TopicsRead`.
+    ReadTopics {
+        /// To be quoted.
+        request: RequestId,
+        /// The source topics to describe.
+        source: BTreeSet<TopicName>,
+        /// The target partitions whose topics to describe and whose log ranges to read.
+        target: BTreeSet<TargetPartition>,
+        /// The source partitions whose log ends to read.
+        source_ends: BTreeSet<SourcePartition>,
+    },
+
+    /// Begin a transaction of the shard's producer and write the group's offsets in it, naming a
+    /// member that is in no group → `OffsetsWritten`.
+    WriteOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard whose producer writes.
+        shard: Shard,
+        /// The group.
+        group: GroupId,
+        /// What to write.
+        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
+    },
+    /// End the shard's open transaction → `TransactionEnded`.
+    EndTransaction {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard whose producer has it open.
+        shard: Shard,
+        /// The group whose offsets are in it.
+        group: GroupId,
+        /// Which way.
+        end: TransactionEnd,
+    },
+    /// Commit by a plain OffsetCommit without membership → `OffsetsCommitted`.
+    CommitOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// What to commit.
+        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
+        /// After this time the check behind it is too old: it must not be sent, and fails.
+        not_after: Instant,
+    },
+
+    /// Tell people.
+    Report {
+        /// What.
+        note: Note,
+    },
+    /// End the process.
+    Stop {
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// Which partitions of a group to read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReadScope {
+    /// Whatever the group has committed, and a definite answer for each of these.
+    AllAnd(BTreeSet<TargetPartition>),
+    /// These alone.
+    Only(BTreeSet<TargetPartition>),
+}
+
+/// How a transaction is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionEnd {
+    /// Its offsets become visible.
+    Commit,
+    /// Its offsets are dropped.
+    Abort,
+}
+
+/// Why the process ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// It was asked to, and all is given back.
+    Asked,
+    /// It cannot go on.
+    Fatal {
+        /// What was expected, what was found, where, and what to do.
+        reason: Arc<str>,
+    },
+}

@@ -1,0 +1,491 @@
+//! From what was read in one round to what is to be committed for one group: translate each
+//! position, judge it, and compose the stamps. Pure, like the judge that it asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets, Topics};
+use super::failure::{Failure, FailureClass};
+use super::ids::{
+    Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset,
+    TargetPartition, TopicId, TopicName,
+};
+use super::index::{Copies, Index, Lineage, Replay};
+use super::judge::{
+    Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, judge, may_refresh,
+};
+use super::policy::{OnBelowFirstMapping, Policy};
+use super::runs::Translation;
+use super::source::SourceMemory;
+use super::stamp::{Metadata, Stamp};
+use super::time::Instant;
+use super::verdict::{HoldReason, Verdict};
+
+/// All that a decision is made from. Every part of it was read, successfully, in this round.
+pub(crate) struct Round<'a> {
+    pub(crate) now: Instant,
+    pub(crate) policy: &'a Policy,
+    pub(crate) own: Ownership,
+    pub(crate) index: &'a Index,
+    pub(crate) topics: &'a Topics,
+    pub(crate) target: &'a BTreeMap<TargetPartition, Option<TargetCommit>>,
+    pub(crate) activity: GroupActivity,
+    /// Partitions whose commit has not been written for so long that it may expire.
+    pub(crate) refresh_due: BTreeSet<TargetPartition>,
+}
+
+/// What was decided for one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Decision {
+    /// Every verdict.
+    pub(crate) verdicts: BTreeMap<Subject, Verdict>,
+    /// What is to be committed.
+    pub(crate) commits: BTreeMap<TargetPartition, Planned>,
+    /// What the commits were judged against, for compare-and-swap.
+    pub(crate) judged: BTreeMap<TargetPartition, Option<TargetCommit>>,
+    /// A read without which some partition has no verdict.
+    pub(crate) unknown: Option<Failure>,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Subject {
+    pub(crate) source: SourcePartition,
+    pub(crate) target: Option<TargetPartition>,
+}
+
+/// An offset to commit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Planned {
+    pub(crate) commit: TargetCommit,
+    pub(crate) kind: PlannedKind,
+}
+
+/// What kind of commit it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PlannedKind {
+    /// A translation.
+    Translation {
+        source: SourceOffset,
+        from: Option<TargetOffset>,
+        re_read: Option<u64>,
+        verdict: Verdict,
+        source_metadata_dropped: bool,
+    },
+    /// What stands there, byte for byte.
+    Refresh,
+}
+
+/// The target partitions that a round of this group must read, and the source topics with them.
+pub(crate) fn wanted(
+    index: &Index,
+    source: &SourceMemory,
+) -> (BTreeSet<SourcePartition>, BTreeSet<TargetPartition>) {
+    let sources: BTreeSet<_> = source
+        .commits()
+        .map(|(partition, _)| partition.clone())
+        .collect();
+    let targets = sources
+        .iter()
+        .flat_map(|partition| index.lineages(partition))
+        .map(|(lineage, _)| lineage.target.clone())
+        .collect();
+    (sources, targets)
+}
+
+/// Decides one round of one group.
+pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
+    let mut decision = Decision::default();
+    let stored: BTreeMap<_, _> = round
+        .target
+        .iter()
+        .map(|(at, commit)| (at, parse(commit, round.policy)))
+        .collect();
+    let foreign: BTreeSet<&TargetPartition> = stored
+        .iter()
+        .filter(|(at, stored)| is_foreign(stored) && round.index.is_target_topic(&at.topic))
+        .map(|(at, _)| *at)
+        .collect();
+    let commits: Vec<_> = source
+        .commits()
+        .map(|(partition, commit)| (partition.clone(), commit.clone()))
+        .collect();
+    let claims = claims(round, &commits, &mut decision);
+    for (at, claims) in &claims {
+        let Some(stored) = stored.get(at) else {
+            continue;
+        };
+        let sibling = foreign.iter().any(|other| *other != at);
+        decide_partition(round, source, at, claims, (stored, sibling), &mut decision);
+    }
+    let active = round.activity == GroupActivity::Active;
+    for (at, stored) in &stored {
+        let untouched = !decision.commits.contains_key(*at);
+        if untouched && round.refresh_due.contains(*at) && may_refresh(stored, &round.own, active) {
+            plan_refresh(round, at, &mut decision);
+        }
+    }
+    if !decision.commits.is_empty() {
+        decision.judged = round.target.clone();
+    }
+    decision
+}
+
+/// One source partition's way to a target partition.
+struct Claim<'a> {
+    source: &'a SourcePartition,
+    commit: &'a SourceCommit,
+    copies: &'a Copies,
+    ids: (TopicId, TopicId),
+}
+
+fn claims<'a>(
+    round: &Round<'a>,
+    commits: &'a [(SourcePartition, SourceCommit)],
+    decision: &mut Decision,
+) -> BTreeMap<TargetPartition, Vec<Claim<'a>>> {
+    let mut claims: BTreeMap<TargetPartition, Vec<Claim<'a>>> = BTreeMap::new();
+    for (source, commit) in commits {
+        let mut mapped = false;
+        for (lineage, copies) in round.index.lineages(source) {
+            let ids = match present_ids(round.topics, source, lineage) {
+                Ok(Some(ids)) => ids,
+                Ok(None) => continue,
+                Err(Absent::Held(reason)) => {
+                    mapped = true;
+                    let target = Some(lineage.target.clone());
+                    let subject = Subject {
+                        source: source.clone(),
+                        target,
+                    };
+                    decision.verdicts.insert(subject, Verdict::Hold(reason));
+                    continue;
+                }
+                Err(Absent::Unknown(failure)) => {
+                    mapped = true;
+                    decision.unknown = Some(failure);
+                    continue;
+                }
+            };
+            mapped = true;
+            let claim = Claim {
+                source,
+                commit,
+                copies,
+                ids,
+            };
+            claims
+                .entry(lineage.target.clone())
+                .or_default()
+                .push(claim);
+        }
+        if !mapped {
+            let subject = Subject {
+                source: source.clone(),
+                target: None,
+            };
+            decision
+                .verdicts
+                .insert(subject, Verdict::Hold(HoldReason::NoMapping));
+        }
+    }
+    claims
+}
+
+enum Absent {
+    Held(HoldReason),
+    Unknown(Failure),
+}
+
+/// The topic ids as they are now; `None` where the lineage belongs to topics that are gone.
+fn present_ids(
+    topics: &Topics,
+    source: &SourcePartition,
+    lineage: &Lineage,
+) -> Result<Option<(TopicId, TopicId)>, Absent> {
+    let source_id = topic_id(topics.source.get(&source.topic), HoldReason::SourceMissing)?;
+    let target_id = topic_id(
+        topics.target.get(&lineage.target.topic),
+        HoldReason::TargetMissing,
+    )?;
+    let present = (source_id, target_id);
+    Ok(lineage
+        .ids
+        .is_none_or(|ids| ids == present)
+        .then_some(present))
+}
+
+fn topic_id(
+    read: Option<&Result<TopicId, Failure>>,
+    missing: HoldReason,
+) -> Result<TopicId, Absent> {
+    match read {
+        Some(Ok(id)) => Ok(*id),
+        Some(Err(failure)) if failure.class == FailureClass::Missing => Err(Absent::Held(missing)),
+        Some(Err(failure)) => Err(Absent::Unknown(failure.clone())),
+        None => Err(Absent::Unknown(Failure::new(
+            FailureClass::Retry,
+            "the topic has not been described in this round yet",
+        ))),
+    }
+}
+
+fn decide_partition(
+    round: &Round<'_>,
+    source: &mut SourceMemory,
+    at: &TargetPartition,
+    claims: &[Claim<'_>],
+    (stored, foreign_sibling): (&Stored, bool),
+    decision: &mut Decision,
+) {
+    let [claim] = claims else {
+        for claim in claims {
+            let subject = Subject {
+                source: claim.source.clone(),
+                target: Some(at.clone()),
+            };
+            decision
+                .verdicts
+                .insert(subject, Verdict::Hold(HoldReason::Merged));
+        }
+        return;
+    };
+    let subject = Subject {
+        source: claim.source.clone(),
+        target: Some(at.clone()),
+    };
+    let range = match round.topics.ranges.get(at) {
+        Some(Ok(range)) => *range,
+        Some(Err(failure)) if failure.class == FailureClass::Missing => {
+            decision
+                .verdicts
+                .insert(subject, Verdict::Hold(HoldReason::TargetMissing));
+            return;
+        }
+        Some(Err(failure)) => {
+            decision.unknown = Some(failure.clone());
+            return;
+        }
+        None => return,
+    };
+    let position = claim.commit.offset;
+    let translated = translate(claim, round.policy.on_below_first_mapping, range.start);
+    let stamped = match stored {
+        Stored::Commit {
+            metadata: Metadata::Stamped { stamp, .. },
+            ..
+        } => Some(stamp.source),
+        Stored::Commit { .. } | Stored::Nothing => None,
+    };
+    let confirmed = source.confirm(round.now, claim.source, stamped);
+    let candidate = translated
+        .as_ref()
+        .map_err(Clone::clone)
+        .map(|translated| Candidate {
+            source: position,
+            target: translated.target,
+            incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
+            confirmed,
+        });
+    let findings = Findings {
+        active: round.activity == GroupActivity::Active,
+        foreign_sibling,
+        log_end: range.end,
+    };
+    let knowledge = Known {
+        index: round.index,
+        copies: claim.copies,
+        position,
+    };
+    let verdict = judge(
+        stored,
+        candidate,
+        &round.own,
+        &knowledge,
+        findings,
+        round.policy,
+    );
+    if let (Verdict::Commit(_), Ok(translated)) = (&verdict, &translated) {
+        plan(
+            round,
+            at,
+            claim,
+            translated,
+            (stored, range.end, &verdict),
+            decision,
+        );
+    }
+    decision.verdicts.insert(subject, verdict);
+}
+
+struct Translated {
+    target: TargetOffset,
+    /// Where the next known run starts on the target; none known or exact: see `exact`.
+    next: Option<TargetOffset>,
+    exact: bool,
+    bounded: bool,
+}
+
+fn translate(
+    claim: &Claim<'_>,
+    below_first: OnBelowFirstMapping,
+    log_start: TargetOffset,
+) -> Result<Translated, HoldReason> {
+    let position = claim.commit.offset;
+    if let Some(Replay { until }) = claim.copies.replay
+        && until.is_none_or(|until| position < until)
+    {
+        return Err(HoldReason::Replay { until });
+    }
+    let clamp = |target: TargetOffset| target.max(log_start);
+    match claim.copies.staircase.translate(position) {
+        Translation::Exact { target } => Ok(Translated {
+            target: clamp(target),
+            next: None,
+            exact: true,
+            bounded: true,
+        }),
+        Translation::LowerBound { target, next } => Ok(Translated {
+            target: clamp(target),
+            next,
+            exact: false,
+            bounded: true,
+        }),
+        Translation::BelowFirst { first } => match below_first {
+            OnBelowFirstMapping::Hold => Err(HoldReason::BelowFirst {
+                first: first.source,
+            }),
+            OnBelowFirstMapping::LogStart => Ok(Translated {
+                target: log_start,
+                next: None,
+                exact: false,
+                bounded: false,
+            }),
+        },
+        Translation::Empty => Err(HoldReason::NoMapping),
+    }
+}
+
+fn plan(
+    round: &Round<'_>,
+    at: &TargetPartition,
+    claim: &Claim<'_>,
+    translated: &Translated,
+    (stored, log_end, verdict): (&Stored, TargetOffset, &Verdict),
+    decision: &mut Decision,
+) {
+    let partition = claim.copies.mapping_partition;
+    let Some(as_of) = round.index.as_of(partition) else {
+        return;
+    };
+    let stamp = Stamp {
+        pipeline: round.own.pipeline,
+        fence_topic: round.own.fence_topic,
+        shard: round.own.shard,
+        shards: round.own.shards,
+        fence: round.own.fence,
+        mapping_topic: round.own.mapping_topic,
+        mapping_partition: partition,
+        as_of,
+        incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
+        source: claim.commit.offset,
+        target: translated.target,
+    };
+    let composed = stamp.compose(&round.policy.guard_prefix, &claim.commit.metadata);
+    let re_read = match translated {
+        Translated { exact: true, .. } => Some(0),
+        Translated { bounded: false, .. } => None,
+        Translated { next, target, .. } => {
+            let until = next.unwrap_or(log_end);
+            Some(u64::try_from(until.get().saturating_sub(target.get())).unwrap_or(0))
+        }
+    };
+    let from = match stored {
+        Stored::Nothing => None,
+        Stored::Commit { offset, .. } => Some(*offset),
+    };
+    let kind = PlannedKind::Translation {
+        source: claim.commit.offset,
+        from,
+        re_read,
+        verdict: verdict.clone(),
+        source_metadata_dropped: composed.source_metadata_dropped,
+    };
+    let commit = TargetCommit {
+        offset: translated.target,
+        metadata: composed.text,
+    };
+    decision
+        .commits
+        .insert(at.clone(), Planned { commit, kind });
+}
+
+fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &mut Decision) {
+    if let Some(Some(commit)) = round.target.get(at) {
+        let planned = Planned {
+            commit: commit.clone(),
+            kind: PlannedKind::Refresh,
+        };
+        decision.commits.insert(at.clone(), planned);
+    }
+}
+
+fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
+    match commit {
+        None => Stored::Nothing,
+        Some(TargetCommit { offset, metadata }) => {
+            let accepted = policy.accepted_guard_prefixes.iter().map(String::as_str);
+            let prefixes = accepted.chain([policy.guard_prefix.as_str()]);
+            Stored::Commit {
+                offset: *offset,
+                metadata: Metadata::parse(metadata, prefixes),
+            }
+        }
+    }
+}
+
+/// Partitions whose read failed leave the whole group without a verdict: a foreign commit may hide
+/// behind any of them.
+pub(crate) fn all_read(
+    target: TargetOffsets,
+) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {
+    target
+        .into_iter()
+        .map(|(partition, read)| Ok((partition, read?)))
+        .collect()
+}
+
+struct Known<'a> {
+    index: &'a Index,
+    copies: &'a Copies,
+    position: SourceOffset,
+}
+
+impl Knowledge for Known<'_> {
+    fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset> {
+        self.index.as_of(partition)
+    }
+
+    fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset> {
+        self.index.log_end(partition)
+    }
+
+    fn lowered_after(&self, as_of: MappingOffset) -> bool {
+        self.copies.staircase.lowered_after(self.position, as_of)
+    }
+}
+
+/// The pairs of topics behind offset syncs, which do not tell the topics' ids themselves.
+pub(crate) fn synced_topics<'a>(
+    index: &'a Index,
+    sources: impl Iterator<Item = &'a SourcePartition>,
+) -> BTreeSet<(TopicName, TopicName)> {
+    sources
+        .flat_map(|source| {
+            index
+                .lineages(source)
+                .map(move |(lineage, _)| (source, lineage))
+        })
+        .filter(|(_, lineage)| lineage.ids.is_none())
+        .map(|(source, lineage)| (source.topic.clone(), lineage.target.topic.clone()))
+        .collect()
+}

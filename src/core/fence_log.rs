@@ -1,0 +1,248 @@
+//! The records of a fence partition (`docs/protocol.md`, "The fence log"): who took the shard over,
+//! under what terms, and which incarnation of each topic its mappings belong to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{
+    ClusterId, Fence, MappingOffset, MappingTopicTag, PipelineId, ShardCount, TopicId, TopicName,
+};
+use super::policy::CommitMode;
+use super::stamp::STAMP_VERSION;
+
+const TAKE_OVER: &str = "takeover";
+const KEEP_ALIVE: &str = "keepalive";
+const INCARNATION: &str = "incarnation:";
+
+/// A record to write to a fence partition. Keys and values are text, so that any tool shows them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FenceRecord {
+    /// The compaction key.
+    pub key: String,
+    /// A JSON object.
+    pub value: String,
+}
+
+/// A fence partition, read to its end (`read_committed`): the newest record of each key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FenceLog {
+    /// Key → (offset, value).
+    pub newest: BTreeMap<String, (Fence, String)>,
+    /// How many members the coordination group has, this instance included, if the broker said so.
+    pub members: Option<usize>,
+}
+
+/// The terms under which a shard is owned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TakeOver {
+    /// The pipeline's id, eight hexadecimal digits.
+    pub pipeline: String,
+    /// The pipeline's name.
+    pub name: String,
+    /// The source cluster's id.
+    pub source: String,
+    /// The target cluster's id.
+    pub target: String,
+    /// The number of shards.
+    pub shards: u32,
+    /// The version of the stamps that this owner writes.
+    pub stamp: u32,
+    /// How this owner commits: `fenced` or `guarded`.
+    pub mode: String,
+}
+
+/// Which incarnation of a topic the offset syncs belong to, kept because the syncs do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IncarnationFloor {
+    /// The source topic's id.
+    pub source: TopicId,
+    /// The target topic's id.
+    pub target: TopicId,
+    /// The mapping topic that `floor` counts in.
+    pub mapping_topic: MappingTopicTag,
+    /// Syncs below this as-of belong to an earlier incarnation.
+    pub floor: MappingOffset,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FloorJson {
+    source: String,
+    target: String,
+    mapping: String,
+    floor: i64,
+}
+
+impl TakeOver {
+    /// The terms of an owner that runs this build.
+    #[must_use]
+    pub fn terms(
+        pipeline: PipelineId,
+        name: &str,
+        source: &ClusterId,
+        target: &ClusterId,
+        shards: ShardCount,
+        mode: CommitMode,
+    ) -> Self {
+        Self {
+            pipeline: pipeline.to_string(),
+            name: name.to_owned(),
+            source: source.to_string(),
+            target: target.to_string(),
+            shards: shards.get(),
+            stamp: STAMP_VERSION,
+            mode: mode_name(mode).to_owned(),
+        }
+    }
+
+    /// The record that takes a shard over under these terms.
+    #[must_use]
+    pub fn record(&self) -> FenceRecord {
+        FenceRecord {
+            key: TAKE_OVER.to_owned(),
+            value: json(self),
+        }
+    }
+
+    /// Whether an owner with these terms may follow the one that wrote `log`.
+    ///
+    /// # Errors
+    ///
+    /// The sentence for the operator, where it may not.
+    pub fn may_follow(&self, log: &FenceLog) -> Result<(), String> {
+        let Some((offset, value)) = log.newest.get(TAKE_OVER) else {
+            return Ok(());
+        };
+        let before: Self = serde_json::from_str(value).map_err(|error| {
+            format!(
+                "the take-over record at offset {offset} cannot be read ({error}); is this fence \
+                 topic Sprag's? Name another with coordination.fenceTopic"
+            )
+        })?;
+        self.compare(&before, *offset, log.members)
+    }
+
+    fn compare(&self, before: &Self, at: Fence, members: Option<usize>) -> Result<(), String> {
+        if before.stamp > self.stamp {
+            return Err(format!(
+                "the take-over record at offset {at} was written by a newer Sprag (stamp version \
+                 {}, this one writes {}); upgrade this instance",
+                before.stamp, self.stamp
+            ));
+        }
+        for (what, found, expected) in [
+            ("source cluster id", &before.source, &self.source),
+            ("target cluster id", &before.target, &self.target),
+            ("pipeline name", &before.name, &self.name),
+            ("pipeline id", &before.pipeline, &self.pipeline),
+        ] {
+            if found != expected {
+                return Err(format!(
+                    "the fence topic belongs to another pipeline: its take-over record at offset \
+                     {at} has {what} {found:?}, this configuration {expected:?}; give each \
+                     pipeline its own coordination.fenceTopic"
+                ));
+            }
+        }
+        if before.shards != self.shards {
+            return Err(format!(
+                "the fence topic has {} partitions, but its take-over record at offset {at} was \
+                 written for {} shards; two shard counts give a group two owners. Stop all \
+                 instances and name a new coordination.fenceTopic",
+                self.shards, before.shards
+            ));
+        }
+        if before.mode != self.mode && members != Some(1) {
+            return Err(format!(
+                "the take-over record at offset {at} says commit mode {}, this configuration {}; \
+                 the two never run side by side. Stop all other instances (the coordination group \
+                 has {} members) before changing groups.commitMode",
+                before.mode,
+                self.mode,
+                members.map_or("an unknown number of".to_owned(), |count| count.to_string())
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl IncarnationFloor {
+    /// The record that keeps this floor for a pair of topics.
+    #[must_use]
+    pub fn record(&self, source: &TopicName, target: &TopicName) -> FenceRecord {
+        let value = FloorJson {
+            source: self.source.to_string(),
+            target: self.target.to_string(),
+            mapping: self.mapping_topic.to_string(),
+            floor: self.floor.get(),
+        };
+        FenceRecord {
+            key: floor_key(source, target),
+            value: json(&value),
+        }
+    }
+}
+
+impl FenceLog {
+    /// The floors kept, by (source topic, target topic). A record that cannot be read is left out:
+    /// the topic then counts as seen for the first time.
+    #[must_use]
+    pub fn floors(&self) -> BTreeMap<(TopicName, TopicName), IncarnationFloor> {
+        let parse = |key: &str, value: &str| {
+            let (source, target) = key.strip_prefix(INCARNATION)?.split_once(' ')?;
+            let json: FloorJson = serde_json::from_str(value).ok()?;
+            let floor = IncarnationFloor {
+                source: topic_id(&json.source)?,
+                target: topic_id(&json.target)?,
+                mapping_topic: MappingTopicTag(u32::from_str_radix(&json.mapping, 16).ok()?),
+                floor: MappingOffset(json.floor),
+            };
+            Some(((TopicName::from(source), TopicName::from(target)), floor))
+        };
+        self.newest
+            .iter()
+            .filter_map(|(key, (_, value))| parse(key, value))
+            .collect()
+    }
+}
+
+/// The record that keeps the shard's transactional.id from expiring.
+#[must_use]
+pub fn keep_alive(fence: Fence) -> FenceRecord {
+    FenceRecord {
+        key: KEEP_ALIVE.to_owned(),
+        value: json(&BTreeMap::from([("fence", fence.get())])),
+    }
+}
+
+fn floor_key(source: &TopicName, target: &TopicName) -> String {
+    // A blank cannot stand in a topic's name.
+    format!("{INCARNATION}{source} {target}")
+}
+
+fn mode_name(mode: CommitMode) -> &'static str {
+    match mode {
+        CommitMode::Fenced => "fenced",
+        CommitMode::Guarded => "guarded",
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Maps of strings and numbers always serialise; an empty object would be refused on reading.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn topic_id(text: &str) -> Option<TopicId> {
+    let mut id = [0; 16];
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in id.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(TopicId(id))
+}
+
+#[cfg(test)]
+#[path = "fence_log_tests.rs"]
+mod tests;

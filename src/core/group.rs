@@ -1,0 +1,111 @@
+//! What is remembered of one group while its shard is active, and where its present round stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::action::TransactionEnd;
+use super::decide::{Decision, Subject};
+use super::event::TargetOffsets;
+use super::failure::Failure;
+use super::ids::{Shard, TargetPartition};
+use super::source::SourceMemory;
+use super::time::Instant;
+use super::verdict::Verdict;
+
+/// A group that this instance looks after.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
+    pub(crate) shard: Shard,
+    /// The source has the group; one that stands on the target alone is only refreshed.
+    pub(crate) on_source: bool,
+    pub(crate) stage: Stage,
+    pub(crate) source: SourceMemory,
+    /// Its target offsets were judged once since the shard was taken over.
+    pub(crate) loaded: bool,
+    /// Rounds in a row that failed.
+    pub(crate) failures: u32,
+    /// Rounds in a row in which its source offsets did not change.
+    pub(crate) idle: u32,
+    /// When we wrote, or first saw, what stands at each partition.
+    pub(crate) written: BTreeMap<TargetPartition, Instant>,
+    /// The last verdicts, so that only changes are told.
+    pub(crate) verdicts: BTreeMap<Subject, Verdict>,
+}
+
+/// Where a group's round stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// Between rounds.
+    Resting {
+        /// When the next one begins.
+        due: Instant,
+    },
+    /// Its committed offsets on the source are being read.
+    ReadingSource {
+        /// The coordinator is looked up anew for it.
+        rediscovered: bool,
+    },
+    /// Its committed offsets on the target, and the topics, are being read.
+    Gathering {
+        /// The target's answer, once it came.
+        target: Option<TargetOffsets>,
+        /// The topics were read.
+        topics: bool,
+    },
+    /// Decided; it waits for the shard's producer.
+    Queued(Arc<Decision>),
+    /// The first half of the commit is being written.
+    Writing(Arc<Decision>),
+    /// What was judged is being read once more.
+    Verifying(Arc<Decision>),
+    /// The transaction is being ended.
+    Ending {
+        /// What is in it.
+        decision: Arc<Decision>,
+        /// Which way.
+        end: TransactionEnd,
+        /// Why, where it is aborted.
+        aborted: Option<Aborted>,
+        /// How often the end was asked for.
+        attempts: u32,
+    },
+    /// A plain commit is under way.
+    Committing(Arc<Decision>),
+}
+
+/// Why a transaction is aborted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Aborted {
+    /// What was judged changed.
+    Overtaken(TargetPartition),
+    /// Something failed.
+    Failed(Failure),
+}
+
+impl Group {
+    pub(crate) fn new(shard: Shard, on_source: bool, due: Instant) -> Self {
+        Self {
+            shard,
+            on_source,
+            stage: Stage::Resting { due },
+            source: SourceMemory::default(),
+            loaded: false,
+            failures: 0,
+            idle: 0,
+            written: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the group has a transaction open, or is about to have one.
+    pub(crate) fn in_transaction(&self) -> bool {
+        match &self.stage {
+            Stage::Writing(_) | Stage::Verifying(_) | Stage::Ending { .. } => true,
+            Stage::Committing(_) => true,
+            Stage::Resting { .. }
+            | Stage::ReadingSource { .. }
+            | Stage::Gathering { .. }
+            | Stage::Queued(_) => false,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Everything that was read of the mapping topic: per source partition the staircases of its
+//! copies, and per mapping partition how far it was applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::MappingTopic;
+use super::ids::{
+    MappingOffset, MappingPartition, MappingTopicTag, PublisherId, SourceOffset, SourcePartition,
+    TargetPartition, TopicId, TopicName,
+};
+use super::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use super::runs::Staircase;
+
+/// The mappings known to this instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Index {
+    topic: Option<MappingTopic>,
+    progress: BTreeMap<MappingPartition, Progress>,
+    copies: BTreeMap<SourcePartition, BTreeMap<Lineage, Copies>>,
+    /// Syncs below these belong to an earlier incarnation of the topics.
+    floors: BTreeMap<(TopicName, TopicName), MappingOffset>,
+    target_topics: BTreeSet<TopicName>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Progress {
+    /// The next offset to read; everything below is applied.
+    as_of: MappingOffset,
+    /// The log end offset when it was last read.
+    log_end: Option<MappingOffset>,
+}
+
+/// One way that records of a source partition took: to which partition, under which topic ids.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Lineage {
+    /// Where the copies are.
+    pub(crate) target: TargetPartition,
+    /// Source and target topic id; offset syncs do not tell them.
+    pub(crate) ids: Option<(TopicId, TopicId)>,
+}
+
+/// The copies of one lineage.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Copies {
+    /// Where its mapping records stand.
+    pub(crate) mapping_partition: MappingPartition,
+    /// Which source offset is where.
+    pub(crate) staircase: Staircase,
+    /// The replicator copies again.
+    pub(crate) replay: Option<Replay>,
+    newest_source: SourceOffset,
+    publishers: BTreeMap<PublisherId, (SourceOffset, SourceOffset)>,
+}
+
+/// A replay: the offset syncs went back on the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Replay {
+    /// It is over when the syncs reach the source's log end as read after it was noticed.
+    pub(crate) until: Option<SourceOffset>,
+}
+
+/// What applying a batch brought to light.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Source partitions that two publishers copied in part to the same offsets.
+    pub(crate) twice_published: BTreeSet<SourcePartition>,
+    /// Source partitions whose translation fell somewhere.
+    pub(crate) lowered: BTreeSet<SourcePartition>,
+    /// Records whose runs the index refused: offsets out of range.
+    pub(crate) refused: u64,
+}
+
+impl Index {
+    /// Starts over with this mapping topic: nothing is known any more.
+    pub(crate) fn restart(&mut self, topic: MappingTopic) {
+        self.progress = (0..topic.partitions)
+            .map(|partition| (MappingPartition(partition), Progress::default()))
+            .collect();
+        self.copies.clear();
+        self.target_topics.clear();
+        self.topic = Some(topic);
+    }
+
+    /// The mapping topic is gone, and with it all that was known.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether copies into a topic of this name are known.
+    pub(crate) fn is_target_topic(&self, topic: &TopicName) -> bool {
+        self.target_topics.contains(topic)
+    }
+
+    /// The mapping topic being read.
+    pub(crate) fn topic(&self) -> Option<MappingTopic> {
+        self.topic
+    }
+
+    /// The tag of the mapping topic being read.
+    pub(crate) fn tag(&self) -> Option<MappingTopicTag> {
+        self.topic.map(|topic| MappingTopicTag::of(topic.id))
+    }
+
+    /// Whether any mapping is known at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.copies.is_empty()
+    }
+
+    /// All partitions of the mapping topic.
+    pub(crate) fn partitions(&self) -> BTreeSet<MappingPartition> {
+        self.progress.keys().copied().collect()
+    }
+
+    /// How far a mapping partition is applied; `None` if there is no such partition.
+    pub(crate) fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset> {
+        self.progress.get(&partition).map(|progress| progress.as_of)
+    }
+
+    /// The mapping partition's log end offset as last read.
+    pub(crate) fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset> {
+        self.progress.get(&partition)?.log_end
+    }
+
+    /// The mapping partition's log end was read.
+    pub(crate) fn log_end_read(&mut self, partition: MappingPartition, end: MappingOffset) {
+        if let Some(progress) = self.progress.get_mut(&partition) {
+            progress.log_end = Some(end);
+        }
+    }
+
+    /// The lineages of a source partition.
+    pub(crate) fn lineages(
+        &self,
+        source: &SourcePartition,
+    ) -> impl Iterator<Item = (&Lineage, &Copies)> {
+        self.copies.get(source).into_iter().flatten()
+    }
+
+    /// Applies records that were read in order, and moves the as-of to the reader's position.
+    pub(crate) fn apply(
+        &mut self,
+        partition: MappingPartition,
+        records: Vec<(MappingOffset, MappingRecord)>,
+        position: MappingOffset,
+    ) -> Applied {
+        let mut applied = Applied::default();
+        let Some(progress) = self.progress.get_mut(&partition) else {
+            return applied;
+        };
+        progress.as_of = progress.as_of.max(position);
+        for (offset, record) in records {
+            let at = At {
+                partition,
+                as_of: MappingOffset(offset.get().saturating_add(1)),
+            };
+            match record {
+                MappingRecord::Chunk(chunk) => self.apply_chunk(at, chunk, &mut applied),
+                MappingRecord::Sync(sync) => self.apply_sync(at, sync, &mut applied),
+            }
+        }
+        applied
+    }
+
+    /// Source partitions whose replay waits for the source's log end.
+    pub(crate) fn replays_without_end(&self) -> BTreeSet<SourcePartition> {
+        let waits = |copies: &Copies| copies.replay == Some(Replay { until: None });
+        self.copies
+            .iter()
+            .filter(|(_, lineages)| lineages.values().any(waits))
+            .map(|(source, _)| source.clone())
+            .collect()
+    }
+
+    /// The source's log end was read.
+    pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
+        for copies in self
+            .copies
+            .get_mut(source)
+            .into_iter()
+            .flat_map(BTreeMap::values_mut)
+        {
+            if copies.replay == Some(Replay { until: None }) {
+                copies.replay = Some(Replay { until: Some(end) });
+            }
+            copies.end_replay();
+        }
+    }
+
+    /// Syncs of this pair of topics below `floor` belong to an earlier incarnation. True if some of
+    /// them may have been applied, so that the mappings must be read anew.
+    pub(crate) fn raise_floor(
+        &mut self,
+        source: &TopicName,
+        target: &TopicName,
+        floor: MappingOffset,
+    ) -> bool {
+        let known = self
+            .floors
+            .entry((source.clone(), target.clone()))
+            .or_default();
+        if floor <= *known {
+            return false;
+        }
+        *known = floor;
+        self.progress
+            .values()
+            .any(|progress| progress.as_of > MappingOffset(0))
+    }
+
+    fn apply_chunk(&mut self, at: At, chunk: Chunk, applied: &mut Applied) {
+        let ids = Some((chunk.source_topic_id, chunk.target_topic_id));
+        let lineage = Lineage {
+            target: chunk.target,
+            ids,
+        };
+        self.note_target(&lineage.target);
+        let copies = lane(&mut self.copies, &chunk.source, lineage, at.partition);
+        for run in &chunk.runs {
+            copies.insert(at, *run, &chunk.source, applied);
+        }
+        if let (Some(first), Some(last)) = (chunk.runs.first(), chunk.runs.last()) {
+            let end = SourceOffset(last.source.get().saturating_add_unsigned(last.len));
+            if copies.publish(chunk.publisher, first.source, end) {
+                applied.twice_published.insert(chunk.source);
+            }
+        }
+    }
+
+    fn note_target(&mut self, target: &TargetPartition) {
+        if !self.target_topics.contains(&target.topic) {
+            self.target_topics.insert(target.topic.clone());
+        }
+    }
+
+    fn apply_sync(&mut self, at: At, sync: OffsetSync, applied: &mut Applied) {
+        if !self.floors.is_empty() {
+            let topics = (sync.source.topic.clone(), sync.target.topic.clone());
+            if self
+                .floors
+                .get(&topics)
+                .is_some_and(|floor| at.as_of <= *floor)
+            {
+                return;
+            }
+        }
+        let lineage = Lineage {
+            target: sync.target,
+            ids: None,
+        };
+        self.note_target(&lineage.target);
+        let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
+        if sync.source_offset < copies.newest_source {
+            copies.replay = Some(Replay { until: None });
+        }
+        copies.newest_source = sync.source_offset;
+        let run = Run {
+            source: sync.source_offset,
+            target: sync.target_offset,
+            len: 1,
+        };
+        copies.insert(at, run, &sync.source, applied);
+        copies.end_replay();
+    }
+}
+
+#[derive(Clone, Copy)]
+struct At {
+    partition: MappingPartition,
+    as_of: MappingOffset,
+}
+
+impl Copies {
+    fn new(mapping_partition: MappingPartition) -> Self {
+        Self {
+            mapping_partition,
+            staircase: Staircase::default(),
+            replay: None,
+            newest_source: SourceOffset(0),
+            publishers: BTreeMap::new(),
+        }
+    }
+
+    fn insert(&mut self, at: At, run: Run, source: &SourcePartition, applied: &mut Applied) {
+        let inserted = self.staircase.insert(run, at.as_of);
+        if inserted.is_rejected() {
+            applied.refused += 1;
+        }
+        if inserted.lowered() {
+            applied.lowered.insert(source.clone());
+        }
+    }
+
+    /// Notes what `publisher` copied. True if another one copied some of the same source offsets.
+    fn publish(&mut self, publisher: PublisherId, start: SourceOffset, end: SourceOffset) -> bool {
+        let overlaps = self
+            .publishers
+            .iter()
+            .any(|(other, (from, to))| *other != publisher && start < *to && *from < end);
+        let extent = self.publishers.entry(publisher).or_insert((start, end));
+        *extent = (extent.0.min(start), extent.1.max(end));
+        overlaps
+    }
+
+    fn end_replay(&mut self) {
+        let Some(Replay { until: Some(until) }) = self.replay else {
+            return;
+        };
+        if self.newest_source.get().saturating_add(1) >= until.get() {
+            self.replay = None;
+        }
+    }
+}
+
+fn lane<'a>(
+    copies: &'a mut BTreeMap<SourcePartition, BTreeMap<Lineage, Copies>>,
+    source: &SourcePartition,
+    lineage: Lineage,
+    partition: MappingPartition,
+) -> &'a mut Copies {
+    if !copies.contains_key(source) {
+        copies.insert(source.clone(), BTreeMap::new());
+    }
+    let lineages = copies.entry(source.clone()).or_default();
+    lineages
+        .entry(lineage)
+        .or_insert_with(|| Copies::new(partition))
+}

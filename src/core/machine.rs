@@ -1,0 +1,333 @@
+//! The core itself: one event in, actions out.
+
+mod commits;
+mod control;
+mod fencing;
+mod listings;
+mod rounds;
+mod timing;
+mod validate;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::action::{Action, StopReason};
+use super::event::{Event, FenceTopic};
+use super::failure::{Failure, FailureClass};
+use super::fence_log::{IncarnationFloor, TakeOver};
+use super::group::Group;
+use super::ids::{ClusterId, FenceTopicTag, GroupId, PipelineId, Shard, TopicName};
+use super::index::Index;
+use super::note::Note;
+use super::policy::Policy;
+use super::request::Requests;
+use super::shard::ShardState;
+use super::time::Instant;
+
+pub use timing::Why;
+
+/// What the core is told once, at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Setup {
+    /// The policy keys of the configuration.
+    pub policy: Policy,
+    /// The source cluster's id.
+    pub source_cluster: ClusterId,
+    /// The target cluster's id.
+    pub target_cluster: ClusterId,
+    /// The fence topic, as the broker described it.
+    pub fence_topic: FenceTopic,
+    /// The mapping topic's name, for people.
+    pub mapping_topic: TopicName,
+    /// Spreads the back-offs of several instances; no decision depends on it.
+    pub jitter_seed: u64,
+}
+
+/// The state machine of one Sprag instance.
+///
+/// It reads no clock, does no I/O and draws no randomness: equal events give equal actions. The
+/// contract with whoever drives it:
+///
+/// 1. [`handle`](Self::handle) takes one event and the time at which it is handled, which never
+///    goes backwards. A call with [`Event::TimePassed`] before anything is due does nothing.
+/// 2. After each `handle`, [`poll_action`](Self::poll_action) is called until it returns `None`, and
+///    the actions are carried out in this order; those with a `request` may then run at the same
+///    time. Each such request is answered exactly once, by an event with its number, also if it
+///    failed or timed out.
+/// 3. [`poll_timeout`](Self::poll_timeout) tells until when nothing happens by itself, and why that
+///    time matters. While an action is queued, that time is now.
+///
+/// ```
+/// use sprag::core::{action::Action, event::Event, machine::Core, time::Instant};
+/// # use sprag::core::{event::FenceTopic, ids::*, machine::Setup, policy::Policy};
+/// # let setup = Setup {
+/// #     policy: Policy::for_pipeline("dr"),
+/// #     source_cluster: "s".into(),
+/// #     target_cluster: "t".into(),
+/// #     fence_topic: FenceTopic { id: TopicId([1; 16]), shards: ShardCount(8) },
+/// #     mapping_topic: "m".into(),
+/// #     jitter_seed: 0,
+/// # };
+/// let mut now = Instant::from_millis(0);
+/// let mut core = Core::new(setup, now);
+/// for _ in 0..3 {
+///     while let Some(action) = core.poll_action() {
+///         if let Action::Stop { .. } = action {
+///             break;
+///         }
+///         // carry it out; its answer comes back as an event
+///     }
+///     let (deadline, _why) = core.poll_timeout();
+///     now = deadline; // or earlier, with the event that came first
+///     core.handle(now, Event::TimePassed);
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Core {
+    setup: Arc<Setup>,
+    pipeline: PipelineId,
+    terms: TakeOver,
+    now: Instant,
+    jitter: u64,
+    actions: VecDeque<Action>,
+    requests: Requests<Waiter>,
+    index: Index,
+    control: control::Control,
+    listings: listings::Listings,
+    shards: BTreeMap<Shard, ShardState>,
+    groups: BTreeMap<GroupId, Group>,
+    /// Resting groups by when their next round is due.
+    agenda: BTreeSet<(Instant, GroupId)>,
+    topic_reads: rounds::TopicReads,
+    /// Which incarnation of each pair of topics the offset syncs belong to.
+    floors: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
+    stopping: Option<Instant>,
+    stopped: bool,
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Waiter {
+    Control,
+    SourceList,
+    TargetList,
+    Topics,
+    Shard(Shard),
+    Group(GroupId),
+}
+
+impl Core {
+    /// A core that owns nothing yet.
+    #[must_use]
+    pub fn new(setup: Setup, now: Instant) -> Self {
+        let name = setup.policy.pipeline.clone();
+        let (source, target) = (&setup.source_cluster, &setup.target_cluster);
+        let pipeline = PipelineId::of(&name, source, target);
+        let shards = setup.fence_topic.shards;
+        let mode = setup.policy.commit_mode;
+        let terms = TakeOver::terms(pipeline, &name, source, target, shards, mode);
+        let mut core = Self {
+            pipeline,
+            terms,
+            now,
+            jitter: setup.jitter_seed,
+            setup: Arc::new(setup),
+            actions: VecDeque::new(),
+            requests: Requests::default(),
+            index: Index::default(),
+            control: control::Control::new(now),
+            listings: listings::Listings::default(),
+            shards: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            topic_reads: rounds::TopicReads::default(),
+            floors: BTreeMap::new(),
+            stopping: None,
+            stopped: false,
+        };
+        if !core.setup.policy.apply_mappings_guard {
+            core.report(Note::GuardDisabled);
+        }
+        core.advance();
+        core
+    }
+
+    /// Something happened, and is handled at `now`.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        self.now = self.now.max(now);
+        if !self.stopped {
+            self.dispatch(event);
+            self.advance();
+        }
+        #[cfg(debug_assertions)]
+        self.validate();
+    }
+
+    /// The next order, oldest first.
+    #[must_use = "an action that is not carried out is lost"]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::TimePassed => {}
+            Event::StopRequested => self.stop_requested(),
+            Event::ShardAssigned { shard } => self.shard_assigned(shard),
+            Event::ShardRevoked { shard } => self.shard_revoked(shard),
+            Event::ShardLost { shard } => self.shard_lost(shard),
+            Event::AssignmentChecked { request, outcome } => {
+                self.for_shard(request, |core, shard| {
+                    core.assignment_checked(shard, outcome)
+                });
+            }
+            Event::FenceLogRead { request, outcome } => {
+                self.for_shard(request, |core, shard| core.fence_log_read(shard, outcome));
+            }
+            Event::TransactionsInitialised { request, outcome } => {
+                self.for_shard(request, |core, shard| core.initialised(shard, outcome));
+            }
+            Event::TakeOverWritten { request, outcome } => {
+                self.for_shard(request, |core, shard| core.taken_over(shard, outcome));
+            }
+            Event::FenceRecordWritten { request, outcome } => {
+                self.for_shard(request, |core, shard| core.record_written(shard, outcome));
+            }
+            Event::ControlTopicsDescribed { request, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.control_topics_described(outcome);
+                }
+            }
+            Event::MappingsRead {
+                topic,
+                partition,
+                records,
+                position,
+            } => {
+                self.mappings_read(topic, partition, records, position);
+            }
+            Event::MappingReadFailed {
+                topic,
+                partition,
+                out_of_range,
+                failure,
+            } => {
+                self.mapping_read_failed(topic, partition, out_of_range, failure);
+            }
+            Event::MappingEndsRead { request, outcome } => {
+                self.for_shard(request, |core, shard| {
+                    core.mapping_ends_read(shard, outcome)
+                });
+            }
+            Event::SourceGroupsListed { request, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.source_groups_listed(outcome);
+                }
+            }
+            Event::TargetGroupsListed { request, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.target_groups_listed(outcome);
+                }
+            }
+            Event::SourceOffsetsRead { request, outcome } => {
+                self.for_group(request, |core, group| {
+                    core.source_offsets_read(group, outcome)
+                });
+            }
+            Event::TargetOffsetsRead { request, outcome } => {
+                self.for_group(request, |core, group| {
+                    core.target_offsets_read(group, outcome)
+                });
+            }
+            Event::TopicsRead { request, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.topics_read(outcome);
+                }
+            }
+            Event::SourceDisturbed => self.source_disturbed(),
+            Event::OffsetsWritten { request, outcome } => {
+                self.for_group(request, |core, group| core.offsets_written(group, outcome));
+            }
+            Event::TransactionEnded { request, outcome } => {
+                self.for_group(request, |core, group| {
+                    core.transaction_ended(group, outcome)
+                });
+            }
+            Event::OffsetsCommitted { request, outcome } => {
+                self.for_group(request, |core, group| {
+                    core.offsets_committed(group, outcome)
+                });
+            }
+        }
+    }
+
+    /// Everything that may go on now, by time or because something else came to an end.
+    fn advance(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.advance_stop();
+        self.advance_control();
+        self.advance_fencing();
+        self.advance_listings();
+        self.advance_rounds();
+        self.advance_commits();
+    }
+
+    fn for_shard(
+        &mut self,
+        request: super::request::RequestId,
+        then: impl FnOnce(&mut Self, Shard),
+    ) {
+        if let Some(Waiter::Shard(shard)) = self.requests.answered(request) {
+            then(self, shard);
+        }
+    }
+
+    fn for_group(
+        &mut self,
+        request: super::request::RequestId,
+        then: impl FnOnce(&mut Self, GroupId),
+    ) {
+        if let Some(Waiter::Group(group)) = self.requests.answered(request) {
+            then(self, group);
+        }
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.setup.policy
+    }
+
+    fn fence_topic_tag(&self) -> FenceTopicTag {
+        FenceTopicTag::of(self.setup.fence_topic.id)
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    fn report(&mut self, note: Note) {
+        self.act(Action::Report { note });
+    }
+
+    /// Ends the process because going on is useless.
+    fn fail(&mut self, reason: impl Into<Arc<str>>) {
+        if !self.stopped {
+            self.stopped = true;
+            self.act(Action::Stop {
+                reason: StopReason::Fatal {
+                    reason: reason.into(),
+                },
+            });
+        }
+    }
+
+    /// Ends the process if the failure says that going on is useless. True if so.
+    fn fail_if_stop(&mut self, failure: &Failure) -> bool {
+        let stop = failure.class == FailureClass::Stop;
+        if stop {
+            self.fail(Arc::clone(&failure.detail));
+        }
+        stop
+    }
+}

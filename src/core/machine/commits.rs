@@ -1,0 +1,386 @@
+//! Compare-and-swap (`docs/protocol.md`, "Compare-and-swap").
+//!
+//! *Fenced*: write the half, read again what was judged, then end or abort. *Guarded*: read again
+//! what was judged, then commit plainly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::action::{Action, ReadScope, TransactionEnd};
+use super::super::decide::{self, Decision, Planned, PlannedKind};
+use super::super::event::{TargetCommit, TargetOffsets};
+use super::super::failure::{Failure, FailureClass};
+use super::super::group::{Aborted, Group, Stage};
+use super::super::ids::{GroupId, Shard, TargetPartition};
+use super::super::note::Note;
+use super::super::policy::CommitMode;
+use super::super::shard::Lane;
+use super::{Core, Waiter};
+
+/// How old the check behind a plain commit may be when the commit is sent.
+const GUARDED_CHECK_AGE: Duration = Duration::from_secs(1);
+/// How often the end of a transaction is asked for before its producer is given up.
+const END_ATTEMPTS: u32 = 5;
+
+impl Core {
+    pub(super) fn queue_commit(&mut self, name: GroupId, shard: Shard, decision: Arc<Decision>) {
+        match self.policy().commit_mode {
+            CommitMode::Fenced => {
+                self.set_stage(&name, Stage::Queued(decision));
+                if let Some(state) = self.shards.get_mut(&shard) {
+                    state.queue.push_back(name);
+                }
+            }
+            CommitMode::Guarded => self.verify(name, decision),
+        }
+    }
+
+    /// Lets the next group, or record, use each producer that is free.
+    pub(super) fn advance_commits(&mut self) {
+        let shards: Vec<_> = self.shards.keys().copied().collect();
+        for shard in shards {
+            self.advance_keep_alive(shard);
+            self.advance_lane(shard);
+        }
+    }
+
+    fn advance_lane(&mut self, shard: Shard) {
+        let stopping = self.stopping.is_some();
+        let Some(state) = self.shards.get_mut(&shard) else {
+            return;
+        };
+        if state.lane != Lane::Free || state.active_fence().is_none() || state.revoked || stopping {
+            return;
+        }
+        if let Some(record) = state.records.pop_front() {
+            state.lane = Lane::Record(record.clone());
+            let request = self.requests.ask(Waiter::Shard(shard));
+            self.act(Action::WriteFenceRecord {
+                request,
+                shard,
+                record,
+            });
+        } else if let Some(name) = state.queue.pop_front() {
+            self.write_half(shard, name);
+        }
+    }
+
+    pub(super) fn record_written(&mut self, shard: Shard, outcome: Result<(), Failure>) {
+        let Some(state) = self.shards.get_mut(&shard) else {
+            return;
+        };
+        let lane = std::mem::replace(&mut state.lane, Lane::Free);
+        match (outcome, lane) {
+            (Ok(()), _) | (Err(_), Lane::Free | Lane::Group(_)) => {}
+            (Err(failure), Lane::Record(record)) => match failure.class {
+                FailureClass::Stop => self.fail(failure.detail),
+                FailureClass::Retry | FailureClass::Abort => state.records.push_back(record),
+                FailureClass::Fenced
+                | FailureClass::OutcomeUnknown
+                | FailureClass::GroupActive
+                | FailureClass::HoldGroup
+                | FailureClass::Missing => self.stand_down(shard, &failure.detail),
+            },
+        }
+    }
+
+    fn write_half(&mut self, shard: Shard, name: GroupId) {
+        let Some(Group {
+            stage: Stage::Queued(decision),
+            ..
+        }) = self.groups.get(&name)
+        else {
+            return;
+        };
+        let decision = Arc::clone(decision);
+        let offsets = offsets(&decision);
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.lane = Lane::Group(name.clone());
+        }
+        self.set_stage(&name, Stage::Writing(decision));
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        self.act(Action::WriteOffsets {
+            request,
+            shard,
+            group: name,
+            offsets,
+        });
+    }
+
+    pub(super) fn offsets_written(&mut self, name: GroupId, outcome: Result<(), Failure>) {
+        let Some(Group {
+            shard,
+            stage: Stage::Writing(decision),
+            ..
+        }) = self.groups.get(&name)
+        else {
+            return;
+        };
+        let (shard, decision) = (*shard, Arc::clone(decision));
+        match outcome {
+            Ok(()) => self.verify(name, decision),
+            Err(failure) => match failure.class {
+                FailureClass::Fenced => self.stand_down(shard, &failure.detail),
+                FailureClass::Stop => self.fail(failure.detail),
+                FailureClass::GroupActive
+                | FailureClass::HoldGroup
+                | FailureClass::Abort
+                | FailureClass::Retry
+                | FailureClass::Missing
+                | FailureClass::OutcomeUnknown => {
+                    self.end(name, decision, Some(Aborted::Failed(failure)), 1);
+                }
+            },
+        }
+    }
+
+    /// Reads once more what was judged: pending offsets, ours among them, do not show.
+    fn verify(&mut self, name: GroupId, decision: Arc<Decision>) {
+        let scope = ReadScope::Only(decision.judged.keys().cloned().collect());
+        let stable = self.policy().commit_mode == CommitMode::Guarded;
+        self.set_stage(&name, Stage::Verifying(decision));
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        self.act(Action::ReadTargetOffsets {
+            request,
+            group: name,
+            scope,
+            stable,
+        });
+    }
+
+    pub(super) fn verified(&mut self, name: GroupId, outcome: Result<TargetOffsets, Failure>) {
+        let Some(Group {
+            stage: Stage::Verifying(decision),
+            ..
+        }) = self.groups.get(&name)
+        else {
+            return;
+        };
+        let decision = Arc::clone(decision);
+        let aborted = match outcome.and_then(decide::all_read) {
+            Ok(read) => overtaken(&decision, &read).map(Aborted::Overtaken),
+            Err(failure) => Some(Aborted::Failed(failure)),
+        };
+        match (self.policy().commit_mode, aborted) {
+            (CommitMode::Fenced, aborted) => self.end(name, decision, aborted, 1),
+            (CommitMode::Guarded, None) => self.commit_plainly(name, decision),
+            (CommitMode::Guarded, Some(aborted)) => self.aborted(name, aborted),
+        }
+    }
+
+    fn end(
+        &mut self,
+        name: GroupId,
+        decision: Arc<Decision>,
+        aborted: Option<Aborted>,
+        attempts: u32,
+    ) {
+        let Some(shard) = self.groups.get(&name).map(|group| group.shard) else {
+            return;
+        };
+        let end = match &aborted {
+            Some(_) => TransactionEnd::Abort,
+            None => TransactionEnd::Commit,
+        };
+        self.set_stage(
+            &name,
+            Stage::Ending {
+                decision,
+                end,
+                aborted,
+                attempts,
+            },
+        );
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        self.act(Action::EndTransaction {
+            request,
+            shard,
+            group: name,
+            end,
+        });
+    }
+
+    pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<(), Failure>) {
+        let Some(Group {
+            shard,
+            stage:
+                Stage::Ending {
+                    decision,
+                    end,
+                    aborted,
+                    attempts,
+                },
+            ..
+        }) = self.groups.get(&name)
+        else {
+            return;
+        };
+        let (shard, end, attempts) = (*shard, *end, *attempts);
+        let (decision, aborted) = (Arc::clone(decision), aborted.clone());
+        match outcome {
+            Ok(()) => {
+                self.free_lane(shard);
+                match aborted {
+                    Some(aborted) => self.aborted(name, aborted),
+                    None => self.committed(name, &decision, |_| true),
+                }
+            }
+            Err(failure) => match failure.class {
+                FailureClass::Stop => self.fail(failure.detail),
+                FailureClass::Abort if end == TransactionEnd::Commit => {
+                    self.end(name, decision, Some(Aborted::Failed(failure)), 1);
+                }
+                FailureClass::OutcomeUnknown | FailureClass::Retry if attempts < END_ATTEMPTS => {
+                    self.end(name, decision, aborted, attempts + 1);
+                }
+                FailureClass::Fenced
+                | FailureClass::Abort
+                | FailureClass::OutcomeUnknown
+                | FailureClass::Retry
+                | FailureClass::GroupActive
+                | FailureClass::HoldGroup
+                | FailureClass::Missing => self.stand_down(shard, &failure.detail),
+            },
+        }
+    }
+
+    fn commit_plainly(&mut self, name: GroupId, decision: Arc<Decision>) {
+        let offsets = offsets(&decision);
+        self.set_stage(&name, Stage::Committing(decision));
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        let not_after = self.now + GUARDED_CHECK_AGE;
+        self.act(Action::CommitOffsets {
+            request,
+            group: name,
+            offsets,
+            not_after,
+        });
+    }
+
+    pub(super) fn offsets_committed(
+        &mut self,
+        name: GroupId,
+        outcome: Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure>,
+    ) {
+        let Some(Group {
+            stage: Stage::Committing(decision),
+            ..
+        }) = self.groups.get(&name)
+        else {
+            return;
+        };
+        let decision = Arc::clone(decision);
+        let results = match outcome {
+            Ok(results) => results,
+            Err(failure) => return self.round_failed(name, failure),
+        };
+        let failed = results
+            .values()
+            .find_map(|result| result.as_ref().err().cloned());
+        let succeeded = |at: &TargetPartition| matches!(results.get(at), Some(Ok(())));
+        self.committed(name.clone(), &decision, succeeded);
+        if let Some(failure) = failed {
+            self.agenda.retain(|(_, group)| *group != name);
+            self.round_failed(name, failure);
+        }
+    }
+
+    /// The commit stands, for the partitions where it `succeeded`.
+    fn committed(
+        &mut self,
+        name: GroupId,
+        decision: &Decision,
+        succeeded: impl Fn(&TargetPartition) -> bool,
+    ) {
+        let now = self.now;
+        for (target, planned) in decision.commits.iter().filter(|(at, _)| succeeded(at)) {
+            if let Some(group) = self.groups.get_mut(&name) {
+                group.written.insert(target.clone(), now);
+            }
+            self.tell_committed(&name, target, planned);
+        }
+        self.round_ended(&name);
+    }
+
+    fn tell_committed(&mut self, name: &GroupId, target: &TargetPartition, planned: &Planned) {
+        let (group, target) = (name.clone(), target.clone());
+        match &planned.kind {
+            PlannedKind::Refresh => {
+                self.report(Note::Refreshed {
+                    group,
+                    target,
+                    offset: planned.commit.offset,
+                });
+            }
+            PlannedKind::Translation {
+                source,
+                from,
+                re_read,
+                verdict,
+                source_metadata_dropped,
+            } => {
+                if *source_metadata_dropped {
+                    let (group, target) = (group.clone(), target.clone());
+                    self.report(Note::SourceMetadataDropped { group, target });
+                }
+                self.report(Note::Committed {
+                    group,
+                    target,
+                    from: *from,
+                    to: planned.commit.offset,
+                    source: *source,
+                    re_read: *re_read,
+                    verdict: verdict.clone(),
+                });
+            }
+        }
+    }
+
+    fn aborted(&mut self, name: GroupId, aborted: Aborted) {
+        match aborted {
+            Aborted::Overtaken(target) => {
+                self.report(Note::Overtaken {
+                    group: name.clone(),
+                    target,
+                });
+                self.round_ended(&name);
+            }
+            Aborted::Failed(failure) => self.round_failed(name, failure),
+        }
+    }
+
+    fn free_lane(&mut self, shard: Shard) {
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.lane = Lane::Free;
+        }
+    }
+
+    fn set_stage(&mut self, name: &GroupId, stage: Stage) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.stage = stage;
+        }
+    }
+}
+
+fn offsets(decision: &Decision) -> Arc<BTreeMap<TargetPartition, TargetCommit>> {
+    let commits = decision.commits.iter();
+    Arc::new(
+        commits
+            .map(|(at, planned)| (at.clone(), planned.commit.clone()))
+            .collect(),
+    )
+}
+
+/// The first partition whose offset or metadata is not what was judged.
+fn overtaken(
+    decision: &Decision,
+    read: &BTreeMap<TargetPartition, Option<TargetCommit>>,
+) -> Option<TargetPartition> {
+    let differs =
+        |at: &TargetPartition, judged: &Option<TargetCommit>| read.get(at) != Some(judged);
+    let mut judged = decision.judged.iter();
+    judged
+        .find(|(at, judged)| differs(at, judged))
+        .map(|(at, _)| at.clone())
+}

@@ -1,0 +1,399 @@
+//! The life of a shard: assigned, fenced, caught up, loaded, active, and left
+//! (`docs/protocol.md`, "The life of a shard").
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::action::Action;
+use super::super::event::FenceTopic;
+use super::super::failure::{Failure, FailureClass};
+use super::super::fence_log::{FenceLog, keep_alive};
+use super::super::ids::{Fence, MappingOffset, MappingPartition, Shard};
+use super::super::note::Note;
+use super::super::policy::CommitMode;
+use super::super::shard::{Ends, Lane, Life, ShardState, Step};
+use super::super::time::Instant;
+use super::{Core, Waiter};
+
+const ENDS_RETRY: Duration = Duration::from_secs(1);
+/// A transactional.id expires after seven days without use.
+const KEEP_ALIVE: Duration = Duration::from_secs(24 * 3600);
+
+impl Core {
+    pub(super) fn shard_assigned(&mut self, shard: Shard) {
+        let FenceTopic { shards, .. } = self.setup.fence_topic;
+        if shard.get() >= shards.get() {
+            self.fail(format!(
+                "the coordination group assigned shard {shard}, but the fence topic had {shards} \
+                 partitions when this instance started: it was given more. Stop all instances and \
+                 name a new coordination.fenceTopic"
+            ));
+            return;
+        }
+        self.drop_shard(shard);
+        self.shards.insert(shard, ShardState::new(Step::ReadingLog));
+        self.begin(shard, Step::ReadingLog);
+    }
+
+    pub(super) fn shard_revoked(&mut self, shard: Shard) {
+        match self.shards.get_mut(&shard) {
+            Some(state) => {
+                state.revoked = true;
+                if !self.in_flight(shard) {
+                    self.leave(shard);
+                }
+            }
+            None => self.act(Action::ReleaseShard { shard }),
+        }
+    }
+
+    pub(super) fn shard_lost(&mut self, shard: Shard) {
+        self.leave(shard);
+    }
+
+    /// Whether a commit or a record of the shard is being written.
+    pub(super) fn in_flight(&self, shard: Shard) -> bool {
+        let lane = self
+            .shards
+            .get(&shard)
+            .is_some_and(|state| state.lane != Lane::Free);
+        lane || self
+            .groups
+            .values()
+            .any(|group| group.shard == shard && group.in_transaction())
+    }
+
+    /// Gives the shard back: nothing of it is in flight, or it is not ours any more.
+    pub(super) fn leave(&mut self, shard: Shard) {
+        if self.shards.contains_key(&shard) {
+            self.drop_shard(shard);
+            self.report(Note::ShardLeft { shard });
+        }
+        self.act(Action::ReleaseShard { shard });
+    }
+
+    /// Forgets the shard, its producer and every decision made under it.
+    fn drop_shard(&mut self, shard: Shard) {
+        if self.shards.remove(&shard).is_some() {
+            self.forget_decisions(shard);
+            self.act(Action::DestroyProducer { shard });
+        }
+    }
+
+    fn forget_decisions(&mut self, shard: Shard) {
+        let groups = &self.groups;
+        self.requests.abandon(|waiter| match waiter {
+            Waiter::Shard(waiting) => *waiting == shard,
+            Waiter::Group(group) => groups.get(group).is_some_and(|group| group.shard == shard),
+            Waiter::Control | Waiter::SourceList | Waiter::TargetList | Waiter::Topics => false,
+        });
+        self.groups.retain(|_, group| group.shard != shard);
+        let groups = &self.groups;
+        self.agenda.retain(|(_, group)| groups.contains_key(group));
+        self.topic_reads.retain(|group| groups.contains_key(group));
+    }
+
+    /// Another instance took the shard over, or its producer is beyond use: every decision made
+    /// under the present fence is dropped, and the shard is taken over anew if it is still ours.
+    pub(super) fn stand_down(&mut self, shard: Shard, detail: &str) {
+        self.report(Note::StoodDown {
+            shard,
+            detail: detail.into(),
+        });
+        self.back_to_fencing(shard, true);
+    }
+
+    /// All shards are taken over anew.
+    pub(super) fn fence_anew(&mut self) {
+        let shards: Vec<_> = self.shards.keys().copied().collect();
+        for shard in shards {
+            self.forget_decisions(shard);
+            self.act(Action::DestroyProducer { shard });
+            if let Some(state) = self.shards.get_mut(&shard) {
+                let revoked = state.revoked;
+                *state = ShardState::new(Step::ReadingLog);
+                state.revoked = revoked;
+            }
+            self.begin(shard, Step::ReadingLog);
+        }
+    }
+
+    /// Destroys the producer and waits; `check` asks the coordination group first.
+    fn back_to_fencing(&mut self, shard: Shard, check: bool) {
+        let Some(state) = self.shards.get(&shard) else {
+            return;
+        };
+        let (failures, revoked) = (state.failures.saturating_add(1), state.revoked);
+        self.forget_decisions(shard);
+        self.act(Action::DestroyProducer { shard });
+        if revoked {
+            self.leave(shard);
+            return;
+        }
+        let until = self.now + self.back_off(failures);
+        let step = Step::BackingOff { until, check };
+        self.shards.insert(
+            shard,
+            ShardState {
+                failures,
+                ..ShardState::new(step)
+            },
+        );
+    }
+
+    fn fencing_failed(&mut self, shard: Shard, failure: Failure, check: bool) {
+        if self.fail_if_stop(&failure) {
+            return;
+        }
+        self.report(Note::FencingFailed { shard, failure });
+        self.back_to_fencing(shard, check);
+    }
+
+    fn begin(&mut self, shard: Shard, step: Step) {
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.life = Life::Fencing(step);
+        }
+        let mut ask = || self.requests.ask(Waiter::Shard(shard));
+        let action = match step {
+            Step::BackingOff { .. } => return,
+            Step::CheckingAssignment => Action::CheckAssignment {
+                request: ask(),
+                shard,
+            },
+            Step::ReadingLog | Step::RereadingLog => Action::ReadFenceLog {
+                request: ask(),
+                shard,
+            },
+            Step::Initialising => Action::InitTransactions {
+                request: ask(),
+                shard,
+            },
+            Step::TakingOver => {
+                let record = self.terms.record();
+                Action::WriteTakeOver {
+                    request: ask(),
+                    shard,
+                    record,
+                }
+            }
+        };
+        self.act(action);
+    }
+
+    pub(super) fn assignment_checked(&mut self, shard: Shard, outcome: Result<bool, Failure>) {
+        match outcome {
+            Ok(true) => self.begin(shard, Step::ReadingLog),
+            Ok(false) => {
+                self.drop_shard(shard);
+                self.report(Note::ShardLeft { shard });
+            }
+            Err(failure) => self.fencing_failed(shard, failure, true),
+        }
+    }
+
+    pub(super) fn fence_log_read(&mut self, shard: Shard, outcome: Result<FenceLog, Failure>) {
+        let log = match outcome {
+            Ok(log) => log,
+            Err(failure) => return self.fencing_failed(shard, failure, false),
+        };
+        if let Err(reason) = self.terms.may_follow(&log) {
+            return self.fail(reason);
+        }
+        self.floors_read(&log);
+        let fenced = self.policy().commit_mode == CommitMode::Fenced;
+        match self.shards.get(&shard).map(|state| &state.life) {
+            Some(Life::Fencing(Step::ReadingLog)) if fenced => {
+                self.begin(shard, Step::Initialising);
+            }
+            Some(Life::Fencing(Step::ReadingLog | Step::RereadingLog)) => {
+                self.begin(shard, Step::TakingOver);
+            }
+            Some(Life::Fencing(_) | Life::CatchingUp { .. } | Life::Loading { .. })
+            | Some(Life::Active { .. })
+            | None => {}
+        }
+    }
+
+    pub(super) fn initialised(&mut self, shard: Shard, outcome: Result<(), Failure>) {
+        match outcome {
+            Ok(()) => self.begin(shard, Step::RereadingLog),
+            Err(failure) => {
+                let check = failure.class == FailureClass::Fenced;
+                self.fencing_failed(shard, failure, check);
+            }
+        }
+    }
+
+    pub(super) fn taken_over(&mut self, shard: Shard, outcome: Result<Fence, Failure>) {
+        let fence = match outcome {
+            Ok(fence) => fence,
+            Err(failure) => return self.fencing_failed(shard, failure, true),
+        };
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.life = Life::CatchingUp {
+                fence,
+                ends: Ends::Due(self.now),
+            };
+            self.report(Note::FenceAcquired { shard, fence });
+        }
+    }
+
+    pub(super) fn ends_due_now(&mut self) {
+        let now = self.now;
+        for state in self.shards.values_mut() {
+            if let Life::CatchingUp { ends, .. } = &mut state.life {
+                *ends = Ends::Due(now);
+            }
+        }
+    }
+
+    pub(super) fn mapping_ends_read(
+        &mut self,
+        shard: Shard,
+        outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
+    ) {
+        let known = outcome.and_then(|ends| {
+            let all: BTreeMap<_, _> = ends
+                .into_iter()
+                .map(|(at, end)| Ok((at, end?)))
+                .collect::<Result<_, _>>()?;
+            Ok(all)
+        });
+        let due = self.now + ENDS_RETRY;
+        let complete = known.as_ref().is_ok_and(|ends| {
+            self.index
+                .partitions()
+                .iter()
+                .all(|partition| ends.contains_key(partition))
+        });
+        if let Ok(ends) = &known {
+            for (partition, end) in ends {
+                self.index.log_end_read(*partition, *end);
+            }
+        }
+        let Some(Life::CatchingUp { ends, .. }) =
+            self.shards.get_mut(&shard).map(|state| &mut state.life)
+        else {
+            return;
+        };
+        match known {
+            Ok(read) if complete => *ends = Ends::Known(read),
+            Ok(_) => *ends = Ends::Due(due),
+            Err(failure) => {
+                *ends = Ends::Due(due);
+                self.listing_failed(failure);
+            }
+        }
+    }
+
+    pub(super) fn advance_fencing(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let shards: Vec<_> = self.shards.keys().copied().collect();
+        for shard in shards {
+            self.advance_shard(shard);
+        }
+    }
+
+    fn advance_shard(&mut self, shard: Shard) {
+        let Some(state) = self.shards.get(&shard) else {
+            return;
+        };
+        if state.revoked && !self.in_flight(shard) {
+            return self.leave(shard);
+        }
+        match &state.life {
+            Life::Fencing(Step::BackingOff { until, check }) if *until <= self.now => {
+                let step = if *check {
+                    Step::CheckingAssignment
+                } else {
+                    Step::ReadingLog
+                };
+                self.begin(shard, step);
+            }
+            Life::CatchingUp {
+                ends: Ends::Due(due),
+                ..
+            } if *due <= self.now && self.index.topic().is_some() => {
+                self.ask_ends(shard);
+            }
+            Life::CatchingUp {
+                fence,
+                ends: Ends::Known(ends),
+            } if self.reached(ends) => {
+                let fence = *fence;
+                self.start_loading(shard, fence);
+            }
+            Life::Loading {
+                fence,
+                source_listed: true,
+                target_listed: true,
+            } => {
+                let fence = *fence;
+                self.activate(shard, fence);
+            }
+            Life::Fencing(_)
+            | Life::CatchingUp { .. }
+            | Life::Loading { .. }
+            | Life::Active { .. } => {}
+        }
+    }
+
+    fn ask_ends(&mut self, shard: Shard) {
+        let request = self.requests.ask(Waiter::Shard(shard));
+        let partitions = self.index.partitions();
+        self.act(Action::ReadMappingEnds {
+            request,
+            partitions,
+        });
+        if let Some(Life::CatchingUp { ends, .. }) =
+            self.shards.get_mut(&shard).map(|state| &mut state.life)
+        {
+            *ends = Ends::Asked;
+        }
+    }
+
+    /// Caught up: everything below the ends is applied. The log end counts transaction markers that
+    /// a consumer never sees, which the reader's position counts too.
+    fn reached(&self, ends: &BTreeMap<MappingPartition, MappingOffset>) -> bool {
+        ends.iter()
+            .all(|(at, end)| self.index.as_of(*at).is_some_and(|as_of| as_of >= *end))
+    }
+
+    fn activate(&mut self, shard: Shard, fence: Fence) {
+        let keep_alive_due = self.now + KEEP_ALIVE;
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.life = Life::Active {
+                fence,
+                keep_alive_due,
+            };
+            state.failures = 0;
+        }
+        self.report(Note::ShardActive { shard, fence });
+        if self.index.is_empty() {
+            self.no_mappings(format!(
+                "the mapping topic {} holds no mappings yet; is the replicator publishing?",
+                self.setup.mapping_topic
+            ));
+        }
+        self.adopt_listed_groups(shard);
+        self.queue_floors(shard);
+    }
+
+    /// Queues the keep-alive record when it is due.
+    pub(super) fn advance_keep_alive(&mut self, shard: Shard) {
+        let now: Instant = self.now;
+        if let Some(state) = self.shards.get_mut(&shard)
+            && let Life::Active {
+                fence,
+                keep_alive_due,
+            } = &mut state.life
+            && *keep_alive_due <= now
+        {
+            *keep_alive_due = now + KEEP_ALIVE;
+            let record = keep_alive(*fence);
+            state.records.push_back(record);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Which groups there are, on both clusters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::action::Action;
+use super::super::event::GroupActivity;
+use super::super::failure::Failure;
+use super::super::group::{Group, Stage};
+use super::super::ids::{Fence, GroupId, Shard};
+use super::super::shard::Life;
+use super::super::time::Instant;
+use super::{Core, Waiter};
+
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The groups as last listed, completely.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Listings {
+    source: BTreeSet<GroupId>,
+    target: BTreeMap<GroupId, GroupActivity>,
+    /// When to list again; `None` while it is under way or not wanted.
+    source_due: Option<Instant>,
+    target_due: Option<Instant>,
+}
+
+impl Core {
+    pub(super) fn listings_due(&self) -> Option<Instant> {
+        self.listings
+            .source_due
+            .into_iter()
+            .chain(self.listings.target_due)
+            .min()
+    }
+
+    /// Whether the group has members on the target, as last listed.
+    pub(super) fn activity(&self, group: &GroupId) -> GroupActivity {
+        self.listings
+            .target
+            .get(group)
+            .copied()
+            .unwrap_or(GroupActivity::Empty)
+    }
+
+    /// *Loading*: lists that were asked for before the fence do not count.
+    pub(super) fn start_loading(&mut self, shard: Shard, fence: Fence) {
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.life = Life::Loading {
+                fence,
+                source_listed: false,
+                target_listed: false,
+            };
+        }
+        self.requests
+            .abandon(|waiter| matches!(waiter, Waiter::SourceList | Waiter::TargetList));
+        self.listings.source_due = Some(self.now);
+        self.listings.target_due = Some(self.now);
+    }
+
+    pub(super) fn advance_listings(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let wanted = self.shards.values().any(|state| match &state.life {
+            Life::Loading { .. } | Life::Active { .. } => true,
+            Life::Fencing(_) | Life::CatchingUp { .. } => false,
+        });
+        if !wanted {
+            self.listings.source_due = None;
+            self.listings.target_due = None;
+            return;
+        }
+        if self.listings.source_due.is_some_and(|due| due <= self.now) {
+            self.listings.source_due = None;
+            let request = self.requests.ask(Waiter::SourceList);
+            self.act(Action::ListSourceGroups { request });
+        }
+        if self.listings.target_due.is_some_and(|due| due <= self.now) {
+            self.listings.target_due = None;
+            let request = self.requests.ask(Waiter::TargetList);
+            self.act(Action::ListTargetGroups { request });
+        }
+    }
+
+    pub(super) fn source_groups_listed(&mut self, outcome: Result<Vec<GroupId>, Failure>) {
+        match outcome {
+            Ok(groups) => {
+                self.listings.source_due = Some(self.now + self.policy().poll_interval);
+                self.listings.source = self.admitted(groups.into_iter());
+                self.mark_listed(|source_listed, _| *source_listed = true);
+                self.adopt_all();
+            }
+            Err(failure) => {
+                self.listings.source_due = Some(self.now + RETRY);
+                self.listing_failed(failure);
+            }
+        }
+    }
+
+    pub(super) fn target_groups_listed(
+        &mut self,
+        outcome: Result<BTreeMap<GroupId, GroupActivity>, Failure>,
+    ) {
+        match outcome {
+            Ok(groups) => {
+                self.listings.target_due = Some(self.now + self.policy().poll_interval);
+                self.listings.target = groups;
+                self.mark_listed(|_, target_listed| *target_listed = true);
+                self.adopt_all();
+            }
+            Err(failure) => {
+                self.listings.target_due = Some(self.now + RETRY);
+                self.listing_failed(failure);
+            }
+        }
+    }
+
+    fn admitted(&self, groups: impl Iterator<Item = GroupId>) -> BTreeSet<GroupId> {
+        groups
+            .filter(|group| self.policy().groups.admits(group).is_ok())
+            .collect()
+    }
+
+    fn mark_listed(&mut self, mark: impl Fn(&mut bool, &mut bool)) {
+        for state in self.shards.values_mut() {
+            if let Life::Loading {
+                source_listed,
+                target_listed,
+                ..
+            } = &mut state.life
+            {
+                mark(source_listed, target_listed);
+            }
+        }
+    }
+
+    fn adopt_all(&mut self) {
+        let active: Vec<_> = self
+            .shards
+            .iter()
+            .filter(|(_, state)| state.active_fence().is_some())
+            .map(|(shard, _)| *shard)
+            .collect();
+        for shard in active {
+            self.adopt_listed_groups(shard);
+        }
+    }
+
+    /// Begins to look after the groups of a shard that were listed, and notes which of those known
+    /// the source has.
+    pub(super) fn adopt_listed_groups(&mut self, shard: Shard) {
+        let shards = self.setup.fence_topic.shards;
+        let here = |group: &GroupId| Shard::of(group, shards) == shard;
+        let on_target = self.admitted(self.listings.target.keys().cloned());
+        let on_source = &self.listings.source;
+        for group in on_source.union(&on_target).filter(|group| here(group)) {
+            let present = on_source.contains(group);
+            match self.groups.get_mut(group) {
+                Some(known) if known.on_source == present => {}
+                Some(known) => {
+                    known.on_source = present;
+                    if let Stage::Resting { due } = known.stage {
+                        self.agenda.remove(&(due, group.clone()));
+                        self.agenda.insert((self.now, group.clone()));
+                        known.stage = Stage::Resting { due: self.now };
+                    }
+                }
+                None => {
+                    self.agenda.insert((self.now, group.clone()));
+                    self.groups
+                        .insert(group.clone(), Group::new(shard, present, self.now));
+                }
+            }
+        }
+        let gone: Vec<_> = self
+            .groups
+            .iter()
+            .filter(|(name, group)| {
+                let listed = on_source.contains(*name) || on_target.contains(*name);
+                let resting = matches!(group.stage, Stage::Resting { .. });
+                group.shard == shard && resting && !listed
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.groups.remove(&name);
+            self.agenda.retain(|(_, group)| *group != name);
+        }
+    }
+}

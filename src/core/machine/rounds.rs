@@ -1,0 +1,530 @@
+//! A group's round: read its source offsets, then its target offsets and the topics, then decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::action::{Action, ReadScope};
+use super::super::decide::{self, Decision, Round};
+use super::super::event::{SourceCommit, TargetOffsets, Topics};
+use super::super::failure::{Failure, FailureClass};
+use super::super::fence_log::{FenceLog, IncarnationFloor};
+use super::super::group::{Group, Stage};
+use super::super::ids::{
+    GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TopicId, TopicName,
+};
+use super::super::judge::Ownership;
+use super::super::note::Note;
+use super::super::policy::OnActiveGroup;
+use super::super::time::Instant;
+use super::super::verdict::{BlockReason, HoldReason, Verdict};
+use super::{Core, Waiter};
+
+/// How many groups may have a round under way at once.
+const ROUNDS_AT_ONCE: usize = 64;
+/// After this many rounds without a change the group is polled less often, and then again, ...
+const IDLE_ROUNDS: u32 = 12;
+/// ... but never less often than at this multiple of the poll interval.
+const IDLE_MOST: u32 = 4;
+/// Offset syncs stand in this partition alone.
+const SYNC_PARTITION: MappingPartition = MappingPartition(0);
+
+/// Topics are read for all groups that wait, by one request at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct TopicReads {
+    /// Groups that wait for a read that begins after they came.
+    next: BTreeSet<GroupId>,
+    /// Groups that the read under way is for; `None` while there is none.
+    under_way: Option<BTreeSet<GroupId>>,
+}
+
+impl TopicReads {
+    pub(super) fn awaits(&self, name: &GroupId) -> bool {
+        let waits = |groups: &BTreeSet<GroupId>| groups.contains(name);
+        waits(&self.next) || self.under_way.as_ref().is_some_and(waits)
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&GroupId) -> bool) {
+        self.next.retain(&keep);
+        if let Some(groups) = &mut self.under_way {
+            groups.retain(&keep);
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn round_may_start(&self) -> bool {
+        self.stopping.is_none() && self.rounds_under_way() < ROUNDS_AT_ONCE
+    }
+
+    fn rounds_under_way(&self) -> usize {
+        self.groups.len().saturating_sub(self.agenda.len())
+    }
+
+    pub(super) fn advance_rounds(&mut self) {
+        while self.round_may_start()
+            && let Some((due, _)) = self.agenda.first()
+            && *due <= self.now
+            && let Some((_, group)) = self.agenda.pop_first()
+        {
+            self.start_round(group);
+        }
+        self.read_topics();
+    }
+
+    fn start_round(&mut self, name: GroupId) {
+        let confirm_after = self.policy().confirm_after;
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        let coordinator_since = group.source.coordinator_since(self.now, confirm_after);
+        group.stage = Stage::ReadingSource {
+            rediscovered: coordinator_since.is_some(),
+        };
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        self.act(Action::ReadSourceOffsets {
+            request,
+            group: name,
+            coordinator_since,
+        });
+    }
+
+    pub(super) fn source_disturbed(&mut self) {
+        self.report(Note::SourceDisturbed);
+        for group in self.groups.values_mut() {
+            group.source.disturb();
+        }
+    }
+
+    pub(super) fn source_offsets_read(
+        &mut self,
+        name: GroupId,
+        outcome: Result<BTreeMap<SourcePartition, SourceCommit>, Failure>,
+    ) {
+        let (now, confirm_after) = (self.now, self.policy().confirm_after);
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        let Stage::ReadingSource { rediscovered } = group.stage else {
+            return;
+        };
+        let offsets = match outcome {
+            Ok(offsets) => offsets,
+            Err(failure) => {
+                group.source.disturb();
+                return self.round_failed(name, failure);
+            }
+        };
+        let same = group.source.commits().eq(offsets.iter());
+        group.idle = if same {
+            group.idle.saturating_add(1)
+        } else {
+            0
+        };
+        group.source.read(now, offsets, rediscovered, confirm_after);
+        group.stage = Stage::Gathering {
+            target: None,
+            topics: false,
+        };
+        let (_, mut targets) = decide::wanted(&self.index, &group.source);
+        targets.extend(group.written.keys().cloned());
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        let scope = ReadScope::AllAnd(targets);
+        self.act(Action::ReadTargetOffsets {
+            request,
+            group: name.clone(),
+            scope,
+            stable: true,
+        });
+        self.topic_reads.next.insert(name);
+    }
+
+    fn read_topics(&mut self) {
+        if self.topic_reads.under_way.is_some() || self.topic_reads.next.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.topic_reads.next);
+        let (mut source, mut target) = (BTreeSet::new(), BTreeSet::new());
+        for group in waiting.iter().filter_map(|name| self.groups.get(name)) {
+            let (sources, targets) = decide::wanted(&self.index, &group.source);
+            let mapped = sources
+                .iter()
+                .filter(|at| self.index.lineages(at).next().is_some());
+            source.extend(mapped.map(|at| at.topic.clone()));
+            target.extend(targets);
+        }
+        let source_ends = self.index.replays_without_end();
+        self.topic_reads.under_way = Some(waiting);
+        let request = self.requests.ask(Waiter::Topics);
+        self.act(Action::ReadTopics {
+            request,
+            source,
+            target,
+            source_ends,
+        });
+    }
+
+    pub(super) fn topics_read(&mut self, outcome: Result<Topics, Failure>) {
+        let waiting = self.topic_reads.under_way.take().unwrap_or_default();
+        let topics = match outcome {
+            Ok(topics) => topics,
+            Err(failure) => {
+                for name in waiting {
+                    self.round_failed(name, failure.clone());
+                }
+                return;
+            }
+        };
+        for (partition, end) in &topics.source_ends {
+            if let Ok(end) = end {
+                self.index.source_end_read(partition, *end);
+            }
+        }
+        if self.recreated(&waiting, &topics) {
+            return;
+        }
+        for name in waiting {
+            if let Some(Group {
+                stage:
+                    Stage::Gathering {
+                        target,
+                        topics: read,
+                    },
+                ..
+            }) = self.groups.get_mut(&name)
+            {
+                *read = true;
+                if target.is_some() {
+                    self.decide_round(name, &topics);
+                } else {
+                    // Its ids and ranges are older than its target read will be: it waits for the
+                    // next read, which begins when the target's answer is here.
+                    self.awaits_topics(&name);
+                }
+            }
+        }
+    }
+
+    fn awaits_topics(&mut self, name: &GroupId) {
+        if let Some(Group {
+            stage: Stage::Gathering { topics, .. },
+            ..
+        }) = self.groups.get_mut(name)
+        {
+            *topics = false;
+        }
+    }
+
+    pub(super) fn target_offsets_read(
+        &mut self,
+        name: GroupId,
+        outcome: Result<TargetOffsets, Failure>,
+    ) {
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        match &mut group.stage {
+            Stage::Gathering { target, .. } => match outcome {
+                Ok(offsets) => {
+                    *target = Some(offsets);
+                    if !self.topic_reads.awaits(&name) {
+                        self.topic_reads.next.insert(name);
+                    }
+                }
+                Err(failure) => self.round_failed(name, failure),
+            },
+            Stage::Verifying(_) => self.verified(name, outcome),
+            Stage::Resting { .. }
+            | Stage::ReadingSource { .. }
+            | Stage::Queued(_)
+            | Stage::Writing(_)
+            | Stage::Ending { .. }
+            | Stage::Committing(_) => {}
+        }
+    }
+
+    /// Everything was read: judge, and go on to commit if there is something to.
+    fn decide_round(&mut self, name: GroupId, topics: &Topics) {
+        let Some(group) = self.groups.get(&name) else {
+            return;
+        };
+        let Stage::Gathering {
+            target: Some(target),
+            ..
+        } = &group.stage
+        else {
+            return;
+        };
+        let target = match decide::all_read(target.clone()) {
+            Ok(target) => target,
+            Err(failure) => return self.round_failed(name, failure),
+        };
+        let Some(own) = self.ownership(group) else {
+            return;
+        };
+        let refresh_due = self.refresh_due(group);
+        let activity = self.activity(&name);
+        let mut source = group.source.clone();
+        let round = Round {
+            now: self.now,
+            policy: &self.setup.policy,
+            own,
+            index: &self.index,
+            topics,
+            target: &target,
+            activity,
+            refresh_due,
+        };
+        let decision = decide::decide(&round, &mut source);
+        let now = self.now;
+        if let Some(group) = self.groups.get_mut(&name) {
+            group.source = source;
+            group.loaded = true;
+            for (partition, stored) in &target {
+                if stored.is_some() {
+                    group.written.entry(partition.clone()).or_insert(now);
+                }
+            }
+        }
+        self.decided(name, own.shard, decision);
+    }
+
+    fn decided(&mut self, name: GroupId, shard: Shard, decision: Decision) {
+        self.tell_verdicts(&name, &decision);
+        for verdict in decision.verdicts.values() {
+            match verdict {
+                Verdict::Block(reason @ (BlockReason::Stale { .. } | BlockReason::Refence)) => {
+                    return self.stand_down(shard, &reason.to_string());
+                }
+                Verdict::Hold(HoldReason::Active)
+                    if self.policy().on_active_group == OnActiveGroup::Fail =>
+                {
+                    return self.fail(format!(
+                        "{name} has members on the target and \
+                         errorHandling.onActiveConsumerGroupCommit is fail; stop its consumers \
+                         there, exclude the group, or set ignore"
+                    ));
+                }
+                Verdict::Block(BlockReason::Behind { .. })
+                | Verdict::Hold(_)
+                | Verdict::Commit(_)
+                | Verdict::Keep(_) => {}
+            }
+        }
+        if !decision.commits.is_empty() {
+            self.queue_commit(name, shard, Arc::new(decision));
+        } else if let Some(failure) = decision.unknown {
+            self.round_failed(name, failure);
+        } else {
+            self.round_ended(&name);
+        }
+    }
+
+    fn tell_verdicts(&mut self, name: &GroupId, decision: &Decision) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut group.verdicts, decision.verdicts.clone());
+        for (subject, verdict) in &decision.verdicts {
+            let told = before
+                .get(subject)
+                .is_some_and(|before| before.name() == verdict.name());
+            match verdict {
+                Verdict::Commit(_) => {}
+                Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) if told => {}
+                Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) => {
+                    self.report(Note::Judged {
+                        group: name.clone(),
+                        source: subject.source.clone(),
+                        target: subject.target.clone(),
+                        verdict: verdict.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn ownership(&self, group: &Group) -> Option<Ownership> {
+        let fence = self.shards.get(&group.shard)?.active_fence()?;
+        Some(Ownership {
+            pipeline: self.pipeline,
+            fence_topic: self.fence_topic_tag(),
+            shard: group.shard,
+            shards: self.setup.fence_topic.shards,
+            fence,
+            mapping_topic: self.index.tag()?,
+            loading: !group.loaded,
+        })
+    }
+
+    fn refresh_due(&self, group: &Group) -> BTreeSet<super::super::ids::TargetPartition> {
+        let interval = self.policy().refresh_interval;
+        let due = |since: &Instant| self.now.since(*since) >= interval;
+        group
+            .written
+            .iter()
+            .filter(|(_, at)| due(at))
+            .map(|(at, _)| at.clone())
+            .collect()
+    }
+
+    /// The round came to a good end; the next one is due after the poll interval, later for an idle
+    /// group, sooner where a source read waits to be confirmed.
+    pub(super) fn round_ended(&mut self, name: &GroupId) {
+        let policy = self.policy();
+        let (poll, confirm, refresh) = (
+            policy.poll_interval,
+            policy.confirm_after,
+            policy.refresh_interval,
+        );
+        let now = self.now;
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        group.failures = 0;
+        let idle = (1 + group.idle / IDLE_ROUNDS).min(IDLE_MOST);
+        let interval = if group.on_source {
+            poll * idle
+        } else {
+            refresh / 2
+        };
+        let due = match group.source.confirm_due(confirm) {
+            Some(due) => due.max(now + Duration::from_millis(1)),
+            None => now + interval,
+        };
+        self.rest(name, due);
+    }
+
+    /// The round came to nothing; it is tried again after a back-off of this group alone.
+    pub(super) fn round_failed(&mut self, name: GroupId, failure: Failure) {
+        if self.fail_if_stop(&failure) {
+            return;
+        }
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        group.failures = group.failures.saturating_add(1);
+        let failures = group.failures;
+        let fail_when_active = self.policy().on_active_group == OnActiveGroup::Fail;
+        if failure.class == FailureClass::GroupActive && fail_when_active {
+            return self.fail(format!(
+                "{failure}; errorHandling.onActiveConsumerGroupCommit is fail"
+            ));
+        }
+        let due = self.now + self.back_off(failures);
+        self.rest(&name, due);
+        self.report(Note::GroupFailed {
+            group: name,
+            failure,
+        });
+    }
+
+    fn rest(&mut self, name: &GroupId, due: Instant) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.stage = Stage::Resting { due };
+            self.agenda.insert((due, name.clone()));
+        }
+    }
+
+    /// Compares the ids of the topics behind offset syncs with those that the fence log keeps. True
+    /// if a topic was recreated, and everything starts anew.
+    fn recreated(&mut self, waiting: &BTreeSet<GroupId>, topics: &Topics) -> bool {
+        let groups = waiting.iter().filter_map(|name| self.groups.get(name));
+        let sources: BTreeSet<SourcePartition> = groups
+            .flat_map(|group| group.source.commits())
+            .map(|(at, _)| at.clone())
+            .collect();
+        let mut recreated = None;
+        for (source, target) in decide::synced_topics(&self.index, sources.iter()) {
+            let (Some(Ok(source_id)), Some(Ok(target_id))) =
+                (topics.source.get(&source), topics.target.get(&target))
+            else {
+                continue;
+            };
+            if self.incarnation_seen(&source, &target, (*source_id, *target_id)) {
+                recreated = Some((source, target));
+            }
+        }
+        let Some((source, target)) = recreated else {
+            return false;
+        };
+        let detail = format!("{source} or {target} was recreated");
+        self.report(Note::TopicRecreated { source, target });
+        self.restart_mappings(detail);
+        true
+    }
+
+    /// True if syncs that were applied belong to an earlier incarnation.
+    fn incarnation_seen(
+        &mut self,
+        source: &TopicName,
+        target: &TopicName,
+        (source_id, target_id): (TopicId, TopicId),
+    ) -> bool {
+        let Some(mapping_topic) = self.index.tag() else {
+            return false;
+        };
+        let key = (source.clone(), target.clone());
+        let known = self.floors.get(&key);
+        let same_ids =
+            known.is_none_or(|known| known.source == source_id && known.target == target_id);
+        let floor = match known {
+            Some(known) if same_ids && known.mapping_topic == mapping_topic => return false,
+            Some(_) if !same_ids => self.index.as_of(SYNC_PARTITION).unwrap_or_default(),
+            Some(_) | None => MappingOffset(0),
+        };
+        let floor = IncarnationFloor {
+            source: source_id,
+            target: target_id,
+            mapping_topic,
+            floor,
+        };
+        self.floors.insert(key, floor);
+        let active: Vec<_> = self.shards.keys().copied().collect();
+        for shard in active {
+            if let Some(state) = self.shards.get_mut(&shard)
+                && state.active_fence().is_some()
+            {
+                state.records.push_back(floor.record(source, target));
+            }
+        }
+        self.index.raise_floor(source, target, floor.floor) && !same_ids
+    }
+
+    /// A shard's fence log tells which incarnations its earlier owners saw.
+    pub(super) fn floors_read(&mut self, log: &FenceLog) {
+        let mut raised = None;
+        for ((source, target), floor) in log.floors() {
+            let key = (source, target);
+            let known = self.floors.get(&key);
+            if known.is_some_and(|known| known.floor >= floor.floor) {
+                continue;
+            }
+            self.floors.insert(key.clone(), floor);
+            let ours = self
+                .index
+                .tag()
+                .is_none_or(|tag| tag == floor.mapping_topic);
+            if ours && self.index.raise_floor(&key.0, &key.1, floor.floor) {
+                raised = Some(key);
+            }
+        }
+        if let Some((source, target)) = raised {
+            self.restart_mappings(format!(
+                "an earlier owner saw that {source} or {target} was recreated"
+            ));
+        }
+    }
+
+    /// Keeps in this shard's fence log what is known of incarnations.
+    pub(super) fn queue_floors(&mut self, shard: Shard) {
+        let records: Vec<_> = self
+            .floors
+            .iter()
+            .map(|((source, target), floor)| floor.record(source, target))
+            .collect();
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.records.extend(records);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Deadlines, back-offs and the orderly stop.
+
+use std::time::Duration;
+
+use super::super::action::{Action, StopReason};
+use super::super::shard::{Ends, Lane, Life, Step};
+use super::super::time::Instant;
+use super::Core;
+
+/// How long an orderly stop waits for commits in flight before it ends without them.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
+const BACK_OFF_MOST: Duration = Duration::from_secs(60);
+/// The longest the core asks to be left alone; a bound for drivers, nothing waits for it.
+const REST: Duration = Duration::from_secs(3600);
+
+/// Why a deadline exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// An action is queued.
+    ActionQueued,
+    /// The fence topic and the mapping topic are to be described again.
+    ControlTopics,
+    /// Groups are to be listed again.
+    Listings,
+    /// A shard is to be taken over after a back-off.
+    FencingBackOff,
+    /// The ends of the mapping partitions are to be read again.
+    MappingEnds,
+    /// A group's next round is due.
+    GroupRound,
+    /// A keep-alive record is due.
+    KeepAlive,
+    /// The stop waits no longer.
+    StopPatience,
+    /// Nothing is due.
+    Nothing,
+}
+
+impl Core {
+    /// Until when nothing happens by itself, and why then.
+    #[must_use]
+    pub fn poll_timeout(&self) -> (Instant, Why) {
+        if !self.actions.is_empty() {
+            return (self.now, Why::ActionQueued);
+        }
+        let shards = self.shards.values().filter_map(|state| match &state.life {
+            Life::Fencing(Step::BackingOff { until, .. }) => Some((*until, Why::FencingBackOff)),
+            Life::CatchingUp {
+                ends: Ends::Due(due),
+                ..
+            } if self.index.topic().is_some() => Some((*due, Why::MappingEnds)),
+            Life::Active { keep_alive_due, .. } if state.lane == Lane::Free => {
+                Some((*keep_alive_due, Why::KeepAlive))
+            }
+            Life::Active { .. }
+            | Life::CatchingUp { .. }
+            | Life::Loading { .. }
+            | Life::Fencing(_) => None,
+        });
+        let round = self.agenda.first().filter(|_| self.round_may_start());
+        let others = [
+            self.control_due().map(|due| (due, Why::ControlTopics)),
+            self.listings_due().map(|due| (due, Why::Listings)),
+            round.map(|(due, _)| (*due, Why::GroupRound)),
+            self.stopping.map(|until| (until, Why::StopPatience)),
+        ];
+        if self.stopping.is_some() {
+            let until = self.stopping.unwrap_or(self.now);
+            return (until.max(self.now), Why::StopPatience);
+        }
+        let (due, why) = shards
+            .chain(others.into_iter().flatten())
+            .min()
+            .unwrap_or((self.now + REST, Why::Nothing));
+        (due.max(self.now), why)
+    }
+
+    /// Exponential, with up to half of it taken off so that instances do not move in step.
+    pub(super) fn back_off(&mut self, failures: u32) -> Duration {
+        let factor = 1u32
+            .checked_shl(failures.saturating_sub(1).min(16))
+            .unwrap_or(u32::MAX);
+        let longest = BACK_OFF_FIRST.saturating_mul(factor).min(BACK_OFF_MOST);
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(millis - self.next_jitter() % (millis / 2).max(1))
+    }
+
+    pub(super) fn stop_requested(&mut self) {
+        if self.stopping.is_none() {
+            self.stopping = Some(self.now + STOP_PATIENCE);
+        }
+    }
+
+    /// Gives the shards back one by one as they come to rest.
+    pub(super) fn advance_stop(&mut self) {
+        let Some(until) = self.stopping else {
+            return;
+        };
+        let patient = self.now < until;
+        let shards: Vec<_> = self.shards.keys().copied().collect();
+        for shard in shards {
+            if !patient || !self.in_flight(shard) {
+                self.leave(shard);
+            }
+        }
+        if self.shards.is_empty() {
+            self.stopped = true;
+            self.act(Action::Stop {
+                reason: StopReason::Asked,
+            });
+        }
+    }
+
+    /// SplitMix64: a fixed walk from the seed, so that equal histories stay equal.
+    fn next_jitter(&mut self) -> u64 {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.jitter;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

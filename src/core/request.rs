@@ -1,0 +1,92 @@
+//! Numbers for requests, so that an answer finds who asked, or nobody if that one has moved on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The number of a request. The driver answers each request exactly once, with this number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u32);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The requests that have not been answered, each with who waits for it.
+///
+/// A number is free again only when its answer arrived, also if nobody waits for it any more: a late
+/// answer is never taken for another request's. Numbers stay small, so that equal situations
+/// reached in different ways are equal states.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Requests<W> {
+    waiting: BTreeMap<RequestId, Option<W>>,
+}
+
+impl<W> Default for Requests<W> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+        }
+    }
+}
+
+impl<W: PartialEq> Requests<W> {
+    /// A number for a request that `waiter` asks.
+    pub(crate) fn ask(&mut self, waiter: W) -> RequestId {
+        let mut free = 0;
+        for taken in self.waiting.keys() {
+            if taken.0 != free {
+                break;
+            }
+            free += 1;
+        }
+        let id = RequestId(free);
+        self.waiting.insert(id, Some(waiter));
+        id
+    }
+
+    /// The answer came: who waits for it, unless that one was abandoned.
+    pub(crate) fn answered(&mut self, request: RequestId) -> Option<W> {
+        self.waiting.remove(&request).flatten()
+    }
+
+    /// Everything that `gone` asked is answered to nobody.
+    pub(crate) fn abandon(&mut self, gone: impl Fn(&W) -> bool) {
+        for waiter in self.waiting.values_mut() {
+            if waiter.as_ref().is_some_and(&gone) {
+                *waiter = None;
+            }
+        }
+    }
+
+    /// Whether anybody for whom `is` holds waits for an answer.
+    pub(crate) fn any(&self, is: impl Fn(&W) -> bool) -> bool {
+        self.waiting.values().flatten().any(is)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abandoned_number_is_taken_until_its_answer_came() {
+        let mut requests = Requests::default();
+        let first = requests.ask("a");
+        requests.abandon(|waiter| *waiter == "a");
+        let second = requests.ask("b");
+        assert_ne!(first, second);
+        assert_eq!(requests.answered(first), None);
+        assert_eq!(requests.ask("c"), first);
+        assert_eq!(requests.answered(second), Some("b"));
+        assert!(requests.any(|waiter| *waiter == "c"));
+        assert!(!requests.any(|waiter| *waiter == "b"));
+    }
+}

@@ -1,0 +1,104 @@
+//! The life of a shard at this instance (`docs/protocol.md`, "The life of a shard"). A shard that
+//! is not here is *Unowned*.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::fence_log::FenceRecord;
+use super::ids::{Fence, GroupId, MappingOffset, MappingPartition};
+use super::time::Instant;
+
+/// A shard assigned to this instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ShardState {
+    pub(crate) life: Life,
+    /// The coordination group wants it back.
+    pub(crate) revoked: bool,
+    /// Attempts to take it over that failed in a row.
+    pub(crate) failures: u32,
+    /// Who uses the shard's producer.
+    pub(crate) lane: Lane,
+    /// Groups that wait for it, in order.
+    pub(crate) queue: VecDeque<GroupId>,
+    /// Records that are to be written to the fence partition.
+    pub(crate) records: VecDeque<FenceRecord>,
+}
+
+/// Where a shard is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Life {
+    /// *Fencing*: being taken over.
+    Fencing(Step),
+    /// *CatchingUp*: the mappings are being read to the ends that stood after the fence.
+    CatchingUp { fence: Fence, ends: Ends },
+    /// *Loading*: the groups of both clusters are being listed.
+    Loading {
+        fence: Fence,
+        source_listed: bool,
+        target_listed: bool,
+    },
+    /// *Active*: decisions may be made.
+    Active {
+        fence: Fence,
+        keep_alive_due: Instant,
+    },
+}
+
+/// The steps of *Fencing*, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// After a failure.
+    BackingOff { until: Instant, check: bool },
+    /// After having been fenced: is the shard still ours?
+    CheckingAssignment,
+    /// The fence partition is read, so that a misconfigured instance fences nobody.
+    ReadingLog,
+    /// Every earlier holder is being fenced.
+    Initialising,
+    /// The fence partition is read once more: nobody can write to it any more but us.
+    RereadingLog,
+    /// The take-over record is being written.
+    TakingOver,
+}
+
+/// The ends that a shard must catch up with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ends {
+    /// They are to be read at this time.
+    Due(Instant),
+    /// They are being read.
+    Asked,
+    /// They were read, all of them, after the fence.
+    Known(BTreeMap<MappingPartition, MappingOffset>),
+}
+
+/// Who uses the shard's producer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Nobody.
+    Free,
+    /// A group has its transaction open.
+    Group(GroupId),
+    /// A record of the fence partition is being written.
+    Record(FenceRecord),
+}
+
+impl ShardState {
+    pub(crate) fn new(step: Step) -> Self {
+        Self {
+            life: Life::Fencing(step),
+            revoked: false,
+            failures: 0,
+            lane: Lane::Free,
+            queue: VecDeque::new(),
+            records: VecDeque::new(),
+        }
+    }
+
+    /// The fence, while the shard is active.
+    pub(crate) fn active_fence(&self) -> Option<Fence> {
+        match &self.life {
+            Life::Active { fence, .. } => Some(*fence),
+            Life::Fencing(_) | Life::CatchingUp { .. } | Life::Loading { .. } => None,
+        }
+    }
+}

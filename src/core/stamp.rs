@@ -1,0 +1,227 @@
+//! The stamp: what is written in the metadata of each offset commit, so that the next decision
+//! can tell what this one knew (`docs/protocol.md`, "The stamp").
+
+use std::fmt;
+
+use super::ids::{
+    Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
+    PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
+};
+
+/// The version of the stamp that this build writes, and the newest that it reads.
+pub const STAMP_VERSION: u32 = 1;
+
+/// What a broker accepts by default (`offset.metadata.max.bytes`), in UTF-16 units as Java counts.
+pub const METADATA_MAX_UNITS: usize = 4096;
+
+/// What the decision behind an offset commit knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// Whose commit it is.
+    pub pipeline: PipelineId,
+    /// The fence topic that `fence` counts in.
+    pub fence_topic: FenceTopicTag,
+    /// The group's shard.
+    pub shard: Shard,
+    /// How many shards there were.
+    pub shards: ShardCount,
+    /// The fence of the decision (not of the instance that happens to rewrite it).
+    pub fence: Fence,
+    /// The mapping topic that `as_of` counts in.
+    pub mapping_topic: MappingTopicTag,
+    /// The mapping partition that `as_of` counts in.
+    pub mapping_partition: MappingPartition,
+    /// What was applied of that partition when the position was translated.
+    pub as_of: MappingOffset,
+    /// The pair of topics the offsets belong to.
+    pub incarnation: Incarnation,
+    /// The committed offset on the source.
+    pub source: SourceOffset,
+    /// The offset this stamp was committed with: elsewhere it is a copy, and proves nothing.
+    pub target: TargetOffset,
+}
+
+/// What a commit's metadata turned out to be. Every string is one of these.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metadata {
+    /// One of our stamps, and the source consumer's own metadata behind it.
+    Stamped {
+        /// The stamp.
+        stamp: Stamp,
+        /// What followed the `|`; empty when there was none.
+        source_metadata: String,
+    },
+    /// Our prefix, and a version that this build does not know.
+    NewerVersion {
+        /// The version found.
+        version: u32,
+    },
+    /// Not ours: it does not begin with one of our prefixes.
+    Foreign,
+    /// Our prefix, but not a stamp behind it.
+    Malformed,
+}
+
+/// Metadata ready to be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// The text to commit.
+    pub text: String,
+    /// The source's own metadata did not fit beside the stamp and was left out.
+    pub source_metadata_dropped: bool,
+}
+
+impl Stamp {
+    /// The stamp under `prefix`, followed by the source's own metadata if it fits into
+    /// [`METADATA_MAX_UNITS`]. A stamp inside the source's metadata (a flow that was turned
+    /// around) is stripped first, so that stamps never nest.
+    #[must_use]
+    pub fn compose(&self, prefix: &str, source_metadata: &str) -> Composed {
+        let stamp = format!("{prefix}{self}");
+        let own = strip_stamps(prefix, source_metadata);
+        if own.is_empty() {
+            return Composed {
+                text: stamp,
+                source_metadata_dropped: false,
+            };
+        }
+        let whole = format!("{stamp}|{own}");
+        if whole.encode_utf16().count() > METADATA_MAX_UNITS {
+            return Composed {
+                text: stamp,
+                source_metadata_dropped: true,
+            };
+        }
+        Composed {
+            text: whole,
+            source_metadata_dropped: false,
+        }
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "v{STAMP_VERSION}:{}:{}.{}/{}.{}:{}.{}.{}:{}:{}@{}",
+            self.pipeline,
+            self.fence_topic,
+            self.shard,
+            self.shards,
+            self.fence,
+            self.mapping_topic,
+            self.mapping_partition,
+            self.as_of,
+            self.incarnation,
+            self.source,
+            self.target
+        )
+    }
+}
+
+impl Metadata {
+    /// Reads the metadata of a commit. `prefixes` are the configured prefix and the accepted
+    /// former ones; where several fit, the longest counts. Total: it never fails.
+    #[must_use]
+    pub fn parse<'a>(text: &str, prefixes: impl IntoIterator<Item = &'a str>) -> Self {
+        let behind = prefixes
+            .into_iter()
+            .filter_map(|prefix| text.strip_prefix(prefix))
+            .min_by_key(|rest| rest.len());
+        let Some(behind) = behind else {
+            return Self::Foreign;
+        };
+        let Some((version, _)) = behind
+            .strip_prefix('v')
+            .and_then(|rest| rest.split_once(':'))
+        else {
+            return Self::Malformed;
+        };
+        match canonical::<u32>(version) {
+            None => Self::Malformed,
+            Some(STAMP_VERSION) => Self::parse_known(behind),
+            Some(version) => Self::NewerVersion { version },
+        }
+    }
+
+    fn parse_known(behind: &str) -> Self {
+        let (stamp, source_metadata) = behind.split_once('|').unwrap_or((behind, ""));
+        match parse_stamp(stamp) {
+            Some(stamp) => Self::Stamped {
+                stamp,
+                source_metadata: source_metadata.to_owned(),
+            },
+            None => Self::Malformed,
+        }
+    }
+}
+
+fn strip_stamps<'a>(prefix: &str, source_metadata: &'a str) -> &'a str {
+    let mut rest = source_metadata;
+    while matches!(Metadata::parse(rest, [prefix]), Metadata::Stamped { .. }) {
+        rest = rest.split_once('|').map_or("", |(_, behind)| behind);
+    }
+    rest
+}
+
+/// Reads exactly what [`Stamp`]'s `Display` writes: one text per stamp, so that a byte-for-byte
+/// comparison of two commits compares what they knew.
+fn parse_stamp(text: &str) -> Option<Stamp> {
+    let mut fields = text.split(':');
+    let (_version, pipeline, fence, mapping, incarnation, offsets) = (
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+    );
+    if fields.next().is_some() {
+        return None;
+    }
+    let (fence_topic, fence) = fence.split_once('.')?;
+    let (shard, fence) = fence.split_once('/')?;
+    let (shards, fence) = fence.split_once('.')?;
+    let (mapping_topic, mapping) = mapping.split_once('.')?;
+    let (mapping_partition, as_of) = mapping.split_once('.')?;
+    let (source, target) = offsets.split_once('@')?;
+    Some(Stamp {
+        pipeline: PipelineId(short_id(pipeline)?),
+        fence_topic: FenceTopicTag(short_id(fence_topic)?),
+        shard: Shard(canonical(shard)?),
+        shards: ShardCount(canonical(shards)?),
+        fence: Fence(canonical(fence)?),
+        mapping_topic: MappingTopicTag(short_id(mapping_topic)?),
+        mapping_partition: MappingPartition(canonical(mapping_partition)?),
+        as_of: MappingOffset(canonical(as_of)?),
+        incarnation: Incarnation(short_id(incarnation)?),
+        source: SourceOffset(canonical(source)?),
+        target: TargetOffset(canonical(target)?),
+    })
+}
+
+/// A non-negative decimal number without sign or leading zeros.
+fn canonical<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let padded = text.len() > 1 && text.starts_with('0');
+    if plain && !padded {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// Eight lower-case hexadecimal digits.
+fn short_id(text: &str) -> Option<u32> {
+    let hex = text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if hex && text.len() == 8 {
+        u32::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
