@@ -2,5 +2,9 @@
 
 pub mod config;
 pub mod core;
+#[cfg(feature = "kafka")]
+pub mod driver;
+#[cfg(feature = "kafka")]
+pub mod failpoint;
 pub mod mapping;
 pub mod ports;

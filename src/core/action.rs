@@ -69,11 +69,6 @@ pub enum Action {
         shard: Shard,
     },
 
-    /// Describe the fence topic and the mapping topic → `ControlTopicsDescribed`.
-    DescribeControlTopics {
-        /// To be quoted.
-        request: RequestId,
-    },
     /// Read the mapping topic with this id, all partitions, from the start of their logs, dropping
     /// any reading under way → `MappingsRead` and `MappingReadFailed`, again and again.
     ReadMappings {
@@ -82,91 +77,10 @@ pub enum Action {
         /// Its partition count.
         partitions: i32,
     },
-    /// Read the mapping partitions' log ends, from metadata refreshed now, under the reader's
-    /// isolation level → `MappingEndsRead`.
-    ReadMappingEnds {
-        /// To be quoted.
-        request: RequestId,
-        /// The partitions.
-        partitions: BTreeSet<MappingPartition>,
-    },
-
-    /// List the source's groups → `SourceGroupsListed`.
-    ListSourceGroups {
-        /// To be quoted.
-        request: RequestId,
-    },
-    /// List the target's groups and their states → `TargetGroupsListed`.
-    ListTargetGroups {
-        /// To be quoted.
-        request: RequestId,
-    },
-    /// Read all committed offsets of a group on the source, not stable → `SourceOffsetsRead`.
-    ReadSourceOffsets {
-        /// To be quoted.
-        request: RequestId,
-        /// The group.
-        group: GroupId,
-        /// The coordinator must have been looked up at or after this time.
-        coordinator_since: Option<Instant>,
-    },
-    /// Read committed offsets of a group on the target → `TargetOffsetsRead`.
-    ReadTargetOffsets {
-        /// To be quoted.
-        request: RequestId,
-        /// The group.
-        group: GroupId,
-        /// Which partitions.
-        scope: ReadScope,
-        /// Whether a pending transaction makes the partition unknown (`require_stable`).
-        stable: bool,
-    },
-    /// Read topic ids, log ranges and source log ends → `TopicsRead`.
-    ReadTopics {
-        /// To be quoted.
-        request: RequestId,
-        /// The source topics to describe.
-        source: BTreeSet<TopicName>,
-        /// The target partitions whose topics to describe and whose log ranges to read.
-        target: BTreeSet<TargetPartition>,
-        /// The source partitions whose log ends to read.
-        source_ends: BTreeSet<SourcePartition>,
-    },
-
-    /// Begin a transaction of the shard's producer and write the group's offsets in it, naming a
-    /// member that is in no group → `OffsetsWritten`.
-    WriteOffsets {
-        /// To be quoted.
-        request: RequestId,
-        /// The shard whose producer writes.
-        shard: Shard,
-        /// The group.
-        group: GroupId,
-        /// What to write.
-        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
-    },
-    /// End the shard's open transaction → `TransactionEnded`.
-    EndTransaction {
-        /// To be quoted.
-        request: RequestId,
-        /// The shard whose producer has it open.
-        shard: Shard,
-        /// The group whose offsets are in it.
-        group: GroupId,
-        /// Which way.
-        end: TransactionEnd,
-    },
-    /// Commit by a plain OffsetCommit without membership → `OffsetsCommitted`.
-    CommitOffsets {
-        /// To be quoted.
-        request: RequestId,
-        /// The group.
-        group: GroupId,
-        /// What to commit.
-        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
-        /// After this time the check behind it is too old: it must not be sent, and fails.
-        not_after: Instant,
-    },
+    /// Read something that a decision needs.
+    Read(Read),
+    /// Carry out a step of a commit.
+    Commit(Commit),
 
     /// Tell people.
     Report {
@@ -177,6 +91,105 @@ pub enum Action {
     Stop {
         /// Why.
         reason: StopReason,
+    },
+}
+
+/// An order to read. It changes nothing anywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Read {
+    /// Describe the fence topic and the mapping topic → `ControlTopicsDescribed`.
+    ControlTopics {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// Read the mapping partitions' log ends, from metadata refreshed now, under the reader's
+    /// isolation level → `MappingEndsRead`.
+    MappingEnds {
+        /// To be quoted.
+        request: RequestId,
+        /// The partitions.
+        partitions: BTreeSet<MappingPartition>,
+    },
+
+    /// List the source's groups → `SourceGroupsListed`.
+    SourceGroups {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// List the target's groups and their states → `TargetGroupsListed`.
+    TargetGroups {
+        /// To be quoted.
+        request: RequestId,
+    },
+    /// Read all committed offsets of a group on the source, not stable → `SourceOffsetsRead`.
+    SourceOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// The coordinator must have been looked up at or after this time.
+        coordinator_since: Option<Instant>,
+    },
+    /// Read committed offsets of a group on the target → `TargetOffsetsRead`.
+    TargetOffsets {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// Which partitions.
+        scope: ReadScope,
+        /// Whether a pending transaction makes the partition unknown (`require_stable`).
+        stable: bool,
+    },
+    /// Read topic ids, log ranges and source log ends → `TopicsRead`.
+    Topics {
+        /// To be quoted.
+        request: RequestId,
+        /// The source topics to describe.
+        source: BTreeSet<TopicName>,
+        /// The target partitions whose topics to describe and whose log ranges to read.
+        target: BTreeSet<TargetPartition>,
+        /// The source partitions whose log ends to read.
+        source_ends: BTreeSet<SourcePartition>,
+    },
+}
+
+/// An order to write offsets of one group on the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Commit {
+    /// Begin a transaction of the shard's producer and write the group's offsets in it, naming a
+    /// member that is in no group → `OffsetsWritten`.
+    WriteHalf {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard whose producer writes.
+        shard: Shard,
+        /// The group.
+        group: GroupId,
+        /// What to write.
+        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
+    },
+    /// End the shard's open transaction → `TransactionEnded`.
+    End {
+        /// To be quoted.
+        request: RequestId,
+        /// The shard whose producer has it open.
+        shard: Shard,
+        /// The group whose offsets are in it.
+        group: GroupId,
+        /// Which way.
+        end: TransactionEnd,
+    },
+    /// Commit by a plain OffsetCommit without membership → `OffsetsCommitted`.
+    Plain {
+        /// To be quoted.
+        request: RequestId,
+        /// The group.
+        group: GroupId,
+        /// What to commit.
+        offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
+        /// After this time the check behind it is too old: it must not be sent, and fails.
+        not_after: Instant,
     },
 }
 

@@ -168,6 +168,34 @@ pub enum Note {
 }
 
 impl Note {
+    /// Its name, as the field `event` of a log line has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::GuardDisabled => "guard_disabled",
+            Self::ReadingMappings { .. } => "reading_mappings",
+            Self::NoMappings { .. } => "no_mappings",
+            Self::MappingsRestarted { .. } => "mappings_restarted",
+            Self::MappingReadFailed { .. } => "mapping_read_failed",
+            Self::Lowered { .. } => "lowered",
+            Self::TwicePublished { .. } => "twice_published",
+            Self::TopicRecreated { .. } => "topic_recreated",
+            Self::FenceAcquired { .. } => "fence_acquired",
+            Self::ShardActive { .. } => "shard_active",
+            Self::FencingFailed { .. } => "fencing_failed",
+            Self::StoodDown { .. } => "stood_down",
+            Self::ShardLeft { .. } => "shard_left",
+            Self::Committed { .. } => "committed",
+            Self::Refreshed { .. } => "refreshed",
+            Self::Judged { .. } => "judged",
+            Self::Overtaken { .. } => "overtaken",
+            Self::SourceMetadataDropped { .. } => "source_metadata_dropped",
+            Self::GroupFailed { .. } => "group_failed",
+            Self::ListingFailed { .. } => "listing_failed",
+            Self::SourceDisturbed => "source_disturbed",
+        }
+    }
+
     /// How loudly to tell it.
     #[must_use]
     pub fn level(&self) -> Level {

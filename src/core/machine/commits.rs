@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::{Action, ReadScope, TransactionEnd};
+use super::super::action::{Action, Commit, Read, ReadScope, TransactionEnd};
 use super::super::decide::{self, Decision, Planned, PlannedKind};
 use super::super::event::{TargetCommit, TargetOffsets};
 use super::super::failure::{Failure, FailureClass};
@@ -100,12 +100,12 @@ impl Core {
         }
         self.set_stage(&name, Stage::Writing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::WriteOffsets {
+        self.act(Action::Commit(Commit::WriteHalf {
             request,
             shard,
             group: name,
             offsets,
-        });
+        }));
     }
 
     pub(super) fn offsets_written(&mut self, name: GroupId, outcome: Result<(), Failure>) {
@@ -141,12 +141,12 @@ impl Core {
         let stable = self.policy().commit_mode == CommitMode::Guarded;
         self.set_stage(&name, Stage::Verifying(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::ReadTargetOffsets {
+        self.act(Action::Read(Read::TargetOffsets {
             request,
             group: name,
             scope,
             stable,
-        });
+        }));
     }
 
     pub(super) fn verified(&mut self, name: GroupId, outcome: Result<TargetOffsets, Failure>) {
@@ -193,12 +193,12 @@ impl Core {
             },
         );
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::EndTransaction {
+        self.act(Action::Commit(Commit::End {
             request,
             shard,
             group: name,
             end,
-        });
+        }));
     }
 
     pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<(), Failure>) {
@@ -250,12 +250,12 @@ impl Core {
         self.set_stage(&name, Stage::Committing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         let not_after = self.now + GUARDED_CHECK_AGE;
-        self.act(Action::CommitOffsets {
+        self.act(Action::Commit(Commit::Plain {
             request,
             group: name,
             offsets,
             not_after,
-        });
+        }));
     }
 
     pub(super) fn offsets_committed(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::Action;
+use super::super::action::{Action, Read};
 use super::super::event::{ControlTopics, FenceTopic, MappingTopic};
 use super::super::failure::{Failure, FailureClass};
 use super::super::ids::{MappingOffset, MappingPartition, TopicId};
@@ -45,7 +45,7 @@ impl Core {
         if self.stopping.is_none() && self.control.due.is_some_and(|due| due <= self.now) {
             self.control.due = None;
             let request = self.requests.ask(Waiter::Control);
-            self.act(Action::DescribeControlTopics { request });
+            self.act(Action::Read(Read::ControlTopics { request }));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::action::Action;
+use super::super::action::{Action, Read};
 use super::super::event::FenceTopic;
 use super::super::failure::{Failure, FailureClass};
 use super::super::fence_log::{FenceLog, keep_alive};
@@ -343,10 +343,10 @@ impl Core {
     fn ask_ends(&mut self, shard: Shard) {
         let request = self.requests.ask(Waiter::Shard(shard));
         let partitions = self.index.partitions();
-        self.act(Action::ReadMappingEnds {
+        self.act(Action::Read(Read::MappingEnds {
             request,
             partitions,
-        });
+        }));
         if let Some(Life::CatchingUp { ends, .. }) =
             self.shards.get_mut(&shard).map(|state| &mut state.life)
         {

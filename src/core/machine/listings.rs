@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::super::action::Action;
+use super::super::action::{Action, Read};
 use super::super::event::GroupActivity;
 use super::super::failure::Failure;
 use super::super::group::{Group, Stage};
@@ -73,12 +73,12 @@ impl Core {
         if self.listings.source_due.is_some_and(|due| due <= self.now) {
             self.listings.source_due = None;
             let request = self.requests.ask(Waiter::SourceList);
-            self.act(Action::ListSourceGroups { request });
+            self.act(Action::Read(Read::SourceGroups { request }));
         }
         if self.listings.target_due.is_some_and(|due| due <= self.now) {
             self.listings.target_due = None;
             let request = self.requests.ask(Waiter::TargetList);
-            self.act(Action::ListTargetGroups { request });
+            self.act(Action::Read(Read::TargetGroups { request }));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::action::{Action, ReadScope};
+use super::super::action::{Action, Read, ReadScope};
 use super::super::decide::{self, Decision, Round};
 use super::super::event::{SourceCommit, TargetOffsets, Topics};
 use super::super::failure::{Failure, FailureClass};
@@ -82,11 +82,11 @@ impl Core {
             rediscovered: coordinator_since.is_some(),
         };
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::ReadSourceOffsets {
+        self.act(Action::Read(Read::SourceOffsets {
             request,
             group: name,
             coordinator_since,
-        });
+        }));
     }
 
     pub(super) fn source_disturbed(&mut self) {
@@ -130,12 +130,12 @@ impl Core {
         targets.extend(group.written.keys().cloned());
         let request = self.requests.ask(Waiter::Group(name.clone()));
         let scope = ReadScope::AllAnd(targets);
-        self.act(Action::ReadTargetOffsets {
+        self.act(Action::Read(Read::TargetOffsets {
             request,
             group: name.clone(),
             scope,
             stable: true,
-        });
+        }));
         self.topic_reads.next.insert(name);
     }
 
@@ -156,12 +156,12 @@ impl Core {
         let source_ends = self.index.replays_without_end();
         self.topic_reads.under_way = Some(waiting);
         let request = self.requests.ask(Waiter::Topics);
-        self.act(Action::ReadTopics {
+        self.act(Action::Read(Read::Topics {
             request,
             source,
             target,
             source_ends,
-        });
+        }));
     }
 
     pub(super) fn topics_read(&mut self, outcome: Result<Topics, Failure>) {

@@ -1,0 +1,298 @@
+//! The one loop between the core and the world: events in, actions out. It owns no decisions.
+//!
+//! The whole of it is one future. It waits for whatever comes first, always in the same order of
+//! preference, hands it to the core, and carries out what the core orders: requests run beside each
+//! other, each answered exactly once.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tracing::{debug, error, info, warn};
+
+use crate::core::action::{Action, Commit, Read, StopReason};
+use crate::core::event::Event;
+use crate::core::machine::Core;
+use crate::core::note::{Level, Note};
+use crate::failpoint::{self, Point};
+use crate::ports::{
+    Clock, Committer, Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader,
+};
+
+/// How many events are handled before time is looked at again.
+const EVENTS_AT_ONCE: usize = 1000;
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
+
+/// Runs the core on these ports until it orders a stop. `stop` completes when the process was asked
+/// to end.
+pub async fn run<P: Ports>(
+    mut core: Core,
+    ports: &P,
+    stop: impl Future<Output = ()>,
+) -> StopReason {
+    let clock = ports.clock();
+    let mut answers: FuturesUnordered<Answer<'_>> = FuturesUnordered::new();
+    let mut stop = pin!(stop);
+    let mut asked_to_stop = false;
+    loop {
+        if let Some(reason) = carry_out_all(&mut core, ports, &mut answers) {
+            return reason;
+        }
+        let (deadline, why) = core.poll_timeout();
+        let event = tokio::select! {
+            biased;
+            () = &mut stop, if !asked_to_stop => {
+                asked_to_stop = true;
+                Event::StopRequested
+            }
+            event = ports.ownership().next() => event,
+            Some(event) = answers.next(), if !answers.is_empty() => event,
+            event = ports.mappings().next() => event,
+            () = ports.source_groups().disturbed() => Event::SourceDisturbed,
+            () = clock.sleep_until(deadline) => {
+                tracing::trace!(?why, "time passed");
+                Event::TimePassed
+            }
+        };
+        core.handle(clock.now(), event);
+        // Answers that are ready are handled before anything else is waited for, so that a busy
+        // mapping topic delays no commit; their number is bounded, so that they delay no stop.
+        for _ in 0..EVENTS_AT_ONCE {
+            if let Some(reason) = carry_out_all(&mut core, ports, &mut answers) {
+                return reason;
+            }
+            let Some(event) = ready(&mut answers).await else {
+                break;
+            };
+            core.handle(clock.now(), event);
+        }
+    }
+}
+
+async fn ready(answers: &mut FuturesUnordered<Answer<'_>>) -> Option<Event> {
+    tokio::select! {
+        biased;
+        event = answers.next() => event,
+        () = std::future::ready(()) => None,
+    }
+}
+
+fn carry_out_all<'a, P: Ports>(
+    core: &mut Core,
+    ports: &'a P,
+    answers: &mut FuturesUnordered<Answer<'a>>,
+) -> Option<StopReason> {
+    while let Some(action) = core.poll_action() {
+        match action {
+            Action::Stop { reason } => return Some(reason),
+            Action::Report { note } => tell(&note),
+            Action::DestroyProducer { shard } => ports.committer().destroy(shard),
+            Action::ReleaseShard { shard } => ports.ownership().release(shard),
+            Action::ReadMappings { topic, partitions } => ports.mappings().read(topic, partitions),
+            asking => answers.extend(ask(asking, ports)),
+        }
+    }
+    None
+}
+
+/// Begins an action that is answered. The others were carried out by the caller.
+fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
+    match action {
+        Action::Stop { .. }
+        | Action::Report { .. }
+        | Action::DestroyProducer { .. }
+        | Action::ReleaseShard { .. }
+        | Action::ReadMappings { .. } => None,
+        Action::CheckAssignment { request, shard } => {
+            let asked = ports.ownership().check(shard);
+            answer(asked, move |outcome| Event::AssignmentChecked {
+                request,
+                outcome,
+            })
+        }
+        Action::ReadFenceLog { request, shard } => {
+            let asked = ports.committer().fence_log(shard);
+            answer(asked, move |outcome| Event::FenceLogRead {
+                request,
+                outcome,
+            })
+        }
+        Action::InitTransactions { request, shard } => {
+            let asked = ports.committer().init_transactions(shard);
+            answer(asked, move |outcome| Event::TransactionsInitialised {
+                request,
+                outcome,
+            })
+        }
+        Action::WriteTakeOver {
+            request,
+            shard,
+            record,
+        } => {
+            let asked = async move { ports.committer().write_record(shard, &record).await };
+            answer(asked, move |outcome| Event::TakeOverWritten {
+                request,
+                outcome,
+            })
+        }
+        Action::WriteFenceRecord {
+            request,
+            shard,
+            record,
+        } => {
+            let asked = async move { ports.committer().write_record(shard, &record).await };
+            answer(asked, move |written| Event::FenceRecordWritten {
+                request,
+                outcome: written.map(|_offset| ()),
+            })
+        }
+        Action::Read(read) => Some(Box::pin(ask_read(read, ports))),
+        Action::Commit(commit) => Some(Box::pin(ask_commit(commit, ports))),
+    }
+}
+
+fn answer<'a, T>(
+    asked: impl Future<Output = T> + 'a,
+    event: impl FnOnce(T) -> Event + 'a,
+) -> Option<Answer<'a>> {
+    Some(Box::pin(async move { event(asked.await) }))
+}
+
+async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
+    match read {
+        Read::ControlTopics { request } => {
+            let outcome = ports.topic_reader().control().await;
+            Event::ControlTopicsDescribed { request, outcome }
+        }
+        Read::MappingEnds {
+            request,
+            partitions,
+        } => {
+            let outcome = ports.mappings().ends(&partitions).await;
+            Event::MappingEndsRead { request, outcome }
+        }
+        Read::SourceGroups { request } => {
+            let outcome = ports.source_groups().list().await;
+            Event::SourceGroupsListed { request, outcome }
+        }
+        Read::TargetGroups { request } => {
+            let outcome = ports.target_groups().list().await;
+            Event::TargetGroupsListed { request, outcome }
+        }
+        Read::SourceOffsets {
+            request,
+            group,
+            coordinator_since,
+        } => {
+            let outcome = ports
+                .source_groups()
+                .offsets(&group, coordinator_since)
+                .await;
+            Event::SourceOffsetsRead { request, outcome }
+        }
+        Read::TargetOffsets {
+            request,
+            group,
+            scope,
+            stable,
+        } => {
+            if !stable {
+                failpoint::reach(Point::HalfWritten, &group).await;
+            }
+            let outcome = ports.target_groups().offsets(&group, &scope, stable).await;
+            if stable {
+                failpoint::reach(Point::BeforeDecision, &group).await;
+            }
+            Event::TargetOffsetsRead { request, outcome }
+        }
+        Read::Topics {
+            request,
+            source,
+            target,
+            source_ends,
+        } => {
+            let outcome = ports
+                .topic_reader()
+                .topics(&source, &target, &source_ends)
+                .await;
+            Event::TopicsRead { request, outcome }
+        }
+    }
+}
+
+async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> Event {
+    match commit {
+        Commit::WriteHalf {
+            request,
+            shard,
+            group,
+            offsets,
+        } => {
+            failpoint::reach(Point::Decided, &group).await;
+            let outcome = ports
+                .committer()
+                .write_offsets(shard, &group, &offsets)
+                .await;
+            Event::OffsetsWritten { request, outcome }
+        }
+        Commit::End {
+            request,
+            shard,
+            group,
+            end,
+        } => {
+            failpoint::reach(Point::Verified, &group).await;
+            let outcome = ports.committer().end_transaction(shard, end).await;
+            Event::TransactionEnded { request, outcome }
+        }
+        Commit::Plain {
+            request,
+            group,
+            offsets,
+            not_after,
+        } => {
+            failpoint::reach(Point::Decided, &group).await;
+            let outcome = ports
+                .target_groups()
+                .commit(&group, &offsets, not_after)
+                .await;
+            Event::OffsetsCommitted { request, outcome }
+        }
+    }
+}
+
+/// One log line per note. Commits carry their parts as fields, for machines.
+fn tell(note: &Note) {
+    if let Note::Committed {
+        group,
+        target,
+        from,
+        to,
+        source,
+        verdict,
+        re_read,
+    } = note
+    {
+        info!(
+            event = "committed",
+            group = group.as_str(),
+            topic = target.topic.as_str(),
+            partition = target.partition,
+            from = from.map(|from| from.get()),
+            offset = to.get(),
+            source_offset = source.get(),
+            reason = verdict.name(),
+            re_read,
+            "{note}"
+        );
+        return;
+    }
+    let event = note.name();
+    match note.level() {
+        Level::Debug => debug!(event, "{note}"),
+        Level::Info => info!(event, "{note}"),
+        Level::Warn => warn!(event, "{note}"),
+        Level::Error => error!(event, "{note}"),
+    }
+}
