@@ -6,5 +6,7 @@ pub mod core;
 pub mod driver;
 #[cfg(feature = "kafka")]
 pub mod failpoint;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod mapping;
 pub mod ports;

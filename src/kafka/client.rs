@@ -1,0 +1,156 @@
+//! Clients of a cluster: their properties, and one admin client that is replaced when the
+//! coordinator may have moved.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use tokio::sync::Notify;
+
+use super::clock::ProcessClock;
+use super::errors::{Doing, coordinator_moved, failure, native};
+use super::ffi::NativeError;
+use super::ffi::admin::Admin;
+use crate::core::failure::Failure;
+use crate::core::time::Instant;
+use crate::ports::Clock;
+
+/// How long one request may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// librdkafka's properties of a client.
+pub type Properties = BTreeMap<String, String>;
+
+/// librdkafka's configuration with these properties, and ours over them.
+#[must_use]
+pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("client.id", "sprag")
+        .set("log.connection.close", "false");
+    for (key, value) in properties {
+        config.set(key, value);
+    }
+    for (key, value) in ours {
+        config.set(*key, *value);
+    }
+    config
+}
+
+/// What hears of broken connections.
+#[derive(Clone, Default)]
+pub struct Watch {
+    disturbed: Arc<Notify>,
+}
+
+impl Watch {
+    /// Waits until a connection broke.
+    pub async fn disturbed(&self) {
+        self.disturbed.notified().await;
+    }
+}
+
+impl ClientContext for Watch {
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(Code::BrokerTransportFailure | Code::AllBrokersDown) => {
+                self.disturbed.notify_one();
+            }
+            Some(_) | None => {}
+        }
+        tracing::debug!(%error, reason, "client error");
+    }
+}
+
+impl ConsumerContext for Watch {}
+
+/// A cluster's admin client. Its coordinator cache is never evicted by librdkafka, so the client is
+/// replaced whenever an answer shows that the coordinator may have moved.
+pub struct AdminClient {
+    properties: Properties,
+    /// `source` or `target`, for people.
+    pub side: &'static str,
+    clock: ProcessClock,
+    watch: Watch,
+    present: RefCell<Option<(Instant, Rc<Admin<Watch>>)>>,
+}
+
+impl AdminClient {
+    /// A client of the cluster `side`; nothing is connected yet.
+    #[must_use]
+    pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
+        let watch = Watch::default();
+        Self {
+            properties,
+            side,
+            clock,
+            watch,
+            present: RefCell::new(None),
+        }
+    }
+
+    /// Waits until a connection broke.
+    pub async fn disturbed(&self) {
+        self.watch.disturbed().await;
+    }
+
+    /// The client, made anew if it is older than `since`.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the properties.
+    pub fn since(&self, since: Option<Instant>) -> Result<Rc<Admin<Watch>>, Failure> {
+        if let Some((made, admin)) = &*self.present.borrow()
+            && since.is_none_or(|since| *made >= since)
+        {
+            return Ok(Rc::clone(admin));
+        }
+        let made = self.clock.now();
+        let admin = self.fresh()?;
+        *self.present.borrow_mut() = Some((made, Rc::clone(&admin)));
+        Ok(admin)
+    }
+
+    /// A client of its own, which has looked nothing up yet.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the properties.
+    pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
+        let config = client_config(&self.properties, &[("group.id", "sprag-admin")]);
+        let made: Result<BaseConsumer<Watch>, _> = config.create_with_context(self.watch.clone());
+        match made {
+            Ok(consumer) => Ok(Rc::new(Admin::new(consumer))),
+            Err(error) => {
+                let what = format!("{}.kafka", self.side);
+                Err(Failure::new(
+                    crate::core::failure::FailureClass::Stop,
+                    format!("{what}: librdkafka refuses the properties: {error}"),
+                ))
+            }
+        }
+    }
+
+    /// The failure that follows from `error`. Where the coordinator may have moved, the next request
+    /// looks it up anew.
+    #[must_use]
+    pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
+        if coordinator_moved(error) {
+            *self.present.borrow_mut() = None;
+        }
+        failure(error, doing, &format!("{what} on the {}", self.side))
+    }
+}
+
+/// The failure that follows from an error of rdkafka's own.
+#[must_use]
+pub fn failed(error: &KafkaError, doing: Doing, what: &str) -> Failure {
+    failure(&native(error), doing, what)
+}

@@ -1,0 +1,58 @@
+//! Offsets in a transaction, naming a member (`docs/protocol.md`, "The member check").
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+
+use super::NativeError;
+
+struct GroupMetadata(*mut sys::rd_kafka_consumer_group_metadata_t);
+
+impl Drop for GroupMetadata {
+    fn drop(&mut self) {
+        // SAFETY: made by `rd_kafka_consumer_group_metadata_new_with_genid`, freed once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.0) }
+    }
+}
+
+/// Sends `offsets` of `group` to the producer's open transaction, as member `member` of generation
+/// -1. With a member id that is in no group the broker refuses while the group has members.
+///
+/// # Errors
+///
+/// What librdkafka reports, with what it says of the transaction.
+pub fn send_offsets<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    group: &str,
+    member: &str,
+    offsets: &TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), NativeError> {
+    let invalid = |_| NativeError::new(RDKafkaErrorCode::InvalidArgument, "a name with a NUL byte");
+    let group = CString::new(group).map_err(invalid)?;
+    let member = CString::new(member).map_err(invalid)?;
+    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the strings outlive the call, which copies them; a null instance id means none.
+    let metadata = GroupMetadata(unsafe {
+        sys::rd_kafka_consumer_group_metadata_new_with_genid(
+            group.as_ptr(),
+            -1,
+            member.as_ptr(),
+            std::ptr::null(),
+        )
+    });
+    // SAFETY: producer, list and metadata are live for the whole call; the error is ours.
+    let error = unsafe {
+        NativeError::take(sys::rd_kafka_send_offsets_to_transaction(
+            producer.client().native_ptr(),
+            offsets.ptr(),
+            metadata.0,
+            timeout,
+        ))
+    };
+    error.map_or(Ok(()), Err)
+}

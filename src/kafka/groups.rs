@@ -1,0 +1,278 @@
+//! The groups of both clusters, by admin requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::{AdminClient, REQUEST_TIMEOUT};
+use super::clock::ProcessClock;
+use super::errors::{Doing, failure};
+use super::ffi::admin::{GroupListings, PartitionOffset};
+use crate::core::action::ReadScope;
+use crate::core::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets};
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::ids::{GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use crate::core::time::Instant;
+use crate::failpoint::{self, Point};
+use crate::ports::{Clock, SourceGroups, TargetGroups};
+
+/// The source's groups.
+pub struct KafkaSourceGroups {
+    admin: Rc<AdminClient>,
+}
+
+/// The target's groups.
+pub struct KafkaTargetGroups {
+    admin: Rc<AdminClient>,
+    clock: ProcessClock,
+}
+
+impl KafkaSourceGroups {
+    /// Groups of the cluster that `admin` is connected to.
+    #[must_use]
+    pub fn new(admin: Rc<AdminClient>) -> Self {
+        Self { admin }
+    }
+}
+
+impl KafkaTargetGroups {
+    /// Groups of the cluster that `admin` is connected to.
+    #[must_use]
+    pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
+        Self { admin, clock }
+    }
+
+    async fn read(
+        &self,
+        group: &GroupId,
+        named: Option<&BTreeSet<TargetPartition>>,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        let list = named.map(|named| {
+            let mut list = TopicPartitionList::new();
+            for at in named {
+                list.add_partition(at.topic.as_str(), at.partition);
+            }
+            list
+        });
+        let what = format!("reading the committed offsets of group {group}");
+        let admin = self.admin.since(None)?;
+        let read = admin
+            .group_offsets(group.as_str(), list.as_ref(), stable, REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+        Ok(read
+            .into_iter()
+            .map(|part| {
+                let at = TargetPartition::new(part.topic.as_str(), part.partition);
+                let stored = part
+                    .outcome
+                    .map(|found| {
+                        found.map(|(offset, metadata)| TargetCommit {
+                            offset: TargetOffset(offset),
+                            metadata,
+                        })
+                    })
+                    .map_err(|error| {
+                        self.admin
+                            .failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                    });
+                (at, stored)
+            })
+            .collect())
+    }
+
+    /// Like [`Self::read`], with a failure for each partition that was named and is not in the
+    /// answer: it was not told that there is none.
+    async fn read_named(
+        &self,
+        group: &GroupId,
+        named: &BTreeSet<TargetPartition>,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        if named.is_empty() {
+            return Ok(TargetOffsets::new());
+        }
+        let mut read = self.read(group, Some(named), stable).await?;
+        for at in named {
+            read.entry(at.clone()).or_insert_with(|| {
+                Err(Failure::new(
+                    FailureClass::Retry,
+                    format!("the target's answer for group {group} leaves {at} out"),
+                ))
+            });
+        }
+        Ok(read)
+    }
+}
+
+impl SourceGroups for KafkaSourceGroups {
+    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
+        let listings = list(&self.admin).await?;
+        Ok(listings
+            .groups
+            .iter()
+            .map(|listed| GroupId::from(listed.group.as_str()))
+            .collect())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        coordinator_since: Option<Instant>,
+    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+        let what = format!("reading the committed offsets of group {group}");
+        let admin = self.admin.since(coordinator_since)?;
+        let read = admin
+            .group_offsets(group.as_str(), None, false, REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+        let mut offsets = BTreeMap::new();
+        for PartitionOffset {
+            topic,
+            partition,
+            outcome,
+        } in read
+        {
+            let at = SourcePartition::new(topic.as_str(), partition);
+            let found = outcome.map_err(|error| {
+                self.admin
+                    .failed(&error, Doing::Reading, &format!("{what} ({at})"))
+            })?;
+            if let Some((offset, metadata)) = found {
+                offsets.insert(
+                    at,
+                    SourceCommit {
+                        offset: SourceOffset(offset),
+                        metadata,
+                    },
+                );
+            }
+        }
+        Ok(offsets)
+    }
+
+    async fn disturbed(&self) {
+        self.admin.disturbed().await;
+    }
+}
+
+impl TargetGroups for KafkaTargetGroups {
+    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
+        let listings = list(&self.admin).await?;
+        let activity = |has_members: Option<bool>| match has_members {
+            Some(true) => GroupActivity::Active,
+            Some(false) => GroupActivity::Empty,
+            None => GroupActivity::Unknown,
+        };
+        let groups = listings.groups.iter();
+        Ok(groups
+            .map(|listed| {
+                (
+                    GroupId::from(listed.group.as_str()),
+                    activity(listed.has_members),
+                )
+            })
+            .collect())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        scope: &ReadScope,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        match scope {
+            ReadScope::Only(named) => self.read_named(group, named, stable).await,
+            ReadScope::AllAnd(named) => {
+                // A fetch of all leaves out a partition whose first commit is pending: what is
+                // missing is asked for by name.
+                let mut read = self.read(group, None, stable).await?;
+                let missing: BTreeSet<_> = named
+                    .iter()
+                    .filter(|at| !read.contains_key(*at))
+                    .cloned()
+                    .collect();
+                read.extend(self.read_named(group, &missing, stable).await?);
+                Ok(read)
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        group: &GroupId,
+        offsets: &BTreeMap<TargetPartition, TargetCommit>,
+        not_after: Instant,
+    ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
+        let what = format!("committing offsets of group {group}");
+        let admin = self.admin.since(None)?;
+        let list = offset_list(offsets, &what)?;
+        if self.clock.now() > not_after {
+            return Err(Failure::new(
+                FailureClass::Retry,
+                format!("{what}: the check behind it is too old; nothing was sent"),
+            ));
+        }
+        failpoint::reach(Point::AgeChecked, group).await;
+        let results = admin
+            .alter_group_offsets(group.as_str(), &list, REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| self.admin.failed(&error, Doing::Committing, &what))?;
+        let mut committed: BTreeMap<_, _> = results
+            .into_iter()
+            .map(|part| {
+                let at = TargetPartition::new(part.topic.as_str(), part.partition);
+                let what = format!("{what} ({at})");
+                let outcome = part.outcome.map(|_| ());
+                (
+                    at,
+                    outcome.map_err(|error| failure(&error, Doing::Committing, &what)),
+                )
+            })
+            .collect();
+        for at in offsets.keys() {
+            committed.entry(at.clone()).or_insert_with(|| {
+                Err(Failure::new(
+                    FailureClass::OutcomeUnknown,
+                    format!("{what}: no word of {at}"),
+                ))
+            });
+        }
+        Ok(committed)
+    }
+}
+
+/// The offsets as librdkafka takes them, with their metadata and without a leader epoch (which does
+/// not carry over from one cluster to another).
+pub(super) fn offset_list(
+    offsets: &BTreeMap<TargetPartition, TargetCommit>,
+    what: &str,
+) -> Result<TopicPartitionList, Failure> {
+    let mut list = TopicPartitionList::new();
+    for (at, commit) in offsets {
+        let mut element = list.add_partition(at.topic.as_str(), at.partition);
+        element.set_metadata(&commit.metadata);
+        element
+            .set_offset(Offset::Offset(commit.offset.get()))
+            .map_err(|error| {
+                Failure::new(FailureClass::HoldGroup, format!("{what}: {at}: {error}"))
+            })?;
+    }
+    Ok(list)
+}
+
+/// A list that some broker did not contribute to is no list.
+async fn list(client: &AdminClient) -> Result<GroupListings, Failure> {
+    let what = "listing the consumer groups";
+    let admin = client.since(None)?;
+    let listings = admin
+        .list_groups(REQUEST_TIMEOUT)
+        .await
+        .map_err(|error| client.failed(&error, Doing::Reading, what))?;
+    match listings.errors.first() {
+        Some(error) => Err(client.failed(error, Doing::Reading, what)),
+        None => Ok(listings),
+    }
+}
