@@ -2,7 +2,12 @@
 
 pub mod client;
 pub mod clock;
+pub mod committer;
 pub mod errors;
+mod fence_log;
 pub mod ffi;
 pub mod groups;
+pub mod mapping_reader;
+pub mod ownership;
+mod producer;
 pub mod topics;

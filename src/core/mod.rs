@@ -17,6 +17,7 @@ pub mod event;
 pub mod failure;
 pub mod fence_log;
 mod group;
+pub mod group_filter;
 pub mod ids;
 mod index;
 pub mod judge;

@@ -1,78 +1,119 @@
-//! interim
-#![allow(missing_docs)]
-use super::ids::GroupId;
+//! The policy keys of the configuration, as the core reads them.
+
 use std::time::Duration;
+
+use super::group_filter::GroupFilter;
+
+/// How offsets are committed (`groups.commitMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitMode {
+    /// Inside the shard's transactions, so that the broker refuses a zombie.
     Fenced,
+    /// By plain commits right after a check, for targets without transactions.
     Guarded,
 }
+
+/// What to do where somebody else committed (`groups.onForeignCommit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnForeignCommit {
+    /// Leave the whole group alone.
     Hold,
+    /// Overwrite it where that goes forward.
     ForwardOnly,
+    /// Overwrite it.
     Overwrite,
 }
+
+/// What to do when the source group is set back (`groups.onSourceRewind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnSourceRewind {
+    /// Set the target back too.
     Follow,
+    /// Leave the target where it is.
     Hold,
 }
+
+/// What to do when the stored offset turns out to skip records (`groups.onCorrection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnCorrection {
+    /// Set it back to where nothing is skipped.
     Follow,
+    /// Leave it.
     Hold,
 }
+
+/// What to do with a position below the first mapping (`groups.onBelowFirstMapping`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnBelowFirstMapping {
+    /// Commit nothing.
     Hold,
+    /// Commit the target's log start offset.
     LogStart,
 }
+
+/// What to do when two publishers map the same source range
+/// (`errorHandling.onMultipleTargetCommittedOffsets`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnMultipleMappings {
+    /// End the process.
     Fail,
+    /// Go on with the staircase, and say so once.
     Ignore,
 }
+
+/// What to do when a group has members on the target
+/// (`errorHandling.onActiveConsumerGroupCommit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnActiveGroup {
+    /// End the process.
     Fail,
+    /// Hold that group alone.
     Ignore,
 }
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct GroupFilter;
-impl GroupFilter {
-    pub fn admits(&self, group: &GroupId) -> Result<(), ()> {
-        if group.as_str().starts_with("__") {
-            Err(())
-        } else {
-            Ok(())
-        }
-    }
-}
+
+/// Everything that the operator may decide.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
+    /// The pipeline's name.
     pub pipeline: String,
+    /// What our stamps begin with; not empty, without `:` and `|`.
     pub guard_prefix: String,
+    /// Former prefixes whose stamps are still ours.
     pub accepted_guard_prefixes: Vec<String>,
+    /// Whether the guard compares at all (`features.applyMappingsGuard`).
     pub apply_mappings_guard: bool,
+    /// See [`CommitMode`].
     pub commit_mode: CommitMode,
+    /// See [`OnForeignCommit`].
     pub on_foreign_commit: OnForeignCommit,
+    /// See [`OnSourceRewind`].
     pub on_source_rewind: OnSourceRewind,
+    /// See [`OnCorrection`].
     pub on_correction: OnCorrection,
+    /// See [`OnBelowFirstMapping`].
     pub on_below_first_mapping: OnBelowFirstMapping,
+    /// See [`OnMultipleMappings`].
     pub on_multiple_mappings: OnMultipleMappings,
+    /// See [`OnActiveGroup`].
     pub on_active_group: OnActiveGroup,
+    /// How much later the read that confirms a doubtful one must be.
     pub confirm_after: Duration,
+    /// How old a commit of ours may become before it is written again.
     pub refresh_interval: Duration,
+    /// How often groups are looked at.
     pub poll_interval: Duration,
+    /// Which groups are synced.
     pub groups: GroupFilter,
 }
+
 impl Policy {
+    /// The defaults, for the pipeline of this name.
+    #[must_use]
     pub fn for_pipeline(name: &str) -> Self {
         Self {
-            pipeline: name.into(),
-            guard_prefix: "k2k_".into(),
-            accepted_guard_prefixes: vec![],
+            pipeline: name.to_owned(),
+            guard_prefix: "k2k_".to_owned(),
+            accepted_guard_prefixes: Vec::new(),
             apply_mappings_guard: true,
             commit_mode: CommitMode::Fenced,
             on_foreign_commit: OnForeignCommit::Hold,
@@ -82,9 +123,9 @@ impl Policy {
             on_multiple_mappings: OnMultipleMappings::Ignore,
             on_active_group: OnActiveGroup::Ignore,
             confirm_after: Duration::from_secs(10),
-            refresh_interval: Duration::from_secs(86400),
+            refresh_interval: Duration::from_secs(24 * 3600),
             poll_interval: Duration::from_secs(5),
-            groups: GroupFilter,
+            groups: GroupFilter::all(name),
         }
     }
 }

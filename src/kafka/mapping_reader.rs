@@ -1,0 +1,278 @@
+//! The reader of the mapping topic: all partitions, from the start, `read_committed`.
+//!
+//! A thread of its own polls and decodes; the index takes the batches as fast as it applies them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::{Mutex, mpsc};
+
+use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config};
+use super::errors::{Doing, failure};
+use super::ffi::NativeError;
+use super::ffi::admin::{Isolation, OffsetSpec};
+use super::ffi::batch::{BatchReader, Delivered};
+use crate::core::event::Event;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
+use crate::core::mapping::MappingRecord;
+use crate::mapping::{Decoder, Format, SkipCounter};
+use crate::ports::Mappings;
+
+const BATCH: usize = 10_000;
+const POLL: Duration = Duration::from_millis(100);
+/// Batches that wait for the index before the reader pauses.
+const AHEAD: usize = 8;
+
+/// Reads the mapping topic.
+pub struct KafkaMappings {
+    admin: Rc<AdminClient>,
+    properties: Properties,
+    topic: TopicName,
+    format: Format,
+    /// The number of the reading under way; threads of earlier ones end when they see it.
+    present: Arc<AtomicU64>,
+    sender: mpsc::Sender<(u64, Event)>,
+    receiver: Mutex<mpsc::Receiver<(u64, Event)>>,
+}
+
+impl KafkaMappings {
+    /// A reader of `topic` on the cluster that `admin` is connected to.
+    #[must_use]
+    pub fn new(
+        admin: Rc<AdminClient>,
+        properties: Properties,
+        topic: TopicName,
+        format: Format,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (present, receiver) = (Arc::new(AtomicU64::new(0)), Mutex::new(receiver));
+        Self {
+            admin,
+            properties,
+            topic,
+            format,
+            present,
+            sender,
+            receiver,
+        }
+    }
+}
+
+impl Drop for KafkaMappings {
+    fn drop(&mut self) {
+        self.present.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Mappings for KafkaMappings {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of its own polls the native client"
+    )]
+    fn read(&self, topic: TopicId, partitions: i32) {
+        let number = self.present.fetch_add(1, Ordering::AcqRel) + 1;
+        let reading = Reading {
+            number,
+            present: Arc::clone(&self.present),
+            sender: self.sender.clone(),
+            topic,
+            name: self.topic.clone(),
+            partitions,
+            decoder: Decoder::new(self.format.clone()),
+            skips: SkipCounter::default(),
+        };
+        let properties = self.properties.clone();
+        std::thread::spawn(move || reading.run(&properties));
+    }
+
+    async fn next(&self) -> Event {
+        let mut receiver = self.receiver.lock().await;
+        loop {
+            // The channel cannot close: this reader holds a sender.
+            let Some((number, event)) = receiver.recv().await else {
+                return std::future::pending().await;
+            };
+            if number == self.present.load(Ordering::Acquire) {
+                return event;
+            }
+        }
+    }
+
+    async fn ends(
+        &self,
+        partitions: &std::collections::BTreeSet<MappingPartition>,
+    ) -> Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure> {
+        let what = format!("reading the log ends of mapping topic {}", self.topic);
+        // A client that has looked nothing up yet: its metadata is newer than the fence.
+        let admin = self.admin.fresh()?;
+        let wanted = partitions.iter().map(|at| (self.topic.as_str(), at.get()));
+        let (latest, committed) = (OffsetSpec::Latest, Isolation::ReadCommitted);
+        let listed = admin
+            .list_offsets(wanted, latest, committed, REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+        Ok(listed
+            .into_iter()
+            .map(|part| {
+                let end = match part.outcome {
+                    Ok(Some((offset, _))) => Ok(MappingOffset(offset)),
+                    Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: none"))),
+                    Err(error) => Err(self.admin.failed(&error, Doing::Reading, &what)),
+                };
+                (MappingPartition(part.partition), end)
+            })
+            .collect())
+    }
+}
+
+/// One reading of the topic, in its thread.
+struct Reading {
+    number: u64,
+    present: Arc<AtomicU64>,
+    sender: mpsc::Sender<(u64, Event)>,
+    topic: TopicId,
+    name: TopicName,
+    partitions: i32,
+    decoder: Decoder,
+    skips: SkipCounter,
+}
+
+/// What one batch brought of one partition.
+#[derive(Default)]
+struct Part {
+    records: Vec<(MappingOffset, MappingRecord)>,
+    position: Option<i64>,
+    failed: Option<NativeError>,
+}
+
+impl Reading {
+    fn run(mut self, properties: &Properties) {
+        let mut reader = match self.assigned(properties) {
+            Ok(reader) => reader,
+            Err(error) => {
+                let what = format!("reading mapping topic {}", self.name);
+                let failure = failure(&super::errors::native(&error), Doing::Reading, &what);
+                let partition = MappingPartition(0);
+                self.send(self.failed(partition, false, failure));
+                return;
+            }
+        };
+        while self.number == self.present.load(Ordering::Acquire) {
+            let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
+            reader.poll(POLL, |delivered| self.take(delivered, &mut parts));
+            for (partition, part) in parts {
+                if !self.pass_on(MappingPartition(partition), part) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn assigned(
+        &self,
+        properties: &Properties,
+    ) -> Result<BatchReader<DefaultConsumerContext>, rdkafka::error::KafkaError> {
+        let ours = [
+            ("group.id", "sprag-mappings"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "error"),
+            ("enable.partition.eof", "true"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("allow.auto.create.topics", "false"),
+            ("fetch.wait.max.ms", "100"),
+            ("fetch.queue.backoff.ms", "10"),
+        ];
+        let consumer: BaseConsumer = client_config(properties, &ours).create()?;
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            assignment.add_partition_offset(self.name.as_str(), partition, Offset::Beginning)?;
+        }
+        consumer.assign(&assignment)?;
+        Ok(BatchReader::new(consumer, BATCH))
+    }
+
+    fn take(&mut self, delivered: Delivered<'_>, parts: &mut BTreeMap<i32, Part>) {
+        match delivered {
+            Delivered::Record {
+                partition,
+                offset,
+                key,
+                value,
+            } => {
+                let part = parts.entry(partition).or_default();
+                part.position = Some(offset.saturating_add(1));
+                match self.decoder.decode(key, value) {
+                    Ok(record) => part.records.push((MappingOffset(offset), record)),
+                    Err(skip) => {
+                        let at = (MappingPartition(partition), MappingOffset(offset));
+                        if self.skips.record(skip.kind(), at.0, at.1) {
+                            tracing::info!(
+                                topic = self.name.as_str(),
+                                partition,
+                                offset,
+                                "a mapping record was skipped: {skip} (told once per kind)"
+                            );
+                        }
+                    }
+                }
+            }
+            Delivered::End {
+                partition,
+                position,
+            } => {
+                parts.entry(partition).or_default().position = Some(position);
+            }
+            Delivered::PartitionFailed { partition, error } => {
+                parts.entry(partition).or_default().failed = Some(error);
+            }
+            Delivered::Failed(error) => tracing::debug!(%error, "mapping reader"),
+        }
+    }
+
+    /// False when nobody listens any more.
+    fn pass_on(&self, partition: MappingPartition, part: Part) -> bool {
+        let Part {
+            records,
+            position,
+            failed,
+        } = part;
+        let mut listening = true;
+        if let Some(position) = position {
+            let (topic, position) = (self.topic, MappingOffset(position));
+            listening = self.send(Event::MappingsRead {
+                topic,
+                partition,
+                records,
+                position,
+            });
+        }
+        if let Some(error) = failed {
+            let gone = matches!(error.code, Code::OffsetOutOfRange | Code::AutoOffsetReset);
+            let what = format!("reading mapping topic {}-{partition}", self.name);
+            let failure = failure(&error, Doing::Reading, &what);
+            listening = self.send(self.failed(partition, gone, failure));
+        }
+        listening
+    }
+
+    fn failed(&self, partition: MappingPartition, out_of_range: bool, failure: Failure) -> Event {
+        Event::MappingReadFailed {
+            topic: self.topic,
+            partition,
+            out_of_range,
+            failure,
+        }
+    }
+
+    fn send(&self, event: Event) -> bool {
+        self.sender.blocking_send((self.number, event)).is_ok()
+    }
+}

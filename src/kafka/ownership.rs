@@ -1,0 +1,304 @@
+//! The coordination group: which shards this instance owns (`docs/protocol.md`, "The life of a
+//! shard"). A thread of its own polls the consumer, answers rebalances and checks the generation.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::client::{Properties, client_config, failed};
+use super::errors::{Doing, native};
+use crate::core::event::Event;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::ids::{Shard, TopicName};
+use crate::ports::Ownership;
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// This instance's membership in the coordination group.
+pub struct KafkaOwnership {
+    orders: Sender<Order>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+enum Order {
+    Check(Shard, oneshot::Sender<Result<bool, Failure>>),
+    Release(Shard),
+}
+
+/// What the rebalance callback and the polling thread share.
+#[derive(Clone)]
+struct Membership {
+    events: mpsc::UnboundedSender<Event>,
+    /// Partitions whose revocation is not acknowledged yet, all of which are given back together.
+    revoked: Arc<Mutex<Option<Revoked>>>,
+    closing: Arc<AtomicBool>,
+}
+
+struct Revoked {
+    partitions: TopicPartitionList,
+    outstanding: BTreeSet<i32>,
+}
+
+impl ClientContext for Membership {}
+
+impl ConsumerContext for Membership {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let outcome = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assigned(consumer, partitions)
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.revoked(consumer, partitions)
+            }
+            _ => consumer.unassign(),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "rebalancing the coordination group");
+        }
+    }
+}
+
+impl Membership {
+    fn assigned(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        consumer.incremental_assign(partitions)?;
+        // Only the assignment counts; the records are read by the committer.
+        consumer.pause(partitions)?;
+        for shard in shards(partitions) {
+            self.tell(Event::ShardAssigned { shard });
+        }
+        Ok(())
+    }
+
+    fn revoked(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        let closing = self.closing.load(Ordering::Acquire);
+        if closing || consumer.assignment_lost() {
+            for shard in shards(partitions) {
+                self.tell(Event::ShardLost { shard });
+            }
+            return consumer.incremental_unassign(partitions);
+        }
+        let outstanding = partitions
+            .elements()
+            .iter()
+            .map(|part| part.partition())
+            .collect();
+        let revoked = Revoked {
+            partitions: partitions.clone(),
+            outstanding,
+        };
+        *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(revoked);
+        for shard in shards(partitions) {
+            self.tell(Event::ShardRevoked { shard });
+        }
+        Ok(())
+    }
+
+    /// A shard came to rest. True, with what to give back, when it was the last one.
+    fn released(&self, shard: Shard) -> Option<TopicPartitionList> {
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = revoked.as_mut()?;
+        waiting.outstanding.remove(&shard.get().cast_signed());
+        if waiting.outstanding.is_empty() {
+            revoked.take().map(|done| done.partitions)
+        } else {
+            None
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens while the process ends.
+        let _ = self.events.send(event);
+    }
+}
+
+fn shards(partitions: &TopicPartitionList) -> Vec<Shard> {
+    partitions
+        .elements()
+        .iter()
+        .map(|part| Shard(part.partition().unsigned_abs()))
+        .collect()
+}
+
+impl KafkaOwnership {
+    /// Joins the coordination group `group`, which shares out the partitions of `fence_topic`.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the properties.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of its own polls the native client"
+    )]
+    pub fn join(
+        properties: &Properties,
+        group: &str,
+        fence_topic: &TopicName,
+        session_timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let session = session_timeout.as_millis().to_string();
+        let heartbeat = (session_timeout.as_millis() / 3).clamp(1, 3000).to_string();
+        let ours = [
+            ("group.id", group),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", session.as_str()),
+            ("heartbeat.interval.ms", heartbeat.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "latest"),
+            ("allow.auto.create.topics", "false"),
+        ];
+        let (events, receiver) = mpsc::unbounded_channel();
+        let (revoked, closing) = (Arc::default(), Arc::default());
+        let membership = Membership {
+            events,
+            revoked,
+            closing,
+        };
+        let what = format!("joining the coordination group {group} on the target");
+        let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
+        let consumer: BaseConsumer<Membership> = client_config(properties, &ours)
+            .create_with_context(membership.clone())
+            .map_err(refused)?;
+        consumer
+            .subscribe(&[fence_topic.as_str()])
+            .map_err(refused)?;
+        let (orders, received) = channel();
+        let topic = fence_topic.clone();
+        let thread = std::thread::spawn(move || {
+            serve(&consumer, &membership, &topic, &received);
+        });
+        Ok(Self {
+            orders,
+            events: tokio::sync::Mutex::new(receiver),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for KafkaOwnership {
+    fn drop(&mut self) {
+        // The thread ends when its orders do; it leaves the group first, so that the others need
+        // not wait for the session to time out.
+        let (nobody, _) = channel();
+        drop(std::mem::replace(&mut self.orders, nobody));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Ownership for KafkaOwnership {
+    async fn next(&self) -> Event {
+        let mut events = self.events.lock().await;
+        match events.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn check(&self, shard: Shard) -> Result<bool, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || {
+            Failure::new(
+                FailureClass::Retry,
+                "the coordination group's thread is gone",
+            )
+        };
+        self.orders
+            .send(Order::Check(shard, sender))
+            .map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())?
+    }
+
+    fn release(&self, shard: Shard) {
+        let _ = self.orders.send(Order::Release(shard));
+    }
+}
+
+fn serve(
+    consumer: &BaseConsumer<Membership>,
+    membership: &Membership,
+    topic: &TopicName,
+    orders: &Receiver<Order>,
+) {
+    loop {
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            tracing::debug!(%error, "coordination group");
+        }
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Check(shard, answer)) => {
+                    let _ = answer.send(still_assigned(consumer, topic, shard));
+                }
+                Ok(Order::Release(shard)) => {
+                    if let Some(partitions) = membership.released(shard)
+                        && let Err(error) = consumer.incremental_unassign(&partitions)
+                    {
+                        tracing::debug!(%error, "giving shards back");
+                    }
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    membership.closing.store(true, Ordering::Release);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Commits an offset with our generation: the coordinator accepts it or it does not.
+fn still_assigned(
+    consumer: &BaseConsumer<Membership>,
+    topic: &TopicName,
+    shard: Shard,
+) -> Result<bool, Failure> {
+    let what = format!("asking the coordination group about shard {shard}");
+    let partition = shard.get().cast_signed();
+    let assignment = consumer
+        .assignment()
+        .map_err(|e| failed(&e, Doing::Reading, &what))?;
+    if assignment
+        .find_partition(topic.as_str(), partition)
+        .is_none()
+    {
+        return Ok(false);
+    }
+    let mut list = TopicPartitionList::new();
+    let added = list.add_partition_offset(topic.as_str(), partition, Offset::Offset(0));
+    added.map_err(|error| failed(&error, Doing::Reading, &what))?;
+    match consumer.commit(&list, CommitMode::Sync) {
+        Ok(()) => Ok(true),
+        Err(error) => match native(&error).code {
+            Code::UnknownMemberId
+            | Code::IllegalGeneration
+            | Code::FencedInstanceId
+            | Code::AssignmentLost => Ok(false),
+            _ => Err(failed(&error, Doing::Reading, &what)),
+        },
+    }
+}
