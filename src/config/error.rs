@@ -1,0 +1,69 @@
+//! What is wrong with a configuration: where, and what to do.
+
+use std::fmt;
+
+use super::tree::Origin;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file, with its line where the parser knows it.
+    pub origin: Option<Origin>,
+    /// The key's path; empty where it concerns the file.
+    pub key: String,
+    /// What was expected, what was found, what to do.
+    pub message: String,
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigError {
+    pub(super) fn in_file(file: &str, message: impl Into<String>) -> Self {
+        let origin = Origin::File {
+            file: file.to_owned(),
+            line: None,
+        };
+        Self {
+            origin: Some(origin),
+            key: String::new(),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn at(key: &str, origin: Option<&Origin>, message: impl Into<String>) -> Self {
+        Self {
+            origin: origin.cloned(),
+            key: key.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, error) in self.0.iter().enumerate() {
+            if nth > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+impl std::error::Error for ConfigErrors {}

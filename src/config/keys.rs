@@ -1,0 +1,161 @@
+//! Which keys there are, and which are accepted and mean nothing here.
+
+use std::collections::BTreeSet;
+
+use super::error::ConfigError;
+use super::tree::Tree;
+
+/// Sprag's keys, with their defaults as YAML; an empty default is none.
+pub(super) const KEYS: &[(&str, &str)] = &[
+    ("name", ""),
+    ("features.applyMappingsGuard", "enabled"),
+    ("features.autoCreateControlTopics", "enabled"),
+    ("groups.consumerGroups", "'.*'"),
+    ("groups.exclude", "[]"),
+    ("groups.pollInterval", "5 seconds"),
+    ("groups.offsetGuardPrefix", "k2k_"),
+    ("groups.acceptedGuardPrefixes", "[]"),
+    ("groups.commitMode", "fenced"),
+    ("groups.onForeignCommit", "hold"),
+    ("groups.onSourceRewind", "follow"),
+    ("groups.onCorrection", "follow"),
+    ("groups.onBelowFirstMapping", "hold"),
+    ("groups.confirmAfter", "10 seconds"),
+    ("groups.refreshInterval", "24 hours"),
+    ("offsetMapping.format", "native"),
+    ("offsetMapping.topic", ""),
+    ("offsetMapping.mirrorMaker2.sourceAlias", ""),
+    ("offsetMapping.mirrorMaker2.targetAlias", ""),
+    ("offsetMapping.mirrorMaker2.offsetSyncsLocation", "source"),
+    ("offsetMapping.mirrorMaker2.replicationPolicy", "default"),
+    ("offsetMapping.mirrorMaker2.separator", "'.'"),
+    ("errorHandling.onMultipleTargetCommittedOffsets", "ignore"),
+    ("errorHandling.onActiveConsumerGroupCommit", "ignore"),
+    ("coordination.fenceTopic", ""),
+    ("coordination.shards", "8"),
+    ("coordination.sessionTimeout", "10 seconds"),
+    ("http.listen", "127.0.0.1:9464"),
+];
+
+/// What stands below these belongs to the Kafka clients, or is a map of topics.
+pub(super) const OPEN: &[&str] = &[
+    "source.kafka.common.",
+    "source.kafka.admin.",
+    "source.kafka.consumer.",
+    "target.kafka.common.",
+    "target.kafka.admin.",
+    "target.kafka.consumer.",
+    "target.kafka.producer.",
+    "offsetMapping.mirrorMaker2.replicationPolicy.",
+];
+
+/// K2K's plural spelling of `features.applyMappingsGuard`.
+pub(super) const GUARDS: &str = "features.applyMappingsGuards";
+
+const REPLICATORS: &str = "it is the replicator's";
+
+/// Replicator keys by name, where a whole section cannot be taken for the replicator's because
+/// Sprag has keys of its own in it, and a misspelling must not pass.
+const REPLICATOR_KEYS: &[&str] = &[
+    "features.offsetMapping",
+    "features.autoCreateTopics",
+    "features.exactlyOnce",
+    "features.schemaMapping",
+    "features.headers",
+    "features.headers-replication",
+    "features.header-replication",
+    "features.tracingHeaders",
+    "features.optimizeHeaders",
+    "features.exactOnce",
+    "coordination.kafka.commit.topic",
+    "coordination.kafka.commit.group",
+    "coordination.kafka.commit.syncTimeout",
+    "coordination.kafka.commit.batchSize",
+    "coordination.kafka.assignment.topic",
+    "coordination.kafka.assignment.group",
+    "coordination.kafka.assignement.topic",
+    "coordination.commit.topic",
+    "coordination.commit.group",
+    "coordination.commit.syncTimeout",
+    "coordination.commit.batchSize",
+    "coordination.assignment.topic",
+    "coordination.assignment.group",
+    "errorHandling.onCommitSyncTimeout",
+    "errorHandling.onControlMessageDeserializationError",
+];
+
+/// Sections of K2K's that Sprag has no keys in, each with why it is ignored.
+const FOREIGN_SECTIONS: &[(&str, &str)] = &[
+    ("license", "Sprag needs no licence"),
+    ("metrics", "Sprag's metrics have names of their own"),
+    ("offsetMapping.retention", "all mappings are kept"),
+    ("source.registry", REPLICATORS),
+    ("target.registry", REPLICATORS),
+    ("source.schemaRegistry", REPLICATORS),
+    ("target.schemaRegistry", REPLICATORS),
+    ("source.kafka.producer", REPLICATORS),
+    ("replication", REPLICATORS),
+    ("schemaMapping", REPLICATORS),
+    ("transaction", REPLICATORS),
+    ("transactions", REPLICATORS),
+    ("observability", REPLICATORS),
+    ("tracing", REPLICATORS),
+    ("topics", REPLICATORS),
+];
+
+/// Takes the replicator's keys out, with a notice each, and complains of unknown ones.
+pub(super) fn check(tree: &mut Tree, errors: &mut Vec<ConfigError>) -> Vec<String> {
+    let mut noticed = BTreeSet::new();
+    let mut notices = Vec::new();
+    let keys: Vec<String> = tree.leaves.keys().cloned().collect();
+    for key in keys {
+        if is_ours(&key) {
+            continue;
+        }
+        let leaf = tree.leaves.remove(&key);
+        match foreign(&key) {
+            Some((name, reason)) => {
+                if noticed.insert(name) {
+                    notices.push(format!("{name} is ignored: {reason}"));
+                }
+            }
+            None => {
+                let origin = leaf.map(|leaf| leaf.origin);
+                errors.push(ConfigError::at(&key, origin.as_ref(), unknown(&key)));
+            }
+        }
+    }
+    notices
+}
+
+fn is_ours(key: &str) -> bool {
+    key == GUARDS
+        || KEYS.iter().any(|(known, _)| *known == key)
+        || OPEN.iter().any(|open| key.starts_with(open))
+}
+
+fn foreign(key: &str) -> Option<(&'static str, &'static str)> {
+    let within = |section: &str| {
+        key.strip_prefix(section)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let section = FOREIGN_SECTIONS.iter().find(|(section, _)| within(section));
+    let named = || REPLICATOR_KEYS.iter().find(|name| **name == key);
+    section
+        .copied()
+        .or_else(|| named().map(|name| (*name, REPLICATORS)))
+}
+
+fn unknown(key: &str) -> String {
+    let known = KEYS.iter().map(|(known, _)| *known);
+    let open = OPEN.iter().map(|open| open.trim_end_matches('.'));
+    let nearest = known
+        .chain(open)
+        .map(|known| (strsim::damerau_levenshtein(key, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= known.len() / 2);
+    match nearest {
+        Some((_, nearest)) => format!("unknown key; did you mean {nearest}?"),
+        None => "unknown key; config/sprag.yaml has them all".to_owned(),
+    }
+}

@@ -1,0 +1,222 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const BASE: &str = "name: dr\nsource: { kafka: { common: { bootstrap.servers: 'a:1' } } }\n\
+                    target: { kafka: { common: { bootstrap.servers: 'b:1' } } }\n";
+
+fn variables(name: &str) -> Option<String> {
+    match name {
+        "PASSWORD" => Some("hunter2".to_owned()),
+        "K2K_LICENSE_TOKEN" => Some("t0ken".to_owned()),
+        _ => None,
+    }
+}
+
+fn load_one(text: &str) -> Result<Loaded, ConfigErrors> {
+    load_text("sprag.yaml", &format!("{BASE}{text}"), &variables)
+}
+
+fn errors(text: &str) -> String {
+    load_one(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_reference_file_is_the_defaults() {
+    let shipped = load_text("s", include_str!("../../config/sprag.yaml"), &variables).unwrap();
+    let base = "name: orders-dr\nsource.kafka.common.bootstrap.servers: '127.0.0.1:19092'\n\
+                target.kafka.common.bootstrap.servers: '127.0.0.1:29092'\n";
+    let defaults = load_text("d", base, &variables).unwrap();
+    let values = |loaded: &Loaded| -> Vec<(String, serde_yaml::Value)> {
+        loaded
+            .effective
+            .iter()
+            .map(|(key, leaf)| (key.clone(), leaf.value.clone()))
+            .collect()
+    };
+    assert_eq!(values(&shipped), values(&defaults));
+    assert_eq!(shipped.config.policy, Policy::for_pipeline("orders-dr"));
+    assert_eq!(shipped.notices, Vec::<String>::new());
+}
+
+#[test]
+fn the_mirrormaker_file_loads() {
+    let text = include_str!("../../config/mirrormaker2.yaml");
+    let config = load_text("m", text, &variables).unwrap().config;
+    assert_eq!(config.mapping.topic, "mm2-offset-syncs.dr.internal");
+    assert!(config.mapping.on_source);
+}
+
+#[test]
+fn a_k2k_file_loads_with_one_notice_per_ignored_section() {
+    let text = include_str!("../../config/k2k.yaml");
+    let loaded = load_text("k", text, &variables).unwrap();
+    insta::assert_snapshot!(loaded.notices.join("\n"), @r"
+    coordination.kafka.commit.topic is ignored: it is the replicator's
+    features.offsetMapping is ignored: it is the replicator's
+    license is ignored: Sprag needs no licence
+    metrics is ignored: Sprag's metrics have names of their own
+    offsetMapping.retention is ignored: all mappings are kept
+    replication is ignored: it is the replicator's
+    source.kafka.consumer.group.id is ignored: Sprag's groups have names of their own
+    target.kafka.producer.transactional.id is ignored: it is made of the pipeline's id and the shard
+    ");
+    assert!(loaded.config.policy.apply_mappings_guard);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_file_line_and_key() {
+    insta::assert_snapshot!(errors(
+        "groups:\n  pollIntervall: 5s\n  confirmAfter: 5\n  commitMode: fast\n  exclude: x\n  \
+         consumerGroups: '('\ncoordination: { shards: 0 }\nfeatures:\n  applyMappingsGuard: yes\n\
+         zzz: 1\n"
+    ), @r#"
+    sprag.yaml:5: groups.pollIntervall: unknown key; did you mean groups.pollInterval?
+    sprag.yaml:13: zzz: unknown key; config/sprag.yaml has them all
+    sprag.yaml:9: groups.consumerGroups: is no regular expression: regex parse error:
+        ^(?s:()$
+         ^
+    error: unclosed group
+    sprag.yaml:8: groups.exclude: expected a list of texts, found a text
+    sprag.yaml:12: features.applyMappingsGuard: expected enabled or disabled, found "yes"
+    sprag.yaml:6: groups.confirmAfter: expected a duration such as `5 seconds`, `200ms` or `24 hours`, found "5" (a bare number has no unit)
+    sprag.yaml:7: groups.commitMode: expected fenced or guarded, found "fast"
+    sprag.yaml:10: coordination.shards: expected a number from 1 to 1000, found "0"
+    "#);
+}
+
+#[test]
+fn what_has_no_default_is_missed() {
+    let missing = load_text("x.yaml", "groups: {}", &variables)
+        .unwrap_err()
+        .to_string();
+    for key in [
+        "name",
+        "source.kafka.common.bootstrap.servers",
+        "target.kafka.common",
+    ] {
+        assert!(missing.contains(key), "{missing}");
+    }
+    let aliases = errors("offsetMapping: { format: mirrorMaker2 }\n");
+    assert!(aliases.contains("sourceAlias: is missing"), "{aliases}");
+    assert!(aliases.contains("targetAlias: is missing"), "{aliases}");
+}
+
+#[test]
+fn both_spellings_of_the_guard_are_accepted_unless_they_differ() {
+    let disabled = load_one("features: { applyMappingsGuards: disabled }\n").unwrap();
+    assert!(!disabled.config.policy.apply_mappings_guard);
+    let both = "features: { applyMappingsGuards: disabled, applyMappingsGuard: enabled }\n";
+    assert!(errors(both).contains("both set, to different values"));
+}
+
+#[test]
+fn later_files_win_key_by_key_and_null_restores_the_default() {
+    let mut errors = Vec::new();
+    let mut tree = tree::Tree::default();
+    tree.overlay(
+        "a",
+        &format!("{BASE}groups: {{ pollInterval: 1s, confirmAfter: 2s }}"),
+        &mut errors,
+    );
+    tree.overlay(
+        "b",
+        "groups: { pollInterval: 3s, confirmAfter: ~ }",
+        &mut errors,
+    );
+    let loaded = finish(tree, &variables, errors).unwrap();
+    assert_eq!(loaded.config.policy.poll_interval, Duration::from_secs(3));
+    assert_eq!(loaded.config.policy.confirm_after, Duration::from_secs(10));
+    assert_eq!(
+        loaded.effective["groups.pollInterval"].origin.to_string(),
+        "b:1"
+    );
+}
+
+#[test]
+fn variables_are_substituted_in_values_and_secrets_are_never_shown() {
+    let loaded = load_one(
+        "target.kafka.common.sasl.password: '${PASSWORD}'\n\
+         target.kafka.common.sasl.username: 'a$${b}'\n",
+    )
+    .unwrap();
+    assert_eq!(loaded.config.target.admin["sasl.password"].0, "hunter2");
+    assert_eq!(loaded.config.target.admin["sasl.username"].0, "a${b}");
+    for shown in [
+        show_yaml(&loaded),
+        show_json(&loaded),
+        format!("{:?}", loaded.config),
+    ] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let unset = errors("http.listen: '${NOBODY}'\n");
+    assert!(
+        unset.contains("the environment variable NOBODY is not set"),
+        "{unset}"
+    );
+}
+
+#[test]
+fn java_properties_become_librdkafkas() {
+    let config = load_one(
+        "target.kafka.common:\n  sasl.mechanism: SCRAM-SHA-512\n  \
+         sasl.jaas.config: 'org.apache.kafka.common.security.scram.ScramLoginModule required \
+         username=\"al\" password=\"p\\\"w;=x\";'\n  ssl.truststore.location: /x/ca.pem\n  \
+         ssl.endpoint.identification.algorithm: ''\n  request.timeout.ms: 30000\n",
+    )
+    .unwrap()
+    .config;
+    let get = |name: &str| config.target.producer[name].0.as_str();
+    assert_eq!(get("sasl.mechanisms"), "SCRAM-SHA-512");
+    assert_eq!(get("sasl.username"), "al");
+    assert_eq!(get("sasl.password"), "p\"w;=x");
+    assert_eq!(get("ssl.ca.location"), "/x/ca.pem");
+    assert_eq!(get("ssl.endpoint.identification.algorithm"), "none");
+    assert_eq!(get("socket.timeout.ms"), "30000");
+    let kerberos = errors(
+        "source.kafka.common.sasl.jaas.config: 'com.sun.security.auth.module.Krb5LoginModule \
+         required secretKey=\"hush\";'\n",
+    );
+    assert!(
+        kerberos.contains("Krb5LoginModule") && !kerberos.contains("hush"),
+        "{kerberos}"
+    );
+    let jks = errors("source.kafka.common.ssl.truststore.location: /x/trust.jks\n");
+    assert!(jks.contains("keytool"), "{jks}");
+}
+
+#[test]
+fn broken_yaml_says_where() {
+    let broken = load_text("x.yaml", "name: [", &variables)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        broken.starts_with("x.yaml:") && broken.contains("not valid YAML"),
+        "{broken}"
+    );
+    let list = load_text("x.yaml", "- a", &variables)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        list.contains("expected a mapping") && list.contains("found a list"),
+        "{list}"
+    );
+    let twice = load_text("x.yaml", "name: a\nname: b", &variables)
+        .unwrap_err()
+        .to_string();
+    assert!(twice.contains("duplicate"), "{twice}");
+    let gone = load(&[PathBuf::from("/nowhere/x.yaml")], &variables)
+        .unwrap_err()
+        .to_string();
+    assert!(gone.contains("cannot be read"), "{gone}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z:\\-\\[\\]{} \n'\"$.#&*!|>0-9]{0,80}") {
+        let _ = load_text("x.yaml", &text, &variables);
+        let _ = load_one(&text);
+    }
+}

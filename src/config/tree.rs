@@ -1,0 +1,188 @@
+//! The files as one flat list of keys: parsed, overlaid, substituted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_yaml::Value;
+
+use super::error::ConfigError;
+use super::lines;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A file.
+    File {
+        /// Its path, as given.
+        file: String,
+        /// The line, where it is known.
+        line: Option<usize>,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File {
+                file,
+                line: Some(line),
+            } => write!(f, "{file}:{line}"),
+            Self::File { file, line: None } => f.write_str(file),
+        }
+    }
+}
+
+/// A scalar or a list, with its origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// The value.
+    pub value: Value,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Key path → leaf. Nested mappings and dotted keys are the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    pub(super) leaves: BTreeMap<String, Leaf>,
+}
+
+impl Tree {
+    /// Lays a file over what is there, key by key. A null takes a key back to its default.
+    pub(super) fn overlay(&mut self, file: &str, text: &str, errors: &mut Vec<ConfigError>) {
+        let value: Value = match serde_yaml::from_str(text) {
+            Ok(value) => value,
+            Err(error) => {
+                let line = error.location().map(|at| at.line());
+                let origin = Origin::File {
+                    file: file.to_owned(),
+                    line,
+                };
+                let message = format!("is not valid YAML: {error}");
+                errors.push(ConfigError::at("", Some(&origin), message));
+                return;
+            }
+        };
+        let Value::Mapping(_) = &value else {
+            let found = kind(&value);
+            errors.push(ConfigError::in_file(
+                file,
+                format!("expected a mapping with the key `name` and others, found {found}"),
+            ));
+            return;
+        };
+        let lines = lines::of(text);
+        let mut flat = Vec::new();
+        flatten("", value, &mut flat);
+        for (key, value) in flat {
+            let inside = format!("{key}.");
+            let around = |path: &String| inside.starts_with(&format!("{path}."));
+            self.leaves
+                .retain(|path, _| !path.starts_with(&inside) && !around(path));
+            if value != Value::Null {
+                let line = lines::find(&lines, &key);
+                let origin = Origin::File {
+                    file: file.to_owned(),
+                    line,
+                };
+                self.leaves.insert(key, Leaf { value, origin });
+            }
+        }
+    }
+
+    /// Replaces `${VAR}` in every text by the variable's value; `$${` stands for `${`.
+    pub(super) fn substitute(
+        &mut self,
+        variable: &dyn Fn(&str) -> Option<String>,
+        errors: &mut Vec<ConfigError>,
+    ) {
+        for (key, leaf) in &mut self.leaves {
+            let origin = leaf.origin.clone();
+            let mut failed = |message| errors.push(ConfigError::at(key, Some(&origin), message));
+            substitute_value(&mut leaf.value, variable, &mut failed);
+        }
+    }
+}
+
+/// What a value is, for people.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+        Value::Tagged(_) => "a tagged value",
+    }
+}
+
+fn flatten(prefix: &str, value: Value, out: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Mapping(mapping) => {
+            for (key, value) in mapping {
+                let key = match key {
+                    Value::String(text) => text,
+                    other => serde_yaml::to_string(&other)
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned(),
+                };
+                let path = if prefix.is_empty() {
+                    key
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                flatten(&path, value, out);
+            }
+        }
+        Value::Tagged(tagged) => flatten(prefix, tagged.value, out),
+        leaf => out.push((prefix.to_owned(), leaf)),
+    }
+}
+
+fn substitute_value(
+    value: &mut Value,
+    variable: &dyn Fn(&str) -> Option<String>,
+    failed: &mut dyn FnMut(String),
+) {
+    match value {
+        Value::String(text) => match substituted(text, variable) {
+            Ok(new) => *text = new,
+            Err(message) => failed(message),
+        },
+        Value::Sequence(items) => {
+            items
+                .iter_mut()
+                .for_each(|item| substitute_value(item, variable, failed));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Mapping(_) | Value::Tagged(_) => {}
+    }
+}
+
+fn substituted(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at]);
+            out.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        out.push_str(&rest[..at]);
+        let (name, behind) = rest[at + 2..]
+            .split_once('}')
+            .ok_or("a `${` without its `}`; write `$${` for the two characters themselves")?;
+        let found = variable(name).ok_or_else(|| {
+            format!("the environment variable {name} is not set; set it, or write `$${{` for `${{`")
+        })?;
+        out.push_str(&found);
+        rest = behind;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
