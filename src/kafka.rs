@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod committer;
+pub mod connect;
 pub mod errors;
 mod fence_log;
 pub mod ffi;

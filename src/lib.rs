@@ -1,5 +1,7 @@
 //! Sprag: consumer-group offsets translated between two Kafka clusters, and never rewound.
 
+#[cfg(feature = "kafka")]
+pub mod cli;
 pub mod config;
 pub mod core;
 #[cfg(feature = "kafka")]

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `sprag` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sprag::cli::main()
+}

@@ -35,6 +35,23 @@ struct Shared<C: ConsumerContext + 'static> {
     unanswered: AtomicUsize,
 }
 
+impl<C: ConsumerContext + 'static> Shared<C> {
+    fn cluster_id(&self, timeout: Duration) -> Option<String> {
+        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let rk = self.consumer.client().native_ptr();
+        // SAFETY: the client is live; the string is ours and freed once, after it was copied.
+        unsafe {
+            let id = sys::rd_kafka_clusterid(rk, timeout);
+            if id.is_null() {
+                return None;
+            }
+            let copy = text(id);
+            sys::rd_kafka_mem_free(rk, id.cast());
+            Some(copy)
+        }
+    }
+}
+
 // SAFETY: librdkafka's clients and queues may be used from any thread.
 unsafe impl<C: ConsumerContext + 'static> Send for Shared<C> {}
 // SAFETY: as above; what is ours is atomic.
@@ -250,20 +267,17 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::topic_descriptions(&answer.await?)
     }
 
-    /// The cluster's id. Blocks for at most `timeout`.
-    #[must_use]
-    pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the client is live; the string is ours and freed once, after it was copied.
-        unsafe {
-            let id = sys::rd_kafka_clusterid(self.shared.consumer.client().native_ptr(), timeout);
-            if id.is_null() {
-                return None;
-            }
-            let copy = text(id);
-            sys::rd_kafka_mem_free(self.shared.consumer.client().native_ptr(), id.cast());
-            Some(copy)
-        }
+    /// The cluster's id; `None` if no broker told it in time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "librdkafka has no asynchronous call for it"
+    )]
+    pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || shared.cluster_id(timeout))
+            .await
+            .ok()
+            .flatten()
     }
 
     fn options(&self, op: Op, timeout: Duration) -> Result<Options, NativeError> {

@@ -1,0 +1,112 @@
+//! The command line: one file per command. Exit codes: 0 done, 1 it failed or cannot go on, 2 the
+//! command line or the configuration is wrong.
+
+mod config;
+mod log;
+mod start;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Loaded, load};
+
+/// Translates consumer-group offsets between two Kafka clusters, and never rewinds one by mistake.
+#[derive(Debug, Parser)]
+#[command(name = "sprag", version, about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep the target's consumer groups in sync, until it is asked to stop.
+    #[command(visible_alias = "run")]
+    Start(StartArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every effective value and where it comes from; secrets are redacted.
+    Show {
+        #[command(flatten)]
+        files: Files,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+struct StartArgs {
+    #[command(flatten)]
+    files: Files,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+struct Files {
+    /// A pipeline file; of several, the later ones win key by key.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For machines.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs the command that the process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Start(args) => start::run(&args),
+        Command::Config(ConfigCommand::Show { files, output }) => config::show(&files, output),
+    }
+}
+
+impl Files {
+    /// Loads them; what is wrong goes to standard error.
+    fn load(&self) -> Result<Loaded, ExitCode> {
+        load(&self.files, &|name| std::env::var(name).ok()).map_err(|errors| {
+            complain(&format!("the configuration is not usable:\n{errors}"));
+            ExitCode::from(2)
+        })
+    }
+}
+
+/// Says on standard error why the command fails.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where a command says why it fails"
+)]
+fn complain(message: &str) {
+    eprintln!("sprag: {message}");
+}
+
+/// Prints a command's result.
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place where a command prints its result"
+)]
+fn print(text: &str) {
+    println!("{text}");
+}

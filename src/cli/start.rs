@@ -1,0 +1,94 @@
+//! `sprag start`: the daemon.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+use super::{StartArgs, complain, log};
+use crate::config::Config;
+use crate::core::action::StopReason;
+use crate::core::machine::Core;
+use crate::driver;
+use crate::kafka::connect::connect;
+use crate::ports::{Clock, Ports};
+
+/// Runs until it is asked to stop, or cannot go on.
+pub(super) fn run(args: &StartArgs) -> ExitCode {
+    let loaded = match args.files.load() {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    log::start(args.log_format);
+    for notice in &loaded.notices {
+        info!("{notice}");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(serve(&loaded.config))
+}
+
+async fn serve(config: &Config) -> ExitCode {
+    let (mut terminate, mut interrupt) = match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => {
+            error!("signals cannot be received: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut asked = std::pin::pin!(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    });
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pipeline = config.name,
+        "starting"
+    );
+    let connected = tokio::select! {
+        biased;
+        () = &mut asked => {
+            info!("stopped before both clusters were reached");
+            return ExitCode::SUCCESS;
+        }
+        connected = connect(config) => connected,
+    };
+    let (setup, ports) = match connected {
+        Ok(connected) => connected,
+        Err(failure) => {
+            error!("{failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    info!(
+        source = setup.source_cluster.as_str(),
+        target = setup.target_cluster.as_str(),
+        shards = setup.fence_topic.shards.get(),
+        "connected to both clusters"
+    );
+    let core = Core::new(setup, ports.clock().now());
+    match driver::run(core, &ports, asked).await {
+        StopReason::Asked => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        StopReason::Fatal { reason } => {
+            error!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

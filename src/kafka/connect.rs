@@ -1,0 +1,285 @@
+//! From the configuration to running ports: both clusters are waited for, the fence topic is
+//! created if it is missing, and the core learns who it is.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient as TopicCreator, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config, failed};
+use super::clock::ProcessClock;
+use super::committer::KafkaCommitter;
+use super::errors::Doing;
+use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
+use super::mapping_reader::KafkaMappings;
+use super::ownership::KafkaOwnership;
+use super::topics::{KafkaTopics, describe_one};
+use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
+use crate::core::event::FenceTopic;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::ids::{ClusterId, PipelineId, ShardCount, TopicId, TopicName};
+use crate::core::machine::Setup;
+use crate::mapping::Format;
+use crate::mapping::replication_policy::ReplicationPolicy;
+use crate::ports::{Clock, Ports};
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The ports on real clusters.
+pub struct KafkaPorts {
+    clock: ProcessClock,
+    source_groups: KafkaSourceGroups,
+    target_groups: KafkaTargetGroups,
+    topics: KafkaTopics,
+    mappings: KafkaMappings,
+    ownership: KafkaOwnership,
+    committer: KafkaCommitter,
+}
+
+impl Ports for KafkaPorts {
+    type Clock = ProcessClock;
+    type SourceGroups = KafkaSourceGroups;
+    type TargetGroups = KafkaTargetGroups;
+    type TopicReader = KafkaTopics;
+    type Mappings = KafkaMappings;
+    type Ownership = KafkaOwnership;
+    type Committer = KafkaCommitter;
+
+    fn clock(&self) -> &ProcessClock {
+        &self.clock
+    }
+
+    fn source_groups(&self) -> &KafkaSourceGroups {
+        &self.source_groups
+    }
+
+    fn target_groups(&self) -> &KafkaTargetGroups {
+        &self.target_groups
+    }
+
+    fn topic_reader(&self) -> &KafkaTopics {
+        &self.topics
+    }
+
+    fn mappings(&self) -> &KafkaMappings {
+        &self.mappings
+    }
+
+    fn ownership(&self) -> &KafkaOwnership {
+        &self.ownership
+    }
+
+    fn committer(&self) -> &KafkaCommitter {
+        &self.committer
+    }
+}
+
+/// Connects to both clusters and joins the coordination group. A cluster that is down is waited
+/// for.
+///
+/// # Errors
+///
+/// Where waiting is useless.
+pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
+    let clock = ProcessClock::start();
+    let admin =
+        |cluster: &Cluster, side| Rc::new(AdminClient::new(plain(&cluster.admin), side, clock));
+    let (source, target) = (
+        admin(&config.source, "source"),
+        admin(&config.target, "target"),
+    );
+    let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
+    let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
+    let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
+    let setup = Setup {
+        policy: config.policy.clone(),
+        source_cluster,
+        target_cluster,
+        fence_topic,
+        mapping_topic: TopicName::from(config.mapping.topic.as_str()),
+        jitter_seed: u64::from(std::process::id()),
+    };
+    let ports = ports(config, &setup, clock, source, target)?;
+    Ok((setup, ports))
+}
+
+fn ports(
+    config: &Config,
+    setup: &Setup,
+    clock: ProcessClock,
+    source: Rc<AdminClient>,
+    target: Rc<AdminClient>,
+) -> Result<KafkaPorts, Failure> {
+    let fence_topic = TopicName::from(config.coordination.fence_topic.as_str());
+    let mapping_topic = setup.mapping_topic.clone();
+    let (mapping_admin, mapping_cluster) = if config.mapping.on_source {
+        (Rc::clone(&source), &config.source)
+    } else {
+        (Rc::clone(&target), &config.target)
+    };
+    let pipeline = PipelineId::of(&config.name, &setup.source_cluster, &setup.target_cluster);
+    let coordination_group = format!("sprag.{}", config.name);
+    let consumer = plain(&config.target.consumer);
+    let ownership = KafkaOwnership::join(
+        &consumer,
+        &coordination_group,
+        &fence_topic,
+        config.coordination.session_timeout,
+    )?;
+    Ok(KafkaPorts {
+        clock,
+        source_groups: KafkaSourceGroups::new(Rc::clone(&source)),
+        target_groups: KafkaTargetGroups::new(Rc::clone(&target), clock),
+        topics: KafkaTopics::new(
+            source,
+            Rc::clone(&target),
+            Rc::clone(&mapping_admin),
+            fence_topic.clone(),
+            mapping_topic.clone(),
+        ),
+        mappings: KafkaMappings::new(
+            mapping_admin,
+            plain(&mapping_cluster.consumer),
+            mapping_topic,
+            format(&config.mapping.format),
+        ),
+        ownership,
+        committer: KafkaCommitter::new(
+            target,
+            consumer,
+            plain(&config.target.producer),
+            fence_topic,
+            coordination_group,
+            format!("sprag.{pipeline}"),
+            config.policy.commit_mode,
+        ),
+    })
+}
+
+/// What the mapping topic is written in, for the decoder.
+fn format(format: &MappingFormat) -> Format {
+    match format {
+        MappingFormat::Native => Format::Native,
+        MappingFormat::MirrorMaker2 {
+            source_alias,
+            target_alias,
+            naming,
+            separator,
+        } => Format::MirrorMaker2(match naming {
+            TopicNaming::Default => {
+                ReplicationPolicy::default_policy(source_alias, target_alias, separator)
+            }
+            TopicNaming::Identity => {
+                ReplicationPolicy::identity(source_alias, target_alias, separator)
+            }
+            TopicNaming::Map(topics) => ReplicationPolicy::map(topics.clone()),
+        }),
+    }
+}
+
+fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
+    properties
+        .iter()
+        .map(|(key, value)| (key.clone(), value.0.clone()))
+        .collect()
+}
+
+async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
+    let id = client.since(None)?.cluster_id(REQUEST_TIMEOUT).await;
+    id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| {
+        let detail = format!(
+            "no broker of the {side} cluster answers; is {side}.kafka.common.bootstrap.servers \
+             right, and the cluster up?",
+            side = client.side
+        );
+        Failure::new(FailureClass::Retry, detail)
+    })
+}
+
+async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic, Failure> {
+    let name = TopicName::from(config.coordination.fence_topic.as_str());
+    let described = match describe_one(target, &name).await {
+        Err(failure) if failure.class == FailureClass::Missing => {
+            create_fence_topic(config, &name).await?;
+            describe_one(target, &name).await
+        }
+        described => described,
+    };
+    match described {
+        Ok(topic) => Ok(FenceTopic {
+            id: TopicId(topic.id),
+            shards: ShardCount(topic.partitions.unsigned_abs()),
+        }),
+        // Just created, and not known to every broker yet.
+        Err(failure) if failure.class == FailureClass::Missing => Err(Failure {
+            class: FailureClass::Retry,
+            ..failure
+        }),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn create_fence_topic(config: &Config, name: &TopicName) -> Result<(), Failure> {
+    let shards = config.coordination.shards;
+    if !config.auto_create_control_topics {
+        let detail = format!(
+            "the fence topic {name} does not exist on the target, and \
+             features.autoCreateControlTopics is disabled; create it with {shards} partitions and \
+             cleanup.policy=compact"
+        );
+        return Err(Failure::new(FailureClass::Stop, detail));
+    }
+    let what = format!("creating the fence topic {name} on the target");
+    let refused = |error| failed(&error, Doing::Fencing, &what);
+    let creator: TopicCreator<DefaultClientContext> =
+        client_config(&plain(&config.target.admin), &[])
+            .create()
+            .map_err(refused)?;
+    let topic = NewTopic::new(
+        name.as_str(),
+        shards.cast_signed(),
+        TopicReplication::Fixed(-1),
+    )
+    .set("cleanup.policy", "compact");
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+    let results = creator
+        .create_topics([&topic], &options)
+        .await
+        .map_err(refused)?;
+    for result in results {
+        match result {
+            Ok(_) => tracing::info!(topic = name.as_str(), shards, "fence topic created"),
+            Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                return Err(failed(
+                    &rdkafka::error::KafkaError::AdminOp(code),
+                    Doing::Fencing,
+                    &what,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tries until it succeeds or waiting is useless, with a log line per failure and a back-off.
+async fn waited_for<T, F: Future<Output = Result<T, Failure>>>(
+    clock: &ProcessClock,
+    attempt: impl Fn() -> F,
+) -> Result<T, Failure> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(failure) if failure.class == FailureClass::Stop => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(retry_in = ?wait, "{failure}");
+                clock.sleep_until(clock.now() + wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
