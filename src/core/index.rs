@@ -147,8 +147,10 @@ impl Index {
         let Some(progress) = self.progress.get_mut(&partition) else {
             return applied;
         };
-        progress.as_of = progress.as_of.max(position);
-        for (offset, record) in records {
+        let applied_before = progress.as_of;
+        progress.as_of = applied_before.max(position);
+        // What is read once more is not news: a replay, for one, would be seen in it.
+        for (offset, record) in records.into_iter().filter(|(at, _)| *at >= applied_before) {
             let at = At {
                 partition,
                 as_of: MappingOffset(offset.get().saturating_add(1)),

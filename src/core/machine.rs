@@ -331,3 +331,6 @@ impl Core {
         stop
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -355,3 +355,6 @@ fn merge(spans: &[Span]) -> Vec<Span> {
     }
     merged
 }
+
+#[cfg(test)]
+mod tests;

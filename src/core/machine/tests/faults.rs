@@ -1,0 +1,243 @@
+//! What goes wrong between a decision and its commit, and what must not come of it.
+
+use std::time::Duration;
+
+use super::super::super::action::{Action, Commit};
+use super::super::super::event::Event;
+use super::super::super::failure::FailureClass;
+use super::super::super::ids::Shard;
+use super::world::{World, target};
+use super::{policy, poll, until};
+
+#[test]
+fn a_commit_by_somebody_else_between_check_and_end_stands() {
+    let mut world = World::new();
+    world
+        .before
+        .insert("verify target offsets", |world| world.store(7, "theirs"));
+    let mut core = world.settled(policy());
+    assert!(world.told("abort transaction") && !world.told("commit transaction"));
+    assert_eq!(world.stored(), Some(7));
+    world.before.clear();
+    world.pass(&mut core, poll() * 3);
+    assert_eq!(world.stored(), Some(7), "held as foreign");
+    assert!(world.told("the stored commit is not Sprag's"));
+}
+
+#[test]
+fn equal_offset_with_other_metadata_counts_as_changed() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source = Some(200);
+    world
+        .before
+        .insert("verify target offsets", |world| world.store(1150, "theirs"));
+    world.pass(&mut core, poll());
+    assert_eq!(world.target[&target()].metadata, "theirs");
+}
+
+#[test]
+fn a_failed_verification_aborts() {
+    let mut world = World::new();
+    world.fail("verify target offsets", FailureClass::Retry);
+    let mut core = world.settled(policy());
+    assert!(world.told("abort transaction"));
+    assert_eq!(world.stored(), None);
+    world.pass(&mut core, Duration::from_secs(5));
+    assert_eq!(world.stored(), Some(1150), "tried again after a back-off");
+}
+
+#[test]
+fn a_failed_target_read_is_not_no_offset() {
+    let mut world = World::new();
+    world.store(9000, "theirs");
+    for _ in 0..3 {
+        world.fail("read target offsets", FailureClass::Retry);
+    }
+    let mut core = world.settled(policy());
+    assert_eq!(world.stored(), Some(9000));
+    world.pass(&mut core, Duration::from_secs(60));
+    assert_eq!(world.stored(), Some(9000));
+}
+
+#[test]
+fn a_fenced_owner_drops_its_decision_and_takes_over_anew_only_if_still_assigned() {
+    for (assigned, again) in [(true, 2), (false, 1)] {
+        let mut world = World::new();
+        world.fail("write half", FailureClass::Fenced);
+        if !assigned {
+            world.before.insert("check assignment", |_| {});
+        }
+        let mut core = world.core(policy());
+        core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+        world.settle(&mut core);
+        assert!(world.told("stood down") && world.told("destroy producer"));
+        assert!(!world.told("commit transaction"));
+        if !assigned {
+            core.handle(world.now, Event::ShardLost { shard: Shard(0) });
+        }
+        world.pass(&mut core, Duration::from_secs(30));
+        let taken = world
+            .transcript
+            .iter()
+            .filter(|line| *line == "write take-over")
+            .count();
+        assert_eq!(taken, again, "{:#?}", world.transcript);
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_asked_for_again_and_then_given_up_with_the_producer() {
+    let mut world = World::new();
+    world.fail("commit transaction", FailureClass::OutcomeUnknown);
+    world.settled(policy());
+    assert_eq!(world.stored(), Some(1150), "the second time it was known");
+
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.fail("commit transaction", FailureClass::OutcomeUnknown);
+    }
+    let mut core = world.settled(policy());
+    assert!(world.told("destroy producer") && world.told("stood down"));
+    assert!(
+        !world.told("committed 1150"),
+        "an unknown outcome is no commit"
+    );
+    world.pass(&mut core, Duration::from_secs(30));
+    assert_eq!(world.stored(), Some(1150), "under a new fence");
+}
+
+#[test]
+fn the_brokers_refusal_holds_the_group_alone_and_backs_off() {
+    let mut world = World::new();
+    world.fail("write half", FailureClass::GroupActive);
+    let mut core = world.settled(policy());
+    assert!(world.told("abort transaction") && !world.told("stood down"));
+    world.pass(&mut core, Duration::from_secs(5));
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn an_answer_that_comes_after_a_new_take_over_is_nobodys() {
+    let mut world = World::new();
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let is_half = |action: &Action| matches!(action, Action::Commit(Commit::WriteHalf { .. }));
+    let half = until(&mut world, &mut core, is_half);
+    core.handle(world.now, Event::ShardLost { shard: Shard(0) });
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    world.settle(&mut core);
+    assert_eq!(world.stored(), Some(1150));
+    world.transcript.clear();
+    world.answer(&mut core, half);
+    world.settle(&mut core);
+    assert!(!world.told("commit transaction"), "{:#?}", world.transcript);
+}
+
+#[test]
+fn every_initialisation_is_a_take_over_with_its_own_ends_lists_and_reads() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source = Some(200);
+    world.fail("write half", FailureClass::Fenced);
+    world.pass(&mut core, poll());
+    let fenced = world
+        .transcript
+        .iter()
+        .position(|line| line.contains("stood down"))
+        .unwrap();
+    world.pass(&mut core, Duration::from_secs(5));
+    let after = &world.transcript[fenced..];
+    let at = |name: &str| {
+        after
+            .iter()
+            .position(|line| line == name)
+            .unwrap_or(usize::MAX)
+    };
+    let order = [
+        "check assignment",
+        "read fence log",
+        "init transactions",
+        "write take-over",
+        "read mapping ends",
+        "list source groups",
+        "read source offsets",
+        "read target offsets",
+        "write half",
+    ];
+    for pair in order.windows(2) {
+        assert!(
+            at(pair[0]) < at(pair[1]),
+            "{} before {}:\n{after:#?}",
+            pair[0],
+            pair[1]
+        );
+    }
+    assert_eq!(world.stored(), Some(1250));
+}
+
+#[test]
+fn a_zombie_that_finds_a_higher_fence_stands_down() {
+    let mut world = World::new();
+    let mut zombie = world.settled(policy());
+    // Another instance takes over and commits newer offsets.
+    world.source = Some(200);
+    world.settled(policy());
+    assert_eq!(world.stored(), Some(1250));
+    world.source = Some(150);
+    world.transcript.clear();
+    world.now = world.now + poll();
+    zombie.handle(world.now, Event::TimePassed);
+    world.settle(&mut zombie);
+    assert!(world.told("stood down"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1250));
+}
+
+#[test]
+fn a_fence_log_that_lost_records_holds_instead_of_standing_down_for_ever() {
+    let mut world = World::new();
+    world.next_fence = 100;
+    world.settled(policy());
+    world.next_fence = 3;
+    world.fences.newest.clear();
+    world.source = Some(200);
+    let mut core = world.settled(policy());
+    world.pass(&mut core, poll() * 2);
+    assert!(
+        world.told("the fence topic lost records"),
+        "{:#?}",
+        world.transcript
+    );
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn an_instance_that_knows_less_of_the_mappings_is_blocked() {
+    let mut world = World::new();
+    world.source = Some(200);
+    world.settled(policy());
+    assert_eq!(world.stored(), Some(1250));
+    // A truncated mapping log: shorter than what the stored decision knew.
+    world.mappings.truncate(2);
+    world.mapping_end = 2;
+    let mut core = world.settled(policy());
+    world.pass(&mut core, poll());
+    assert!(world.told("blocked: the stored commit knew mapping partition 0 up to 4"));
+    assert!(world.told("it lost records"));
+    assert_eq!(world.stored(), Some(1250));
+}
+
+#[test]
+fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source_topic = [77; 16];
+    world.pass(&mut core, poll() * 2);
+    assert!(
+        world.told("orders or dr.orders was recreated"),
+        "{:#?}",
+        world.transcript
+    );
+    assert_eq!(world.stored(), Some(1150));
+    assert!(world.told("write fence record"));
+}
