@@ -1,0 +1,6 @@
+//! The harness itself, proved on every version before any scenario stands on it.
+
+mod kafka;
+mod mirroring;
+mod processes;
+mod watching;

@@ -1,0 +1,107 @@
+//! No process outlives its test, and what a process logs can be waited for.
+
+use crate::support::DEADLINE;
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::logged::Logged;
+use crate::support::process::{Process, Signal, is_running};
+use crate::support::sprag;
+use crate::support::wait::eventually;
+use std::process::Command;
+use std::sync::mpsc::channel;
+
+/// Set in the copy of this test program that is to be killed.
+const IN_CHILD: &str = "SPRAG_HARNESS_CHILD";
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+#[test]
+fn a_test_that_panics_leaves_no_broker_behind() {
+    let _alone = alone();
+    let (started, pid) = channel();
+    let test = std::thread::spawn(move || {
+        let mut broker = Broker::start(Version::V4_3);
+        broker.stop_signal();
+        started.send(broker.pid()).unwrap();
+        panic!("on purpose: this test shows that its broker ends with it");
+    });
+    let pid = pid.recv().unwrap();
+    assert!(test.join().is_err());
+    assert!(!is_running(pid));
+}
+
+#[test]
+fn a_child_survives_the_thread_that_started_it() {
+    let starter = std::thread::spawn(|| Process::spawn("sleep", shell("exec sleep 600")));
+    let mut process = starter.join().unwrap();
+    // Were it tied to that thread, the kernel would have killed it by now or would do so here.
+    process.signal(Signal::Stop);
+    process.signal(Signal::Continue);
+    assert!(is_running(process.pid()));
+    process.kill();
+    assert!(!is_running(process.pid()));
+}
+
+#[test]
+fn a_killed_test_process_leaves_nothing_behind() {
+    if std::env::var_os(IN_CHILD).is_some() {
+        let child = Process::spawn("sleep", shell("exec sleep 600"));
+        eprintln!("started={}", child.pid());
+        eventually(DEADLINE * 10, "to be killed", || false);
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "--nocapture", "--test-threads=1"])
+        .arg("harness::processes::a_killed_test_process_leaves_nothing_behind")
+        .env(IN_CHILD, "1");
+    let mut test = Logged::spawn("a copy of this test", command);
+    let line = test.wait_for(DEADLINE, "its child's id", |line| {
+        line.text.contains("started=")
+    });
+    let pid: u32 = line.text.rsplit('=').next().unwrap().parse().unwrap();
+    assert!(is_running(pid) && is_running(test.pid()));
+    test.kill();
+    eventually(DEADLINE, "the child of the killed test to be gone", || {
+        !is_running(pid)
+    });
+}
+
+#[test]
+fn a_logged_process_is_followed_line_by_line() {
+    let script = r#"
+        $| = 1;
+        $SIG{TERM} = sub { print qq({"message":"bye"}\n); exit 7 };
+        print qq({"level":"INFO","fields":{"message":"ready","shard":3}}\n);
+        print STDERR "plain text\n";
+        select(undef, undef, undef, 600);
+    "#;
+    let mut command = Command::new("perl");
+    command.args(["-e", script]);
+    let mut process = Logged::spawn("a program that logs", command);
+    let ready = process.wait_for(DEADLINE, "that it is ready", |line| {
+        line.message() == "ready"
+    });
+    assert_eq!(ready.field("shard"), Some(&serde_json::json!(3)));
+    assert_eq!(ready.field("level"), Some(&serde_json::json!("INFO")));
+    let plain = process.wait_for(DEADLINE, "its plain text", |line| line.json.is_none());
+    assert_eq!(plain.message(), "plain text");
+    let mark = process.mark();
+    assert_eq!(process.exit_status(), None);
+    process.signal(Signal::Term);
+    process.wait_for_after(mark, DEADLINE, "its farewell", |line| {
+        line.message() == "bye"
+    });
+    assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7));
+    assert_eq!(process.lines().len(), 3);
+}
+
+#[test]
+fn the_built_program_runs() {
+    let (status, _) = sprag::run(&["--version"], DEADLINE);
+    assert!(status.success());
+}

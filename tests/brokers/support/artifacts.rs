@@ -1,0 +1,118 @@
+//! Apache Kafka from its published Maven artifacts: brokers, tools and MirrorMaker 2 as a folder
+//! of jars per version, fetched once into the target folder.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const POM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/brokers/support/kafka/pom.xml"
+);
+const ATTEMPTS: usize = 3;
+
+/// A version of Apache Kafka that Sprag is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// 3.9.2: the last 3.x line, with its classic group coordinator.
+    V3_9,
+    /// 4.3.0: KRaft only, KIP-848 groups, offset commits of version 4.
+    V4_3,
+}
+
+impl Version {
+    /// Every version, the oldest first.
+    pub(crate) const ALL: [Self; 2] = [Self::V3_9, Self::V4_3];
+
+    /// As Maven spells it.
+    pub(crate) fn number(self) -> &'static str {
+        match self {
+            Self::V3_9 => "3.9.2",
+            Self::V4_3 => "4.3.0",
+        }
+    }
+
+    /// `java -cp <jars> -Xmx<heap> <class>` of this version, fetching its jars if they are not
+    /// here yet. Its flags trade peak speed for a quick start on few cores.
+    pub(crate) fn java(self, heap: &str, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            .arg(format!("-Xmx{heap}"))
+            .args([
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Xshare:auto",
+            ])
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=info")
+            .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
+            .arg("-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn")
+            .arg("-cp")
+            .arg(self.libs().join("*"))
+            .arg(class);
+        command
+    }
+
+    /// The folder of this version's jars; the first call on a machine fetches them.
+    ///
+    /// # Panics
+    /// When Java or Maven is missing, or the artifacts cannot be fetched.
+    pub(crate) fn libs(self) -> PathBuf {
+        let folder = scratch()
+            .parent()
+            .expect("a target folder")
+            .join("kafka")
+            .join(self.number());
+        let libs = folder.join("libs");
+        fs::create_dir_all(&folder).expect("a folder for Kafka's jars");
+        // Held until the end of this function: another test process waits here, then finds them.
+        let lock = File::create(folder.join("lock")).expect("a lock file beside Kafka's jars");
+        lock.lock().expect("the lock on Kafka's jars");
+        if !libs.is_dir() {
+            fetch(self, &folder.join("libs.partial"), &libs);
+        }
+        libs
+    }
+}
+
+/// Where tests put their files: inside the target folder.
+pub(crate) fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Fetches into `partial` and renames it, so that `libs` is complete whenever it exists.
+fn fetch(version: Version, partial: &Path, libs: &Path) {
+    require("java", "-version", "a Java runtime, version 17 or later");
+    require("mvn", "-version", "Apache Maven");
+    let mut failure = String::new();
+    for _ in 0..ATTEMPTS {
+        let _ = fs::remove_dir_all(partial);
+        let output = Command::new("mvn")
+            .args(["-B", "-q", "-f", POM, "dependency:copy-dependencies"])
+            .arg(format!("-Dkafka.version={}", version.number()))
+            .arg(format!("-DoutputDirectory={}", partial.display()))
+            .output()
+            .expect("Maven, which answered a moment ago");
+        if output.status.success() {
+            fs::rename(partial, libs).expect("the finished jars at their place");
+            return;
+        }
+        failure = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    panic!(
+        "cannot fetch Apache Kafka {} with Maven after {ATTEMPTS} attempts ({POM}):\n{failure}",
+        version.number()
+    );
+}
+
+fn require(program: &str, question: &str, what: &str) {
+    let answer = Command::new(program).arg(question).output();
+    assert!(
+        answer.is_ok_and(|output| output.status.success()),
+        "the tests on real brokers need {what}: `{program} {question}` does not run. \
+         scripts/setup installs it on Debian and Ubuntu; elsewhere install it and try again."
+    );
+}

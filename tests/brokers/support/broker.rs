@@ -1,0 +1,356 @@
+//! One Apache Kafka node (KRaft, broker and controller in one) on loopback, owned by a test.
+
+use super::DEADLINE;
+use super::alone;
+use super::artifacts::{Version, scratch};
+use super::clients;
+use super::process::{Process, Signal};
+use super::wait::try_eventually;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How often a start is tried when another process took a port in between.
+const PORT_ATTEMPTS: usize = 5;
+const PORT_TAKEN: &str = "Address already in use";
+const LOG_LINES_SHOWN: usize = 40;
+
+/// A running broker: its process, its ports and its data, all gone when this is dropped.
+pub(crate) struct Broker {
+    version: Version,
+    cluster_id: String,
+    extra: Vec<(String, String)>,
+    ports: Ports,
+    // Before the folder: fields drop in order, and the process must be gone first.
+    process: Process,
+    folder: TempDir,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    client: u16,
+    controller: u16,
+}
+
+enum StartFailure {
+    PortTaken,
+    Other(String),
+}
+
+impl Broker {
+    /// A new, empty cluster of one broker, which answers when this returns.
+    ///
+    /// # Panics
+    /// When it does not answer within [`DEADLINE`], with the end of its log; when the test does
+    /// not hold [`alone::alone`].
+    #[track_caller]
+    pub(crate) fn start(version: Version) -> Self {
+        Self::start_with(version, &[])
+    }
+
+    /// Like [`Broker::start`], with further or other broker properties.
+    #[track_caller]
+    pub(crate) fn start_with(version: Version, extra: &[(&str, &str)]) -> Self {
+        alone::insist();
+        let extra: Vec<_> = extra
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        for _ in 0..PORT_ATTEMPTS {
+            let ports = Ports::pick();
+            let folder = new_folder(&format!("broker-{}-", version.number()));
+            let cluster_id = new_cluster_id();
+            write_properties(folder.path(), ports, &extra);
+            format_data(version, folder.path(), &cluster_id);
+            match launch(version, folder.path(), ports) {
+                Ok(process) => {
+                    return Self {
+                        version,
+                        cluster_id,
+                        extra,
+                        ports,
+                        process,
+                        folder,
+                    };
+                }
+                Err(StartFailure::PortTaken) => {}
+                Err(StartFailure::Other(why)) => panic!("{why}"),
+            }
+        }
+        panic!("{PORT_ATTEMPTS} times in a row another process took the port of a new broker");
+    }
+
+    /// Two clusters, source and target, started at the same time.
+    pub(crate) fn start_pair(source: Version, target: Version) -> (Self, Self) {
+        std::thread::scope(|scope| {
+            let source = scope.spawn(move || Self::start(source));
+            let target = Self::start(target);
+            (source.join().expect("the source broker starts"), target)
+        })
+    }
+
+    /// `127.0.0.1:<port>`, the same for the broker's whole life.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.ports.bootstrap()
+    }
+
+    /// The port of its client listener.
+    pub(crate) fn port(&self) -> u16 {
+        self.ports.client
+    }
+
+    /// What it runs.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The id that it was formatted with, as clients see it.
+    pub(crate) fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// SIGKILL, and waits until the process is gone. The data stay for [`Broker::restart`].
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and waits for the clean shutdown. The data stay for [`Broker::restart`].
+    pub(crate) fn shut_down(&mut self) {
+        self.process.signal(Signal::Term);
+        super::wait::eventually(DEADLINE, "a broker to shut down", || {
+            self.process.exit_status()
+        });
+    }
+
+    /// Starts it again on the same ports and data, killing it first if it still runs; it answers
+    /// when this returns. `extra` properties given at the start still hold.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill();
+        write_properties(self.folder.path(), self.ports, &self.extra);
+        for _ in 0..PORT_ATTEMPTS {
+            match launch(self.version, self.folder.path(), self.ports) {
+                Ok(process) => {
+                    self.process = process;
+                    return;
+                }
+                // A client that tries to reconnect may hold the port for a moment itself.
+                Err(StartFailure::PortTaken) => {}
+                Err(StartFailure::Other(why)) => panic!("{why}"),
+            }
+        }
+        panic!(
+            "cannot restart the broker: another process holds port {}",
+            self.ports.client
+        );
+    }
+
+    /// SIGSTOP: it keeps its sockets open and answers nothing.
+    pub(crate) fn stop_signal(&mut self) {
+        self.process.signal(Signal::Stop);
+    }
+
+    /// SIGCONT: it goes on where it was stopped.
+    pub(crate) fn cont_signal(&mut self) {
+        self.process.signal(Signal::Continue);
+    }
+
+    /// Everything it printed so far.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        log_file(self.folder.path())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let number = self.version.number();
+            eprintln!(
+                "broker {number} at {}: {}",
+                self.bootstrap(),
+                log_tail(&self.log_file())
+            );
+        }
+    }
+}
+
+impl Ports {
+    /// Two free ports that the kernel picks: bound together, so that they differ, then released.
+    fn pick() -> Self {
+        let bind = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
+        let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
+        let (client, controller) = (bind(), bind());
+        Self {
+            client: port(&client),
+            controller: port(&controller),
+        }
+    }
+
+    fn bootstrap(self) -> String {
+        format!("127.0.0.1:{}", self.client)
+    }
+}
+
+/// A new folder in the target folder, removed when dropped.
+pub(crate) fn new_folder(prefix: &str) -> TempDir {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir_in(scratch())
+        .expect("a new folder in the target folder")
+}
+
+/// The last lines of a log file, for a failure message.
+pub(crate) fn log_tail(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| error.to_string());
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
+    format!("the last lines of its log:\n{}", lines[from..].join("\n"))
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("broker.log")
+}
+
+fn properties_file(folder: &Path) -> PathBuf {
+    folder.join("server.properties")
+}
+
+/// Random, as a cluster id is: 22 characters of base64, the last of which carries two bits.
+fn new_cluster_id() -> String {
+    let mut random = [0_u8; 10];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .expect("random bytes");
+    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("s{hex}A")
+}
+
+fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
+    let (client, controller) = (ports.bootstrap(), format!("127.0.0.1:{}", ports.controller));
+    let fixed = [
+        ("process.roles", "broker,controller".to_owned()),
+        ("node.id", "1".to_owned()),
+        ("controller.quorum.voters", format!("1@{controller}")),
+        (
+            "listeners",
+            format!("PLAINTEXT://{client},CONTROLLER://{controller}"),
+        ),
+        ("advertised.listeners", format!("PLAINTEXT://{client}")),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("log.dirs", folder.join("data").display().to_string()),
+        ("offsets.topic.replication.factor", "1".to_owned()),
+        ("offsets.topic.num.partitions", "5".to_owned()),
+        ("transaction.state.log.replication.factor", "1".to_owned()),
+        ("transaction.state.log.min.isr", "1".to_owned()),
+        ("transaction.state.log.num.partitions", "5".to_owned()),
+        (
+            "share.coordinator.state.topic.replication.factor",
+            "1".to_owned(),
+        ),
+        ("share.coordinator.state.topic.min.isr", "1".to_owned()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        // A killed broker is let in again only when the session of its former life has expired.
+        ("broker.session.timeout.ms", "3000".to_owned()),
+        ("broker.heartbeat.interval.ms", "500".to_owned()),
+        ("auto.create.topics.enable", "false".to_owned()),
+    ];
+    let mut properties: BTreeMap<&str, &str> = fixed
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    properties.extend(
+        extra
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    );
+    let text: String = properties
+        .iter()
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    fs::write(properties_file(folder), text).expect("the broker's properties file");
+}
+
+fn format_data(version: Version, folder: &Path, cluster_id: &str) {
+    let output = version
+        .java("256m", "kafka.tools.StorageTool")
+        .args(["format", "-t", cluster_id, "-c"])
+        .arg(properties_file(folder))
+        .output()
+        .expect("java, which is needed to run a broker");
+    assert!(
+        output.status.success(),
+        "Kafka {} cannot format its data folder:\n{}{}",
+        version.number(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Starts the broker's process and waits until it answers.
+fn launch(version: Version, folder: &Path, ports: Ports) -> Result<Process, StartFailure> {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log_file(folder))
+        .expect("the broker's log file");
+    let earlier = usize::try_from(log.metadata().expect("its size").len()).expect("a size");
+    let mut command: Command = version.java("512m", "kafka.Kafka");
+    command
+        .arg(properties_file(folder))
+        .stdin(std::process::Stdio::null())
+        .stdout(log.try_clone().expect("the broker's log file, twice"))
+        .stderr(log);
+    let mut process = Process::spawn(&format!("broker {}", version.number()), command);
+    match try_eventually(DEADLINE, readiness(&mut process, &ports.bootstrap())) {
+        Ok(Readiness::Answers) => Ok(process),
+        Ok(Readiness::Ended(how)) => {
+            let log = fs::read(log_file(folder)).expect("the broker's log file");
+            if String::from_utf8_lossy(&log[earlier..]).contains(PORT_TAKEN) {
+                return Err(StartFailure::PortTaken);
+            }
+            let tail = log_tail(&log_file(folder));
+            Err(StartFailure::Other(format!(
+                "a new broker ended: {how}; {tail}"
+            )))
+        }
+        Err(last) => Err(StartFailure::Other(format!(
+            "a new broker did not answer within {DEADLINE:?} ({last}); {}",
+            log_tail(&log_file(folder))
+        ))),
+    }
+}
+
+enum Readiness {
+    Answers,
+    Ended(String),
+}
+
+/// Asks for metadata until the broker names itself as the one live broker.
+fn readiness(process: &mut Process, bootstrap: &str) -> impl FnMut() -> Result<Readiness, String> {
+    let probe: BaseConsumer = clients::config(bootstrap)
+        .create()
+        .expect("a probing client");
+    move || {
+        if let Some(status) = process.exit_status() {
+            return Ok(Readiness::Ended(status.to_string()));
+        }
+        match probe.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) if metadata.brokers().len() == 1 => Ok(Readiness::Answers),
+            Ok(metadata) => Err(format!(
+                "it names {} live brokers",
+                metadata.brokers().len()
+            )),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Apache Kafka's MirrorMaker 2 in its dedicated mode, from one broker to another.
+
+use super::artifacts::Version;
+use super::broker::{Broker, log_tail, new_folder};
+use super::process::{Process, Signal};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+
+/// The alias of the source cluster, `main`: it starts the names of replicated topics.
+pub(crate) const SOURCE_ALIAS: &str = "main";
+/// The alias of the target cluster, `dr`: it stands in the name of the offset-syncs topic.
+pub(crate) const TARGET_ALIAS: &str = "dr";
+
+/// What a [`MirrorMaker`] replicates and how.
+#[derive(Clone, Debug)]
+pub(crate) struct MirrorOptions {
+    /// A Java regular expression of topic names that matches whole names.
+    pub(crate) topics: String,
+    /// The version that runs it; none: the target's.
+    pub(crate) version: Option<Version>,
+    /// Whether the offset-syncs topic lies on the target instead of the source.
+    pub(crate) syncs_on_target: bool,
+    /// Further or other properties.
+    pub(crate) extra: Vec<(String, String)>,
+}
+
+impl Default for MirrorOptions {
+    /// Every topic but internal ones, offset syncs on the source, no checkpoints.
+    fn default() -> Self {
+        Self {
+            topics: ".*".to_owned(),
+            version: None,
+            syncs_on_target: false,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl MirrorOptions {
+    /// The offset-syncs topic that these options lead to.
+    pub(crate) fn offset_syncs_topic(&self) -> String {
+        let other = if self.syncs_on_target {
+            SOURCE_ALIAS
+        } else {
+            TARGET_ALIAS
+        };
+        format!("mm2-offset-syncs.{other}.internal")
+    }
+}
+
+/// The name that a source topic has on the target under MirrorMaker's default policy.
+pub(crate) fn replicated(topic: &str) -> String {
+    format!("{SOURCE_ALIAS}.{topic}")
+}
+
+/// A running MirrorMaker 2, ended when dropped. Its progress is asked of the brokers: wait for
+/// the replicated records, not for the process.
+pub(crate) struct MirrorMaker {
+    version: Version,
+    process: Process,
+    folder: TempDir,
+}
+
+impl MirrorMaker {
+    /// Starts it. It takes some seconds until the first record is replicated.
+    pub(crate) fn start(source: &Broker, target: &Broker, options: &MirrorOptions) -> Self {
+        let version = options.version.unwrap_or(target.version());
+        let folder = new_folder("mirrormaker-");
+        write_properties(folder.path(), source, target, options);
+        let process = launch(version, folder.path());
+        Self {
+            version,
+            process,
+            folder,
+        }
+    }
+
+    /// SIGKILL, and waits until the process is gone. What it stored lies on the brokers.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same options, killing it first if it still runs.
+    pub(crate) fn restart(&mut self) {
+        self.process.kill();
+        self.process = launch(self.version, self.folder.path());
+    }
+
+    /// SIGSTOP: a replicator that lags without end.
+    pub(crate) fn stop_signal(&mut self) {
+        self.process.signal(Signal::Stop);
+    }
+
+    /// SIGCONT: it goes on where it was stopped.
+    pub(crate) fn cont_signal(&mut self) {
+        self.process.signal(Signal::Continue);
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+impl Drop for MirrorMaker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("MirrorMaker {}", log_tail(&log_file(self.folder.path())));
+        }
+    }
+}
+
+fn properties_file(folder: &Path) -> PathBuf {
+    folder.join("mm2.properties")
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("mm2.log")
+}
+
+fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &MirrorOptions) {
+    let (main, dr) = (SOURCE_ALIAS, TARGET_ALIAS);
+    let location = if options.syncs_on_target {
+        "target"
+    } else {
+        "source"
+    };
+    let mut properties: BTreeMap<String, String> = [
+        ("clusters".to_owned(), format!("{main}, {dr}")),
+        (format!("{main}.bootstrap.servers"), source.bootstrap()),
+        (format!("{dr}.bootstrap.servers"), target.bootstrap()),
+        (format!("{main}->{dr}.enabled"), "true".to_owned()),
+        (format!("{dr}->{main}.enabled"), "false".to_owned()),
+        ("topics".to_owned(), options.topics.clone()),
+        (
+            "offset-syncs.topic.location".to_owned(),
+            location.to_owned(),
+        ),
+    ]
+    .into();
+    let fixed = [
+        ("groups", ".*"),
+        ("emit.heartbeats.enabled", "false"),
+        ("emit.checkpoints.enabled", "false"),
+        ("sync.topic.acls.enabled", "false"),
+        ("refresh.topics.interval.seconds", "1"),
+        ("refresh.groups.interval.seconds", "1"),
+        ("offset.lag.max", "0"),
+        ("plugin.discovery", "service_load"),
+        ("replication.factor", "1"),
+        ("checkpoints.topic.replication.factor", "1"),
+        ("heartbeats.topic.replication.factor", "1"),
+        ("offset-syncs.topic.replication.factor", "1"),
+        ("offset.storage.replication.factor", "1"),
+        ("status.storage.replication.factor", "1"),
+        ("config.storage.replication.factor", "1"),
+    ];
+    properties.extend(fixed.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    properties.extend(options.extra.iter().cloned());
+    let text: String = properties
+        .iter()
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    fs::write(properties_file(folder), text).expect("MirrorMaker's properties file");
+}
+
+fn launch(version: Version, folder: &Path) -> Process {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log_file(folder))
+        .expect("MirrorMaker's log file");
+    let mut command = version.java("256m", "org.apache.kafka.connect.mirror.MirrorMaker");
+    command
+        .arg(properties_file(folder))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("MirrorMaker's log file, twice"))
+        .stderr(log);
+    Process::spawn("MirrorMaker", command)
+}

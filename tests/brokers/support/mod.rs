@@ -1,0 +1,37 @@
+//! What the scenarios stand on: brokers, MirrorMaker 2, the built `sprag`, clients, and a watcher
+//! of `__consumer_offsets`.
+//!
+//! Everything here panics with a message for the person who reads the test's output; nothing
+//! waits by sleeping, and every process ends with the test that started it, whatever happens.
+
+pub(crate) mod alone;
+pub(crate) mod artifacts;
+pub(crate) mod broker;
+pub(crate) mod clients;
+pub(crate) mod groups;
+pub(crate) mod history;
+pub(crate) mod logged;
+pub(crate) mod members;
+pub(crate) mod mirrormaker;
+pub(crate) mod offsets_topic;
+pub(crate) mod process;
+pub(crate) mod records;
+#[allow(dead_code, reason = "used by the scenarios that run the daemon")]
+pub(crate) mod sprag;
+pub(crate) mod topics;
+pub(crate) mod wait;
+pub(crate) mod watcher;
+
+use std::time::Duration;
+
+/// How long a test waits for anything that should happen: generous, because two cores may be
+/// shared with other builds. It bounds a failure; it never paces a success.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a scenario repeats itself: `short` in every run, `long` when `SPRAG_LONG=1` is set.
+pub(crate) fn rounds(short: usize, long: usize) -> usize {
+    match std::env::var("SPRAG_LONG").as_deref() {
+        Ok("1") => long,
+        Ok(_) | Err(_) => short,
+    }
+}

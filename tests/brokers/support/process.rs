@@ -1,0 +1,174 @@
+//! Child processes that never outlive their test: ended by id when dropped (also by a panic), and
+//! by the kernel when the test process itself is killed.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+
+/// A signal that a test sends on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGTERM: please end.
+    Term,
+    /// SIGKILL: the crash.
+    Kill,
+    /// SIGSTOP: the zombie's pause; sockets stay open.
+    Stop,
+    /// SIGCONT: the end of the pause.
+    Continue,
+}
+
+/// A running child process, owned by the test.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command`; `name` is for messages.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub(crate) fn spawn(name: &str, command: Command) -> Self {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = spawn_from_lasting_thread(command)
+            .unwrap_or_else(|error| panic!("cannot start {name} ({program}): {error}"));
+        Self {
+            name: name.to_owned(),
+            child,
+        }
+    }
+
+    /// The process id. It stays this process's until its exit status has been read.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The child, to take its pipes.
+    pub(crate) fn child_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// The exit status, or none while it runs.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        let name = &self.name;
+        self.child
+            .try_wait()
+            .unwrap_or_else(|error| panic!("cannot ask after {name}: {error}"))
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the process has already ended: a test that signals a dead process tests nothing.
+    #[track_caller]
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if let Some(status) = self.exit_status() {
+            panic!(
+                "cannot send {signal:?} to {}: it ended with {status}",
+                self.name
+            );
+        }
+        self.send(signal)
+            .unwrap_or_else(|error| panic!("cannot send {signal:?} to {}: {error}", self.name));
+    }
+
+    /// Ends it by SIGKILL, stopped or not, and waits until it is gone. Does nothing the second
+    /// time.
+    pub(crate) fn kill(&mut self) -> ExitStatus {
+        if let Some(status) = self.exit_status() {
+            return status;
+        }
+        let name = &self.name;
+        self.send(Signal::Kill)
+            .unwrap_or_else(|error| panic!("cannot kill {name}: {error}"));
+        self.child
+            .wait()
+            .unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"))
+    }
+
+    /// Only while the child has not been waited for: until then the kernel keeps its id.
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        let number = match signal {
+            Signal::Term => libc::SIGTERM,
+            Signal::Kill => libc::SIGKILL,
+            Signal::Stop => libc::SIGSTOP,
+            Signal::Continue => libc::SIGCONT,
+        };
+        let pid = libc::pid_t::try_from(self.child.id()).map_err(io::Error::other)?;
+        // SAFETY: kill takes no pointers; the id is that of a child not yet waited for.
+        match unsafe { libc::kill(pid, number) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // No panic here: this also runs while a failed test unwinds.
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Whether a process of this id exists, as a running one: a zombie counts as gone.
+pub(crate) fn is_running(pid: u32) -> bool {
+    // The state follows the command name, which may itself contain blanks and brackets.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .starts_with('Z')
+    })
+}
+
+type Order = (Command, mpsc::Sender<io::Result<Child>>);
+
+/// Starts every child from one thread that lives as long as the test process: the kernel's
+/// "parent died" signal is sent when the *thread* that forked ends, and a child may well be
+/// started from a helper thread.
+fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
+    static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        thread::Builder::new()
+            .name("spawner".to_owned())
+            .spawn(move || {
+                for (command, reply) in inbox {
+                    let _ = reply.send(spawn_dying_with_parent(command));
+                }
+            })
+            .expect("a thread that starts child processes");
+        orders
+    });
+    let (reply, answer) = mpsc::channel();
+    spawner.send((command, reply)).map_err(io::Error::other)?;
+    answer.recv().map_err(io::Error::other)?
+}
+
+fn spawn_dying_with_parent(mut command: Command) -> io::Result<Child> {
+    let parent = std::process::id();
+    let die_with_parent = move || {
+        // SAFETY: prctl and getppid take no pointers and are async-signal-safe.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The parent may have died between the fork and the line above.
+        match u32::try_from(unsafe { libc::getppid() }) {
+            Ok(pid) if pid == parent => Ok(()),
+            Ok(_) | Err(_) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
+    };
+    // SAFETY: the closure runs between fork and exec; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(die_with_parent) };
+    command.spawn()
+}
