@@ -1,6 +1,8 @@
 //! Log lines on standard error: text for a terminal, JSON for machines. `SPRAG_LOG` filters them
 //! (as `info` or `sprag=debug,rdkafka=warn`).
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;

@@ -6,5 +6,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod facts;
+mod faults;
+mod flow;
 mod harness;
+mod live;
+mod operator;
+mod scenario;
+mod startup;
 mod support;
+mod zombie;

@@ -7,7 +7,9 @@
 pub(crate) mod alone;
 pub(crate) mod artifacts;
 pub(crate) mod broker;
+pub(crate) mod bulk;
 pub(crate) mod clients;
+pub(crate) mod failpoints;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod logged;

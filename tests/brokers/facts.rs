@@ -1,0 +1,298 @@
+//! What the protocol rests on, asked of real brokers through the adapter: a broker that changes one
+//! of these is noticed here (`docs/protocol.md`, "The member check" and "Compare-and-swap").
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use sprag::core::action::{ReadScope, TransactionEnd};
+use sprag::core::event::{TargetCommit, TargetOffsets};
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::ids::{GroupId, Shard, TargetOffset, TargetPartition, TopicName};
+use sprag::core::policy::CommitMode;
+use sprag::kafka::client::{AdminClient, Properties};
+use sprag::kafka::clock::ProcessClock;
+use sprag::kafka::committer::KafkaCommitter;
+use sprag::kafka::groups::KafkaTargetGroups;
+use sprag::ports::{Committer, TargetGroups};
+
+use crate::scenario::block_on;
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::groups::Group;
+use crate::support::members::{Member, Protocol};
+use crate::support::records::produce;
+use crate::support::topics::create_topic;
+
+const SHARD: Shard = Shard(0);
+const FENCES: &str = "__sprag.test.fences";
+
+/// One instance's committer and reader, as the daemon has them.
+struct Instance {
+    committer: KafkaCommitter,
+    groups: KafkaTargetGroups,
+}
+
+impl Instance {
+    fn of(broker: &Broker) -> Self {
+        let properties: Properties =
+            BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
+        let clock = ProcessClock::start();
+        let admin = Rc::new(AdminClient::new(properties.clone(), "target", clock));
+        let committer = KafkaCommitter::new(
+            Rc::clone(&admin),
+            properties.clone(),
+            properties,
+            TopicName::from(FENCES),
+            "sprag.test".to_owned(),
+            "sprag.00000000".to_owned(),
+            CommitMode::Fenced,
+        );
+        Self {
+            committer,
+            groups: KafkaTargetGroups::new(admin, clock),
+        }
+    }
+
+    async fn owner(broker: &Broker) -> Self {
+        let instance = Self::of(broker);
+        instance
+            .committer
+            .init_transactions(SHARD)
+            .await
+            .expect("a producer");
+        instance
+    }
+
+    async fn write(&self, group: &str, offset: i64) -> Result<(), Failure> {
+        let commit = TargetCommit {
+            offset: TargetOffset(offset),
+            metadata: "ours".to_owned(),
+        };
+        let offsets = BTreeMap::from([(at(), commit)]);
+        self.committer
+            .write_offsets(SHARD, &GroupId::from(group), &offsets)
+            .await
+    }
+
+    async fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
+        self.committer.end_transaction(SHARD, end).await
+    }
+
+    async fn commit(&self, group: &str, offset: i64) -> Result<(), Failure> {
+        self.write(group, offset).await?;
+        self.end(TransactionEnd::Commit).await
+    }
+
+    async fn read(&self, group: &str, scope: ReadScope, stable: bool) -> TargetOffsets {
+        let read = self
+            .groups
+            .offsets(&GroupId::from(group), &scope, stable)
+            .await;
+        read.expect("the broker to answer")
+    }
+
+    async fn stored(&self, group: &str, stable: bool) -> Result<Option<TargetCommit>, Failure> {
+        let named = ReadScope::Only(BTreeSet::from([at()]));
+        self.read(group, named, stable)
+            .await
+            .remove(&at())
+            .expect("the partition that was named")
+    }
+
+    /// Until the transaction that just ended has ended for every reader.
+    async fn settled(&self, group: &str) -> Option<TargetCommit> {
+        for _ in 0..500 {
+            if let Ok(stored) = self.stored(group, true).await {
+                return stored;
+            }
+        }
+        panic!("{group}: unstable for ever");
+    }
+}
+
+fn at() -> TargetPartition {
+    TargetPartition::new("orders", 0)
+}
+
+fn class(outcome: Result<(), Failure>) -> FailureClass {
+    outcome.expect_err("a refusal").class
+}
+
+fn on_both(test: impl AsyncFn(&Broker)) {
+    let _alone = alone();
+    for version in [Version::V3_9, Version::V4_3] {
+        let broker = Broker::start(version);
+        create_topic(&broker, "orders", 1);
+        create_topic(&broker, FENCES, 1);
+        produce(&broker, "orders", 0, 100);
+        block_on(test(&broker));
+    }
+}
+
+#[test]
+fn a_group_without_members_takes_a_commit_that_names_a_stranger() {
+    on_both(async |broker| {
+        let owner = Instance::owner(broker).await;
+        owner
+            .commit("new", 10)
+            .await
+            .expect("a group that never existed");
+        let stored = owner.settled("new").await.expect("an offset");
+        assert_eq!(
+            (stored.offset.get(), stored.metadata.as_str()),
+            (10, "ours")
+        );
+        for protocol in Protocol::all_of(broker.version()) {
+            let group = format!("emptied-{protocol:?}");
+            Member::join(broker, &group, &["orders"], *protocol).leave();
+            owner.commit(&group, 20).await.expect("an emptied group");
+            assert_eq!(
+                owner
+                    .settled(&group)
+                    .await
+                    .map(|stored| stored.offset.get()),
+                Some(20)
+            );
+        }
+    });
+}
+
+#[test]
+fn a_group_with_members_refuses_it_and_the_producer_goes_on() {
+    on_both(async |broker| {
+        let owner = Instance::owner(broker).await;
+        for protocol in Protocol::all_of(broker.version()) {
+            let group = format!("live-{protocol:?}");
+            let member = Member::join(broker, &group, &["orders"], *protocol);
+            member.commit("orders", 0, 33, "theirs");
+            let refused = class(owner.write(&group, 20).await);
+            assert_eq!(refused, FailureClass::GroupActive, "{protocol:?}");
+            owner.end(TransactionEnd::Abort).await.expect("an abort");
+            let stored = owner.settled(&group).await.expect("theirs");
+            assert_eq!(
+                (stored.offset.get(), stored.metadata.as_str()),
+                (33, "theirs")
+            );
+            owner
+                .commit("another", 5)
+                .await
+                .expect("the producer goes on");
+        }
+    });
+}
+
+#[test]
+fn a_zombie_is_refused_whatever_it_has_open() {
+    on_both(async |broker| {
+        let zombie = Instance::owner(broker).await;
+        zombie
+            .commit("billing", 10)
+            .await
+            .expect("an owner's commit");
+        zombie.settled("billing").await;
+        zombie.write("billing", 20).await.expect("its pending half");
+        let owner = Instance::owner(broker).await;
+        let ended = class(zombie.end(TransactionEnd::Commit).await);
+        assert_eq!(ended, FailureClass::Fenced);
+        let stored = owner.settled("billing").await.expect("the earlier one");
+        assert_eq!(stored.offset.get(), 10, "its pending offset is gone");
+        assert_eq!(
+            class(zombie.write("billing", 30).await),
+            FailureClass::Fenced
+        );
+        owner
+            .commit("billing", 40)
+            .await
+            .expect("the owner goes on");
+        assert_eq!(
+            owner
+                .settled("billing")
+                .await
+                .map(|stored| stored.offset.get()),
+            Some(40)
+        );
+    });
+}
+
+#[test]
+fn a_foreign_commit_before_our_half_shows_and_one_after_it_wins() {
+    on_both(async |broker| {
+        let owner = Instance::owner(broker).await;
+        owner.commit("billing", 10).await.expect("a commit");
+        owner.settled("billing").await;
+        let theirs = Group::of(broker, "billing");
+
+        theirs.commit("orders", 0, 50, "theirs");
+        owner.write("billing", 20).await.expect("our half");
+        let seen = owner
+            .stored("billing", false)
+            .await
+            .expect("an answer")
+            .expect("an offset");
+        assert_eq!(
+            seen.offset.get(),
+            50,
+            "the non-stable fetch shows theirs and hides ours"
+        );
+        owner.end(TransactionEnd::Abort).await.expect("an abort");
+        assert_eq!(
+            owner
+                .settled("billing")
+                .await
+                .map(|stored| stored.offset.get()),
+            Some(50)
+        );
+
+        owner.write("billing", 20).await.expect("our half");
+        theirs.commit("orders", 0, 60, "theirs");
+        owner.end(TransactionEnd::Commit).await.expect("the end");
+        assert_eq!(
+            owner
+                .settled("billing")
+                .await
+                .map(|stored| stored.offset.get()),
+            Some(60)
+        );
+
+        owner.write("billing", 20).await.expect("our half");
+        let member = Member::join(broker, "billing", &["orders"], Protocol::Classic);
+        member.commit("orders", 0, 70, "theirs");
+        member.leave();
+        owner.end(TransactionEnd::Commit).await.expect("the end");
+        assert_eq!(
+            owner
+                .settled("billing")
+                .await
+                .map(|stored| stored.offset.get()),
+            Some(70)
+        );
+    });
+}
+
+#[test]
+fn a_pending_offset_is_unknown_and_never_none() {
+    on_both(async |broker| {
+        let owner = Instance::owner(broker).await;
+        owner.write("first", 20).await.expect("a first half");
+        let stable = owner.stored("first", true).await;
+        assert_eq!(stable.expect_err("unknown").class, FailureClass::Retry);
+        let all = owner
+            .read("first", ReadScope::AllAnd(BTreeSet::new()), true)
+            .await;
+        assert_eq!(all.get(&at()), None, "a fetch of all leaves it out");
+        let named = owner
+            .read("first", ReadScope::AllAnd(BTreeSet::from([at()])), true)
+            .await;
+        assert!(matches!(named.get(&at()), Some(Err(_))), "{named:?}");
+        assert_eq!(owner.stored("first", false).await.expect("an answer"), None);
+        owner.end(TransactionEnd::Commit).await.expect("the end");
+        assert_eq!(
+            owner
+                .settled("first")
+                .await
+                .map(|stored| stored.offset.get()),
+            Some(20)
+        );
+    });
+}

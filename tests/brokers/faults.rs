@@ -1,0 +1,204 @@
+//! Scenario 8: brokers that die, sleep or forget, and a Sprag that is killed: it recovers by
+//! itself, nothing rewinds, and every commit that its log reports is found.
+
+use crate::scenario::{
+    MAPPINGS, Mapped, PATIENCE, active, commit_all, committed, create_mapping_topic, event, groups,
+    pipeline,
+};
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::groups::Group;
+use crate::support::records::produce;
+use crate::support::rounds;
+use crate::support::sprag::Sprag;
+use crate::support::topics::{create_topic, delete_topic};
+use crate::support::wait::eventually;
+use crate::support::watcher::OffsetsWatcher;
+
+struct Flow {
+    source: Broker,
+    target: Broker,
+    mapped: Mapped,
+    watcher: OffsetsWatcher,
+    names: Vec<String>,
+    handles: Vec<Group>,
+    position: i64,
+}
+
+impl Flow {
+    fn start(count: usize) -> Self {
+        let (source, target) = Broker::start_pair(Version::V4_3, Version::V3_9);
+        let mapped = Mapped::make(&source, &target, "orders", 10_000, 7);
+        let watcher = OffsetsWatcher::start(&target);
+        let (names, handles) = groups(&source, count).into_iter().unzip();
+        let mut flow = Self {
+            source,
+            target,
+            mapped,
+            watcher,
+            names,
+            handles,
+            position: 0,
+        };
+        flow.advance();
+        flow
+    }
+
+    fn sprag(&self) -> Sprag {
+        Sprag::start(&pipeline(&self.source, &self.target, &[]))
+    }
+
+    /// All source groups go on by 10.
+    fn advance(&mut self) {
+        self.position += 10;
+        commit_all(&self.handles, &self.mapped.source, self.position);
+    }
+
+    #[track_caller]
+    fn all_committed(&self) {
+        for name in &self.names {
+            committed(
+                &self.watcher,
+                name,
+                &self.mapped.target,
+                self.mapped.at(self.position),
+            );
+        }
+    }
+
+    /// Every commit that the log reports is in the history.
+    #[track_caller]
+    fn every_reported_commit_stands(&self, sprag: &Sprag) -> usize {
+        self.watcher.catch_up();
+        let history = self.watcher.history();
+        let mut reported = 0;
+        for line in sprag.log().iter().filter(|line| event(line) == "committed") {
+            let text = |name: &str| {
+                line.field(name)
+                    .and_then(serde_json::Value::as_str)
+                    .expect("a field")
+                    .to_owned()
+            };
+            let offset = line.field("offset").and_then(serde_json::Value::as_i64);
+            let commits = history.commits(&text("group"), &text("topic"), 0);
+            let found = commits.iter().any(|seen| Some(seen.offset) == offset);
+            assert!(found, "reported and not found: {}", line.text);
+            reported += 1;
+        }
+        reported
+    }
+}
+
+#[test]
+fn a_target_broker_that_is_killed_and_restarted() {
+    let _alone = alone();
+    let mut flow = Flow::start(20);
+    let sprag = flow.sprag();
+    flow.all_committed();
+    for _ in 0..rounds(2, 5) {
+        flow.advance();
+        let mark = sprag.mark();
+        sprag.wait_for_after(mark, PATIENCE, "a commit", |line| {
+            event(line) == "committed"
+        });
+        flow.target.kill();
+        flow.advance();
+        flow.target.restart();
+        flow.all_committed();
+    }
+    assert_eq!(flow.watcher.decreases(), []);
+    assert!(flow.every_reported_commit_stands(&sprag) >= 20);
+}
+
+#[test]
+fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
+    let _alone = alone();
+    let mut flow = Flow::start(4);
+    let sprag = flow.sprag();
+    flow.all_committed();
+    // Somebody works on the target, further ahead.
+    let ahead = Group::of(&flow.target, &flow.names[0]);
+    ahead.commit(&flow.mapped.target, 0, 5000, "theirs");
+    flow.advance();
+    flow.target.stop_signal();
+    let asleep = std::time::Duration::from_secs(rounds(15, 75) as u64);
+    crate::support::wait::pass(asleep);
+    flow.advance();
+    flow.target.cont_signal();
+    for name in &flow.names[1..] {
+        committed(
+            &flow.watcher,
+            name,
+            &flow.mapped.target,
+            flow.mapped.at(flow.position),
+        );
+    }
+    assert_eq!(flow.watcher.decreases(), []);
+    flow.every_reported_commit_stands(&sprag);
+}
+
+#[test]
+fn a_mapping_topic_that_is_deleted_and_made_again() {
+    let _alone = alone();
+    let mut flow = Flow::start(4);
+    let sprag = flow.sprag();
+    flow.all_committed();
+    delete_topic(&flow.target, MAPPINGS);
+    sprag.wait_for(PATIENCE, "the loss to be told", |line| {
+        event(line) == "no_mappings"
+    });
+    create_mapping_topic(&flow.target);
+    let mark = sprag.mark();
+    flow.mapped
+        .publish(&flow.source, &flow.target, 0, 10_000, 0);
+    active(&sprag, mark);
+    flow.advance();
+    flow.all_committed();
+    assert_eq!(flow.watcher.decreases(), []);
+}
+
+#[test]
+fn a_target_topic_that_is_made_again() {
+    let _alone = alone();
+    let mut flow = Flow::start(2);
+    let sprag = flow.sprag();
+    flow.all_committed();
+    delete_topic(&flow.target, &flow.mapped.target);
+    sprag.wait_for(PATIENCE, "the loss to be told", |line| {
+        event(line) == "judged" && line.message().contains("does not exist")
+    });
+    create_topic(&flow.target, &flow.mapped.target, 1);
+    produce(&flow.target, &flow.mapped.target, 0, 10_007);
+    flow.mapped
+        .publish(&flow.source, &flow.target, 0, 10_000, 1);
+    flow.advance();
+    flow.all_committed();
+}
+
+#[test]
+fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
+    let _alone = alone();
+    let mut flow = Flow::start(20);
+    let mut reported = 0;
+    for round in 0..rounds(3, 10) {
+        let mut sprag = flow.sprag();
+        flow.advance();
+        // After one more commit each time, so that it is killed at ever other points.
+        eventually(PATIENCE, "commits", || {
+            sprag
+                .log()
+                .iter()
+                .filter(|line| event(line) == "committed")
+                .count()
+                > round * 3
+        });
+        sprag.kill();
+        reported += flow.every_reported_commit_stands(&sprag);
+    }
+    let _last = flow.sprag();
+    flow.advance();
+    flow.all_committed();
+    assert_eq!(flow.watcher.decreases(), []);
+    eprintln!("killed: {reported} commits reported, all of them found; 0 decreases");
+}

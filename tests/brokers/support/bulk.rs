@@ -1,0 +1,61 @@
+//! Many records of any content, appended in order.
+
+use super::DEADLINE;
+use super::broker::Broker;
+use super::clients::config;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::time::Duration;
+
+/// Appends records given as (key, value).
+///
+/// # Panics
+/// When the broker does not take them all.
+#[track_caller]
+pub(crate) fn produce_pairs(
+    broker: &Broker,
+    topic: &str,
+    partition: i32,
+    records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+) {
+    let producer: BaseProducer = config(&broker.bootstrap())
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "20")
+        .set("queue.buffering.max.messages", "1000000")
+        .create()
+        .expect("a producer");
+    for (key, value) in records {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic)
+            .partition(partition)
+            .payload(&value);
+        if !key.is_empty() {
+            record = record.key(&key);
+        }
+        while let Err((error, again)) = producer.send(record) {
+            assert!(
+                matches!(
+                    error,
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
+                ),
+                "{error}"
+            );
+            producer.poll(Duration::from_millis(10));
+            record = again;
+        }
+    }
+    producer
+        .flush(DEADLINE)
+        .expect("the broker to take all records");
+}
+
+/// Appends records whose values are these numbers in decimal.
+#[track_caller]
+pub(crate) fn produce_values(
+    broker: &Broker,
+    topic: &str,
+    partition: i32,
+    values: impl Iterator<Item = i64>,
+) {
+    let records = values.map(|value| (Vec::new(), value.to_string().into_bytes()));
+    produce_pairs(broker, topic, partition, records);
+}

@@ -1,0 +1,148 @@
+//! Scenario 3: an owner that sleeps longer than its session, and wakes up with old decisions.
+
+use sprag::failpoint::Point;
+
+use crate::scenario::{
+    Mapped, PATIENCE, SHORT_SESSIONS, active, commit_all, committed, event, groups, pipeline,
+};
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::failpoints::Failpoints;
+use crate::support::groups::Group;
+use crate::support::rounds;
+use crate::support::sprag::Sprag;
+use crate::support::wait::eventually;
+use crate::support::watcher::OffsetsWatcher;
+
+const RECORDS: i64 = 100_000;
+
+fn brokers() -> (Broker, Broker) {
+    let source = Broker::start(Version::V4_3);
+    let target = Broker::start_with(Version::V3_9, SHORT_SESSIONS);
+    (source, target)
+}
+
+#[test]
+fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
+    let _alone = alone();
+    let (source, target) = brokers();
+    let mapped = Mapped::make(&source, &target, "orders", RECORDS, 7);
+    let watcher = OffsetsWatcher::start(&target);
+    let (names, handles): (Vec<String>, Vec<Group>) =
+        groups(&source, rounds(40, 200)).into_iter().unzip();
+    let mut position = 10;
+    commit_all(&handles, &mapped.source, position);
+    let config = pipeline(&source, &target, &[]);
+    let mut instances = [Sprag::start(&config), Sprag::start(&config)];
+    for name in &names {
+        committed(&watcher, name, &mapped.target, mapped.at(position));
+    }
+    let wanted = rounds(3, 20);
+    let (mut counted, mut tried) = (0, 0);
+    while counted < wanted {
+        tried += 1;
+        assert!(
+            tried <= wanted * 5,
+            "only {counted} of {tried} rounds met a commit on its way"
+        );
+        let sleeper = tried % 2;
+        // Commits are on their way when it falls asleep.
+        position += 10;
+        commit_all(&handles, &mapped.source, position);
+        let asleep = instances[sleeper].mark();
+        instances[sleeper].wait_for_after(asleep, PATIENCE, "a commit", |line| {
+            event(line) == "committed"
+        });
+        instances[sleeper].stop();
+        let others = instances[1 - sleeper].mark();
+        active(&instances[1 - sleeper], others);
+        position += 10;
+        commit_all(&handles, &mapped.source, position);
+        for name in &names {
+            committed(&watcher, name, &mapped.target, mapped.at(position));
+        }
+        let woken = instances[sleeper].mark();
+        instances[sleeper].cont();
+        let refused = instances[sleeper].wait_for_after(woken, PATIENCE, "its end", |line| {
+            matches!(event(line), "stood_down" | "shard_left" | "fencing_failed")
+        });
+        let met = event(&refused) == "stood_down";
+        counted += usize::from(met);
+        active(&instances[sleeper], woken);
+    }
+    assert_eq!(watcher.decreases(), []);
+    eprintln!("zombie: {counted} rounds of {tried} met a commit on its way; 0 decreases");
+}
+
+#[test]
+fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
+    let _alone = alone();
+    let (source, target) = brokers();
+    let (watcher, woken, mapped) = held_and_overtaken(&source, &target, "fenced");
+    eventually(PATIENCE, "the woken owner to be fenced", || {
+        woken.log().iter().any(|line| event(line) == "stood_down")
+    });
+    assert_eq!(watcher.decreases(), []);
+    committed(&watcher, "billing", &mapped.target, mapped.at(90));
+    watcher.catch_up();
+    let latest = watcher
+        .history()
+        .latest("billing", &mapped.target, 0)
+        .map(|seen| seen.offset);
+    assert_eq!(latest, Some(mapped.at(90)));
+}
+
+#[test]
+fn guarded_mode_has_the_race_that_its_documents_admit() {
+    let _alone = alone();
+    let (source, target) = brokers();
+    let (watcher, _woken, mapped) = held_and_overtaken(&source, &target, "guarded");
+    let decrease = eventually(PATIENCE, "the documented rewind", || {
+        watcher.decreases().into_iter().next()
+    });
+    assert_eq!(
+        (decrease.before.offset, decrease.after.offset),
+        (mapped.at(90), mapped.at(50))
+    );
+}
+
+/// Holds an owner between its decision and its commit, puts it to sleep there, lets another
+/// instance commit further on, and wakes it up to go on with what it had decided.
+fn held_and_overtaken(
+    source: &Broker,
+    target: &Broker,
+    mode: &str,
+) -> (OffsetsWatcher, Sprag, Mapped) {
+    let mapped = Mapped::make(source, target, "orders", RECORDS, 7);
+    let watcher = OffsetsWatcher::start(target);
+    let group = Group::of(source, "billing");
+    group.commit(&mapped.source, 0, 10, "");
+    let config = pipeline(
+        source,
+        target,
+        &[("groups.commitMode", mode), ("coordination.shards", "1")],
+    );
+    let points = Failpoints::listen();
+    let (name, address) = points.variable();
+    let mut first = Sprag::start_with(&config, &[(name, address.as_str())]);
+    committed(&watcher, "billing", &mapped.target, mapped.at(10));
+    let point = if mode == "fenced" {
+        Point::Decided
+    } else {
+        Point::AgeChecked
+    };
+    points.hold(point, "billing");
+    group.commit(&mapped.source, 0, 50, "");
+    let held = points.wait_until_held(point, "billing");
+    first.stop();
+    let second = Sprag::start(&config);
+    active(&second, 0);
+    group.commit(&mapped.source, 0, 90, "");
+    committed(&watcher, "billing", &mapped.target, mapped.at(90));
+    // The rewind, if there is one, must be the sleeper's.
+    drop(second);
+    first.cont();
+    held.release();
+    (watcher, first, mapped)
+}
