@@ -94,19 +94,13 @@ impl Files {
 }
 
 /// Says on standard error why the command fails.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where a command says why it fails"
-)]
+#[expect(clippy::print_stderr, reason = "the one place where a command says why it fails")]
 fn complain(message: &str) {
     eprintln!("sprag: {message}");
 }
 
 /// Prints a command's result.
-#[expect(
-    clippy::print_stdout,
-    reason = "the one place where a command prints its result"
-)]
+#[expect(clippy::print_stdout, reason = "the one place where a command prints its result")]
 fn print(text: &str) {
     println!("{text}");
 }

@@ -90,7 +90,13 @@ fn carry_out_all<'a, P: Ports>(
             Action::DestroyProducer { shard } => ports.committer().destroy(shard),
             Action::ReleaseShard { shard } => ports.ownership().release(shard),
             Action::ReadMappings { topic, partitions } => ports.mappings().read(topic, partitions),
-            asking => answers.extend(ask(asking, ports)),
+            asking @ (Action::CheckAssignment { .. }
+            | Action::ReadFenceLog { .. }
+            | Action::InitTransactions { .. }
+            | Action::WriteTakeOver { .. }
+            | Action::WriteFenceRecord { .. }
+            | Action::Read(_)
+            | Action::Commit(_)) => answers.extend(ask(asking, ports)),
         }
     }
     None
@@ -106,41 +112,21 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
         | Action::ReadMappings { .. } => None,
         Action::CheckAssignment { request, shard } => {
             let asked = ports.ownership().check(shard);
-            answer(asked, move |outcome| Event::AssignmentChecked {
-                request,
-                outcome,
-            })
+            answer(asked, move |outcome| Event::AssignmentChecked { request, outcome })
         }
         Action::ReadFenceLog { request, shard } => {
             let asked = ports.committer().fence_log(shard);
-            answer(asked, move |outcome| Event::FenceLogRead {
-                request,
-                outcome,
-            })
+            answer(asked, move |outcome| Event::FenceLogRead { request, outcome })
         }
         Action::InitTransactions { request, shard } => {
             let asked = ports.committer().init_transactions(shard);
-            answer(asked, move |outcome| Event::TransactionsInitialised {
-                request,
-                outcome,
-            })
+            answer(asked, move |outcome| Event::TransactionsInitialised { request, outcome })
         }
-        Action::WriteTakeOver {
-            request,
-            shard,
-            record,
-        } => {
+        Action::WriteTakeOver { request, shard, record } => {
             let asked = async move { ports.committer().write_record(shard, &record).await };
-            answer(asked, move |outcome| Event::TakeOverWritten {
-                request,
-                outcome,
-            })
+            answer(asked, move |outcome| Event::TakeOverWritten { request, outcome })
         }
-        Action::WriteFenceRecord {
-            request,
-            shard,
-            record,
-        } => {
+        Action::WriteFenceRecord { request, shard, record } => {
             let asked = async move { ports.committer().write_record(shard, &record).await };
             answer(asked, move |written| Event::FenceRecordWritten {
                 request,
@@ -165,10 +151,7 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
             let outcome = ports.topic_reader().control().await;
             Event::ControlTopicsDescribed { request, outcome }
         }
-        Read::MappingEnds {
-            request,
-            partitions,
-        } => {
+        Read::MappingEnds { request, partitions } => {
             let outcome = ports.mappings().ends(&partitions).await;
             Event::MappingEndsRead { request, outcome }
         }
@@ -180,23 +163,11 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
             let outcome = ports.target_groups().list().await;
             Event::TargetGroupsListed { request, outcome }
         }
-        Read::SourceOffsets {
-            request,
-            group,
-            coordinator_since,
-        } => {
-            let outcome = ports
-                .source_groups()
-                .offsets(&group, coordinator_since)
-                .await;
+        Read::SourceOffsets { request, group, coordinator_since } => {
+            let outcome = ports.source_groups().offsets(&group, coordinator_since).await;
             Event::SourceOffsetsRead { request, outcome }
         }
-        Read::TargetOffsets {
-            request,
-            group,
-            scope,
-            stable,
-        } => {
+        Read::TargetOffsets { request, group, scope, stable } => {
             if !stable {
                 failpoint::reach(Point::HalfWritten, &group).await;
             }
@@ -206,16 +177,8 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
             }
             Event::TargetOffsetsRead { request, outcome }
         }
-        Read::Topics {
-            request,
-            source,
-            target,
-            source_ends,
-        } => {
-            let outcome = ports
-                .topic_reader()
-                .topics(&source, &target, &source_ends)
-                .await;
+        Read::Topics { request, source, target, source_ends } => {
+            let outcome = ports.topic_reader().topics(&source, &target, &source_ends).await;
             Event::TopicsRead { request, outcome }
         }
     }
@@ -223,40 +186,19 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
 
 async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> Event {
     match commit {
-        Commit::WriteHalf {
-            request,
-            shard,
-            group,
-            offsets,
-        } => {
+        Commit::WriteHalf { request, shard, group, offsets } => {
             failpoint::reach(Point::Decided, &group).await;
-            let outcome = ports
-                .committer()
-                .write_offsets(shard, &group, &offsets)
-                .await;
+            let outcome = ports.committer().write_offsets(shard, &group, &offsets).await;
             Event::OffsetsWritten { request, outcome }
         }
-        Commit::End {
-            request,
-            shard,
-            group,
-            end,
-        } => {
+        Commit::End { request, shard, group, end } => {
             failpoint::reach(Point::Verified, &group).await;
             let outcome = ports.committer().end_transaction(shard, end).await;
             Event::TransactionEnded { request, outcome }
         }
-        Commit::Plain {
-            request,
-            group,
-            offsets,
-            not_after,
-        } => {
+        Commit::Plain { request, group, offsets, not_after } => {
             failpoint::reach(Point::Decided, &group).await;
-            let outcome = ports
-                .target_groups()
-                .commit(&group, &offsets, not_after)
-                .await;
+            let outcome = ports.target_groups().commit(&group, &offsets, not_after).await;
             Event::OffsetsCommitted { request, outcome }
         }
     }
@@ -264,16 +206,7 @@ async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> Event {
 
 /// One log line per note. Commits carry their parts as fields, for machines.
 fn tell(note: &Note) {
-    if let Note::Committed {
-        group,
-        target,
-        from,
-        to,
-        source,
-        verdict,
-        re_read,
-    } = note
-    {
+    if let Note::Committed { group, target, from, to, source, verdict, re_read } = note {
         info!(
             event = "committed",
             group = group.as_str(),

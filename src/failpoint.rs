@@ -39,11 +39,7 @@ pub async fn reach(point: Point, group: &GroupId) {
     let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else {
         return;
     };
-    if stream
-        .write_all(format!("{point:?} {group}\n").as_bytes())
-        .await
-        .is_ok()
-    {
+    if stream.write_all(format!("{point:?} {group}\n").as_bytes()).await.is_ok() {
         let mut line = String::new();
         let _ = BufReader::new(stream).read_line(&mut line).await;
     }

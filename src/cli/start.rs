@@ -23,10 +23,7 @@ pub(super) fn run(args: &StartArgs) -> ExitCode {
     for notice in &loaded.notices {
         info!("{notice}");
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("the runtime cannot be started: {error}"));
@@ -37,16 +34,14 @@ pub(super) fn run(args: &StartArgs) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> ExitCode {
-    let (mut terminate, mut interrupt) = match (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        (Err(error), _) | (_, Err(error)) => {
-            error!("signals cannot be received: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                error!("signals cannot be received: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
     let mut asked = std::pin::pin!(async move {
         tokio::select! {
             biased;
@@ -54,11 +49,7 @@ async fn serve(config: &Config) -> ExitCode {
             _ = interrupt.recv() => {}
         }
     });
-    info!(
-        version = env!("CARGO_PKG_VERSION"),
-        pipeline = config.name,
-        "starting"
-    );
+    info!(version = env!("CARGO_PKG_VERSION"), pipeline = config.name, "starting");
     let connected = tokio::select! {
         biased;
         () = &mut asked => {

@@ -9,9 +9,7 @@ use std::time::Duration;
 /// What was expected.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let expected = || {
         format!("expected a duration such as `5 seconds`, `200ms` or `24 hours`, found {text:?}")
@@ -26,10 +24,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "" => return Err(format!("{} (a bare number has no unit)", expected())),
         _ => return Err(expected()),
     };
-    number
-        .checked_mul(millis)
-        .map(Duration::from_millis)
-        .ok_or_else(expected)
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(expected)
 }
 
 /// Writes a duration in the largest unit that needs no fraction.
@@ -37,7 +32,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 pub fn format(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, size) in [("hours", 3_600_000), ("minutes", 60_000), ("seconds", 1000)] {
-        if millis >= size && millis % size == 0 {
+        if millis >= size && millis.is_multiple_of(size) {
             return format!("{} {unit}", millis / size);
         }
     }
@@ -65,15 +60,7 @@ mod tests {
 
     #[test]
     fn anything_else_says_what_was_expected() {
-        for text in [
-            "",
-            "5",
-            "s",
-            "-5s",
-            "5 parsecs",
-            "99999999999999999999s",
-            "1.5s",
-        ] {
+        for text in ["", "5", "s", "-5s", "5 parsecs", "99999999999999999999s", "1.5s"] {
             assert!(
                 parse(text).is_err_and(|error| error.contains("expected a duration")),
                 "{text}"

@@ -21,23 +21,12 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 
 impl ConfigError {
     pub(super) fn in_file(file: &str, message: impl Into<String>) -> Self {
-        let origin = Origin::File {
-            file: file.to_owned(),
-            line: None,
-        };
-        Self {
-            origin: Some(origin),
-            key: String::new(),
-            message: message.into(),
-        }
+        let origin = Origin::File { file: file.to_owned(), line: None };
+        Self { origin: Some(origin), key: String::new(), message: message.into() }
     }
 
     pub(super) fn at(key: &str, origin: Option<&Origin>, message: impl Into<String>) -> Self {
-        Self {
-            origin: origin.cloned(),
-            key: key.to_owned(),
-            message: message.into(),
-        }
+        Self { origin: origin.cloned(), key: key.to_owned(), message: message.into() }
     }
 }
 

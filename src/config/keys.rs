@@ -136,14 +136,11 @@ fn is_ours(key: &str) -> bool {
 
 fn foreign(key: &str) -> Option<(&'static str, &'static str)> {
     let within = |section: &str| {
-        key.strip_prefix(section)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let section = FOREIGN_SECTIONS.iter().find(|(section, _)| within(section));
     let named = || REPLICATOR_KEYS.iter().find(|name| **name == key);
-    section
-        .copied()
-        .or_else(|| named().map(|name| (*name, REPLICATORS)))
+    section.copied().or_else(|| named().map(|name| (*name, REPLICATORS)))
 }
 
 fn unknown(key: &str) -> String {

@@ -53,10 +53,7 @@ mod tests {
         let lines = of(text);
         assert_eq!(find(&lines, "name"), Some(2));
         assert_eq!(find(&lines, "groups.pollInterval"), Some(4));
-        assert_eq!(
-            find(&lines, "source.kafka.common.bootstrap.servers"),
-            Some(8)
-        );
+        assert_eq!(find(&lines, "source.kafka.common.bootstrap.servers"), Some(8));
         assert_eq!(find(&lines, "nowhere"), None);
     }
 }

@@ -38,32 +38,17 @@ const IGNORED: &[(&str, &str)] = &[
     ("value.serializer", "it is the Java client's"),
     ("interceptor.classes", "it is the Java client's"),
     ("metric.reporters", "it is the Java client's"),
-    (
-        "partition.assignment.strategy",
-        "Sprag assigns cooperatively",
-    ),
+    ("partition.assignment.strategy", "Sprag assigns cooperatively"),
     ("group.id", "Sprag's groups have names of their own"),
-    (
-        "group.instance.id",
-        "an instance must lose its shards when it goes",
-    ),
+    ("group.instance.id", "an instance must lose its shards when it goes"),
     ("session.timeout.ms", "it is coordination.sessionTimeout"),
-    (
-        "transactional.id",
-        "it is made of the pipeline's id and the shard",
-    ),
-    (
-        "transaction.timeout.ms",
-        "Sprag's transactions last 10 seconds at most",
-    ),
+    ("transactional.id", "it is made of the pipeline's id and the shard"),
+    ("transaction.timeout.ms", "Sprag's transactions last 10 seconds at most"),
     ("enable.auto.commit", "Sprag commits by itself"),
     ("enable.idempotence", "Sprag's producers are idempotent"),
     ("acks", "Sprag's producers wait for all replicas in sync"),
     ("isolation.level", "mappings are read committed"),
-    (
-        "auto.offset.reset",
-        "mappings are read from the start of their log, always",
-    ),
+    ("auto.offset.reset", "mappings are read from the start of their log, always"),
     ("max.poll.records", "it is the Java client's"),
 ];
 
@@ -87,16 +72,9 @@ const RENAMED: &[(&str, &str)] = &[
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [
-        "password",
-        "secret",
-        "jaas",
-        "token",
-        "ssl.key.pem",
-        "keystore.key",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    ["password", "secret", "jaas", "token", "ssl.key.pem", "keystore.key"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 type Merged = BTreeMap<String, (String, Leaf)>;
@@ -107,21 +85,14 @@ pub(super) fn to_librdkafka(
     notices: &mut Vec<String>,
     errors: &mut Vec<ConfigError>,
 ) -> BTreeMap<String, Secret> {
-    let mut translation = Translation {
-        out: BTreeMap::new(),
-        notices,
-        errors,
-    };
+    let mut translation = Translation { out: BTreeMap::new(), notices, errors };
     for (name, (path, leaf)) in properties {
         match scalar(&leaf.value) {
             Some(value) => translation.add(name, &value, path, leaf, properties),
             None => translation.fail(
                 path,
                 leaf,
-                format!(
-                    "expected a text, number, true or false, found {}",
-                    kind(&leaf.value)
-                ),
+                format!("expected a text, number, true or false, found {}", kind(&leaf.value)),
             ),
         }
     }

@@ -45,11 +45,7 @@ pub(super) fn read(
         coordination,
         http_listen,
     };
-    Some(Loaded {
-        config,
-        effective,
-        notices,
-    })
+    Some(Loaded { config, effective, notices })
 }
 
 struct Reader<'a> {
@@ -61,8 +57,7 @@ impl Reader<'_> {
     fn fail(&mut self, key: &str, message: impl Into<String>) {
         let origin = self.tree.leaves.get(key).map(|leaf| leaf.origin.clone());
         let origin = origin.filter(|origin| *origin != Origin::Default);
-        self.errors
-            .push(ConfigError::at(key, origin.as_ref(), message));
+        self.errors.push(ConfigError::at(key, origin.as_ref(), message));
     }
 
     /// K2K's documents spell the guard's key in two ways.
@@ -86,26 +81,16 @@ impl Reader<'_> {
     fn add_defaults(&mut self) {
         for (key, default) in KEYS.iter().filter(|(_, default)| !default.is_empty()) {
             let inside = format!("{key}.");
-            let set = self
-                .tree
-                .leaves
-                .keys()
-                .any(|path| path == key || path.starts_with(&inside));
+            let set = self.tree.leaves.keys().any(|path| path == key || path.starts_with(&inside));
             if !set && let Ok(value) = serde_yaml::from_str(default) {
-                let leaf = Leaf {
-                    value,
-                    origin: Origin::Default,
-                };
+                let leaf = Leaf { value, origin: Origin::Default };
                 self.tree.leaves.insert((*key).to_owned(), leaf);
             }
         }
     }
 
     fn add_default(&mut self, key: &str, value: String) -> String {
-        let leaf = Leaf {
-            value: Value::String(value.clone()),
-            origin: Origin::Default,
-        };
+        let leaf = Leaf { value: Value::String(value.clone()), origin: Origin::Default };
         self.tree.leaves.insert(key.to_owned(), leaf);
         value
     }
@@ -114,10 +99,7 @@ impl Reader<'_> {
         let name = self.text("name").unwrap_or_default();
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() {
-            self.fail(
-                "name",
-                "is missing: the pipeline's name, part of every stamp",
-            );
+            self.fail("name", "is missing: the pipeline's name, part of every stamp");
         } else if !name.chars().all(legal) || name.len() > 150 {
             self.fail(
                 "name",
@@ -134,7 +116,11 @@ impl Reader<'_> {
         let found = match &self.tree.leaves.get(key)?.value {
             Value::String(text) => return Some(text.clone()),
             Value::Number(number) => return Some(number.to_string()),
-            other => kind(other),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Sequence(_)
+            | Value::Mapping(_)
+            | Value::Tagged(_)) => kind(other),
         };
         self.fail(key, format!("expected a text, found {found}"));
         None
@@ -149,11 +135,7 @@ impl Reader<'_> {
             self.fail(key, format!("expected a list of texts, found {found}"));
             return Vec::new();
         };
-        let texts: Vec<_> = items
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let texts: Vec<_> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         if texts.len() != items.len() {
             self.fail(key, "expected a list of texts; one of its items is none");
         }
@@ -183,67 +165,41 @@ impl Reader<'_> {
             return Some(*value);
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        self.fail(
-            key,
-            format!("expected {}, found {text:?}", names.join(" or ")),
-        );
+        self.fail(key, format!("expected {}, found {text:?}", names.join(" or ")));
         None
     }
 
     fn enabled(&mut self, key: &str) -> bool {
-        self.choice(key, &[("enabled", true), ("disabled", false)])
-            .unwrap_or_default()
+        self.choice(key, &[("enabled", true), ("disabled", false)]).unwrap_or_default()
     }
 
     fn policy(&mut self, name: &str) -> Option<Policy> {
         let groups = self.group_filter(name);
         let accepted = self.texts("groups.acceptedGuardPrefixes");
         let prefix = self.text("groups.offsetGuardPrefix").unwrap_or_default();
-        for (key, prefix) in std::iter::once(("groups.offsetGuardPrefix", &prefix)).chain(
-            accepted
-                .iter()
-                .map(|prefix| ("groups.acceptedGuardPrefixes", prefix)),
-        ) {
+        for (key, prefix) in std::iter::once(("groups.offsetGuardPrefix", &prefix))
+            .chain(accepted.iter().map(|prefix| ("groups.acceptedGuardPrefixes", prefix)))
+        {
             if prefix.is_empty() || prefix.contains([':', '|']) {
-                self.fail(
-                    key,
-                    format!("expected a text without `:` and `|`, found {prefix:?}"),
-                );
+                self.fail(key, format!("expected a text without `:` and `|`, found {prefix:?}"));
             }
         }
         let apply_mappings_guard = self.enabled("features.applyMappingsGuard");
         let confirm_after = self.duration("groups.confirmAfter");
         let refresh_interval = self.duration("groups.refreshInterval");
         let poll_interval = self.duration("groups.pollInterval");
-        let mode = [
-            ("fenced", CommitMode::Fenced),
-            ("guarded", CommitMode::Guarded),
-        ];
+        let mode = [("fenced", CommitMode::Fenced), ("guarded", CommitMode::Guarded)];
         let foreign = [
             ("hold", OnForeignCommit::Hold),
             ("forwardOnly", OnForeignCommit::ForwardOnly),
             ("overwrite", OnForeignCommit::Overwrite),
         ];
-        let rewind = [
-            ("follow", OnSourceRewind::Follow),
-            ("hold", OnSourceRewind::Hold),
-        ];
-        let correction = [
-            ("follow", OnCorrection::Follow),
-            ("hold", OnCorrection::Hold),
-        ];
-        let below = [
-            ("hold", OnBelowFirstMapping::Hold),
-            ("logStart", OnBelowFirstMapping::LogStart),
-        ];
-        let multiple = [
-            ("fail", OnMultipleMappings::Fail),
-            ("ignore", OnMultipleMappings::Ignore),
-        ];
-        let active = [
-            ("fail", OnActiveGroup::Fail),
-            ("ignore", OnActiveGroup::Ignore),
-        ];
+        let rewind = [("follow", OnSourceRewind::Follow), ("hold", OnSourceRewind::Hold)];
+        let correction = [("follow", OnCorrection::Follow), ("hold", OnCorrection::Hold)];
+        let below =
+            [("hold", OnBelowFirstMapping::Hold), ("logStart", OnBelowFirstMapping::LogStart)];
+        let multiple = [("fail", OnMultipleMappings::Fail), ("ignore", OnMultipleMappings::Ignore)];
+        let active = [("fail", OnActiveGroup::Fail), ("ignore", OnActiveGroup::Ignore)];
         let commit_mode = self.choice("groups.commitMode", &mode);
         let on_foreign_commit = self.choice("groups.onForeignCommit", &foreign);
         let on_source_rewind = self.choice("groups.onSourceRewind", &rewind);
@@ -275,17 +231,9 @@ impl Reader<'_> {
         const SELECTED: &str = "groups.consumerGroups";
         const EXCLUDED: &str = "groups.exclude";
         let all = GroupFilter::all(name);
-        let list = self
-            .tree
-            .leaves
-            .get(SELECTED)
-            .is_some_and(|leaf| leaf.value.is_sequence());
+        let list = self.tree.leaves.get(SELECTED).is_some_and(|leaf| leaf.value.is_sequence());
         let mut filter = if list {
-            all.named(
-                self.texts(SELECTED)
-                    .iter()
-                    .map(|name| GroupId::from(name.as_str())),
-            )
+            all.named(self.texts(SELECTED).iter().map(|name| GroupId::from(name.as_str())))
         } else {
             let expression = self.text(SELECTED).unwrap_or_default();
             match all.clone().matching(&expression) {
@@ -307,16 +255,10 @@ impl Reader<'_> {
 
     fn mapping(&mut self) -> Option<Mapping> {
         const TOPIC: &str = "offsetMapping.topic";
-        let native = self.choice(
-            "offsetMapping.format",
-            &[("native", true), ("mirrorMaker2", false)],
-        )?;
+        let native =
+            self.choice("offsetMapping.format", &[("native", true), ("mirrorMaker2", false)])?;
         let (default, on_source, format) = if native {
-            (
-                "__k2k_offset_mappings".to_owned(),
-                false,
-                MappingFormat::Native,
-            )
+            ("__k2k_offset_mappings".to_owned(), false, MappingFormat::Native)
         } else {
             self.mirror_maker()?
         };
@@ -324,11 +266,7 @@ impl Reader<'_> {
             Some(topic) => topic,
             None => self.add_default(TOPIC, default),
         };
-        Some(Mapping {
-            topic,
-            on_source,
-            format,
-        })
+        Some(Mapping { topic, on_source, format })
     }
 
     fn mirror_maker(&mut self) -> Option<(String, bool, MappingFormat)> {
@@ -348,18 +286,9 @@ impl Reader<'_> {
         let (source_alias, target_alias) = (alias("sourceAlias"), alias("targetAlias"));
         let (source_alias, target_alias) = (source_alias?, target_alias?);
         // The topic's name carries the alias of the other cluster.
-        let other = if on_source {
-            &target_alias
-        } else {
-            &source_alias
-        };
+        let other = if on_source { &target_alias } else { &source_alias };
         let topic = format!("mm2-offset-syncs{separator}{other}{separator}internal");
-        let format = MappingFormat::MirrorMaker2 {
-            source_alias,
-            target_alias,
-            naming,
-            separator,
-        };
+        let format = MappingFormat::MirrorMaker2 { source_alias, target_alias, naming, separator };
         Some((topic, on_source, format))
     }
 
@@ -403,19 +332,12 @@ impl Reader<'_> {
         let shards = match shards.parse::<u32>() {
             Ok(shards @ 1..=1000) => shards,
             Ok(_) | Err(_) => {
-                self.fail(
-                    SHARDS,
-                    format!("expected a number from 1 to 1000, found {shards:?}"),
-                );
+                self.fail(SHARDS, format!("expected a number from 1 to 1000, found {shards:?}"));
                 1
             }
         };
         let session_timeout = self.duration("coordination.sessionTimeout");
-        Coordination {
-            fence_topic,
-            shards,
-            session_timeout,
-        }
+        Coordination { fence_topic, shards, session_timeout }
     }
 
     fn cluster(&mut self, side: &str, notices: &mut Vec<String>) -> Cluster {
@@ -436,15 +358,8 @@ impl Reader<'_> {
             all.map(|merged| properties::to_librdkafka(&merged, notices, self.errors));
         if !admin.contains_key("bootstrap.servers") {
             let key = format!("{side}.kafka.common.bootstrap.servers");
-            self.fail(
-                &key,
-                format!("is missing: the {side} cluster's brokers, host:port,…"),
-            );
+            self.fail(&key, format!("is missing: the {side} cluster's brokers, host:port,…"));
         }
-        Cluster {
-            admin,
-            consumer,
-            producer,
-        }
+        Cluster { admin, consumer, producer }
     }
 }

@@ -26,10 +26,7 @@ pub fn show_json(loaded: &Loaded) -> String {
         .iter()
         .map(|(key, leaf)| {
             let value = shown(key, &leaf.value);
-            (
-                key.clone(),
-                json!({ "value": value, "origin": leaf.origin.to_string() }),
-            )
+            (key.clone(), json!({ "value": value, "origin": leaf.origin.to_string() }))
         })
         .collect();
     serde_json::to_string_pretty(&entries).unwrap_or_default()

@@ -30,11 +30,7 @@ fn the_reference_file_is_the_defaults() {
                 target.kafka.common.bootstrap.servers: '127.0.0.1:29092'\n";
     let defaults = load_text("d", base, &variables).unwrap();
     let values = |loaded: &Loaded| -> Vec<(String, serde_yaml::Value)> {
-        loaded
-            .effective
-            .iter()
-            .map(|(key, leaf)| (key.clone(), leaf.value.clone()))
-            .collect()
+        loaded.effective.iter().map(|(key, leaf)| (key.clone(), leaf.value.clone())).collect()
     };
     assert_eq!(values(&shipped), values(&defaults));
     assert_eq!(shipped.config.policy, Policy::for_pipeline("orders-dr"));
@@ -89,14 +85,8 @@ fn everything_wrong_is_told_at_once_with_file_line_and_key() {
 
 #[test]
 fn what_has_no_default_is_missed() {
-    let missing = load_text("x.yaml", "groups: {}", &variables)
-        .unwrap_err()
-        .to_string();
-    for key in [
-        "name",
-        "source.kafka.common.bootstrap.servers",
-        "target.kafka.common",
-    ] {
+    let missing = load_text("x.yaml", "groups: {}", &variables).unwrap_err().to_string();
+    for key in ["name", "source.kafka.common.bootstrap.servers", "target.kafka.common"] {
         assert!(missing.contains(key), "{missing}");
     }
     let aliases = errors("offsetMapping: { format: mirrorMaker2 }\n");
@@ -121,18 +111,11 @@ fn later_files_win_key_by_key_and_null_restores_the_default() {
         &format!("{BASE}groups: {{ pollInterval: 1s, confirmAfter: 2s }}"),
         &mut errors,
     );
-    tree.overlay(
-        "b",
-        "groups: { pollInterval: 3s, confirmAfter: ~ }",
-        &mut errors,
-    );
+    tree.overlay("b", "groups: { pollInterval: 3s, confirmAfter: ~ }", &mut errors);
     let loaded = finish(tree, &variables, errors).unwrap();
     assert_eq!(loaded.config.policy.poll_interval, Duration::from_secs(3));
     assert_eq!(loaded.config.policy.confirm_after, Duration::from_secs(10));
-    assert_eq!(
-        loaded.effective["groups.pollInterval"].origin.to_string(),
-        "b:1"
-    );
+    assert_eq!(loaded.effective["groups.pollInterval"].origin.to_string(), "b:1");
 }
 
 #[test]
@@ -144,18 +127,11 @@ fn variables_are_substituted_in_values_and_secrets_are_never_shown() {
     .unwrap();
     assert_eq!(loaded.config.target.admin["sasl.password"].0, "hunter2");
     assert_eq!(loaded.config.target.admin["sasl.username"].0, "a${b}");
-    for shown in [
-        show_yaml(&loaded),
-        show_json(&loaded),
-        format!("{:?}", loaded.config),
-    ] {
+    for shown in [show_yaml(&loaded), show_json(&loaded), format!("{:?}", loaded.config)] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     let unset = errors("http.listen: '${NOBODY}'\n");
-    assert!(
-        unset.contains("the environment variable NOBODY is not set"),
-        "{unset}"
-    );
+    assert!(unset.contains("the environment variable NOBODY is not set"), "{unset}");
 }
 
 #[test]
@@ -179,37 +155,20 @@ fn java_properties_become_librdkafkas() {
         "source.kafka.common.sasl.jaas.config: 'com.sun.security.auth.module.Krb5LoginModule \
          required secretKey=\"hush\";'\n",
     );
-    assert!(
-        kerberos.contains("Krb5LoginModule") && !kerberos.contains("hush"),
-        "{kerberos}"
-    );
+    assert!(kerberos.contains("Krb5LoginModule") && !kerberos.contains("hush"), "{kerberos}");
     let jks = errors("source.kafka.common.ssl.truststore.location: /x/trust.jks\n");
     assert!(jks.contains("keytool"), "{jks}");
 }
 
 #[test]
 fn broken_yaml_says_where() {
-    let broken = load_text("x.yaml", "name: [", &variables)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        broken.starts_with("x.yaml:") && broken.contains("not valid YAML"),
-        "{broken}"
-    );
-    let list = load_text("x.yaml", "- a", &variables)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        list.contains("expected a mapping") && list.contains("found a list"),
-        "{list}"
-    );
-    let twice = load_text("x.yaml", "name: a\nname: b", &variables)
-        .unwrap_err()
-        .to_string();
+    let broken = load_text("x.yaml", "name: [", &variables).unwrap_err().to_string();
+    assert!(broken.starts_with("x.yaml:") && broken.contains("not valid YAML"), "{broken}");
+    let list = load_text("x.yaml", "- a", &variables).unwrap_err().to_string();
+    assert!(list.contains("expected a mapping") && list.contains("found a list"), "{list}");
+    let twice = load_text("x.yaml", "name: a\nname: b", &variables).unwrap_err().to_string();
     assert!(twice.contains("duplicate"), "{twice}");
-    let gone = load(&[PathBuf::from("/nowhere/x.yaml")], &variables)
-        .unwrap_err()
-        .to_string();
+    let gone = load(&[PathBuf::from("/nowhere/x.yaml")], &variables).unwrap_err().to_string();
     assert!(gone.contains("cannot be read"), "{gone}");
 }
 

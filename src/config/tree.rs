@@ -26,10 +26,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File {
-                file,
-                line: Some(line),
-            } => write!(f, "{file}:{line}"),
+            Self::File { file, line: Some(line) } => write!(f, "{file}:{line}"),
             Self::File { file, line: None } => f.write_str(file),
         }
     }
@@ -57,10 +54,7 @@ impl Tree {
             Ok(value) => value,
             Err(error) => {
                 let line = error.location().map(|at| at.line());
-                let origin = Origin::File {
-                    file: file.to_owned(),
-                    line,
-                };
+                let origin = Origin::File { file: file.to_owned(), line };
                 let message = format!("is not valid YAML: {error}");
                 errors.push(ConfigError::at("", Some(&origin), message));
                 return;
@@ -80,14 +74,10 @@ impl Tree {
         for (key, value) in flat {
             let inside = format!("{key}.");
             let around = |path: &String| inside.starts_with(&format!("{path}."));
-            self.leaves
-                .retain(|path, _| !path.starts_with(&inside) && !around(path));
+            self.leaves.retain(|path, _| !path.starts_with(&inside) && !around(path));
             if value != Value::Null {
                 let line = lines::find(&lines, &key);
-                let origin = Origin::File {
-                    file: file.to_owned(),
-                    line,
-                };
+                let origin = Origin::File { file: file.to_owned(), line };
                 self.leaves.insert(key, Leaf { value, origin });
             }
         }
@@ -124,23 +114,20 @@ fn flatten(prefix: &str, value: Value, out: &mut Vec<(String, Value)>) {
     match value {
         Value::Mapping(mapping) => {
             for (key, value) in mapping {
-                let key = match key {
-                    Value::String(text) => text,
-                    other => serde_yaml::to_string(&other)
-                        .unwrap_or_default()
-                        .trim()
-                        .to_owned(),
+                let key = match key.as_str() {
+                    Some(text) => text.to_owned(),
+                    None => serde_yaml::to_string(&key).unwrap_or_default().trim().to_owned(),
                 };
-                let path = if prefix.is_empty() {
-                    key
-                } else {
-                    format!("{prefix}.{key}")
-                };
+                let path = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
                 flatten(&path, value, out);
             }
         }
         Value::Tagged(tagged) => flatten(prefix, tagged.value, out),
-        leaf => out.push((prefix.to_owned(), leaf)),
+        leaf @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Sequence(_)) => out.push((prefix.to_owned(), leaf)),
     }
 }
 
@@ -155,9 +142,7 @@ fn substitute_value(
             Err(message) => failed(message),
         },
         Value::Sequence(items) => {
-            items
-                .iter_mut()
-                .for_each(|item| substitute_value(item, variable, failed));
+            items.iter_mut().for_each(|item| substitute_value(item, variable, failed));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Mapping(_) | Value::Tagged(_) => {}
     }

@@ -9,15 +9,15 @@ use super::ids::{
     Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId, TopicName,
 };
-use super::index::{Copies, Index, Lineage, Replay};
+use super::index::{Copies, Index, Lineage};
 use super::judge::{
     Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, judge, may_refresh,
 };
-use super::policy::{OnBelowFirstMapping, Policy};
-use super::runs::Translation;
+use super::policy::Policy;
 use super::source::SourceMemory;
 use super::stamp::{Metadata, Stamp};
 use super::time::Instant;
+use super::translate::{Translated, translate};
 use super::verdict::{HoldReason, Verdict};
 
 /// All that a decision is made from. Every part of it was read, successfully, in this round.
@@ -80,10 +80,7 @@ pub(crate) fn wanted(
     index: &Index,
     source: &SourceMemory,
 ) -> (BTreeSet<SourcePartition>, BTreeSet<TargetPartition>) {
-    let sources: BTreeSet<_> = source
-        .commits()
-        .map(|(partition, _)| partition.clone())
-        .collect();
+    let sources: BTreeSet<_> = source.commits().map(|(partition, _)| partition.clone()).collect();
     let targets = sources
         .iter()
         .flat_map(|partition| index.lineages(partition))
@@ -95,20 +92,15 @@ pub(crate) fn wanted(
 /// Decides one round of one group.
 pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
     let mut decision = Decision::default();
-    let stored: BTreeMap<_, _> = round
-        .target
-        .iter()
-        .map(|(at, commit)| (at, parse(commit, round.policy)))
-        .collect();
+    let stored: BTreeMap<_, _> =
+        round.target.iter().map(|(at, commit)| (at, parse(commit, round.policy))).collect();
     let foreign: BTreeSet<&TargetPartition> = stored
         .iter()
         .filter(|(at, stored)| is_foreign(stored) && round.index.is_target_topic(&at.topic))
         .map(|(at, _)| *at)
         .collect();
-    let commits: Vec<_> = source
-        .commits()
-        .map(|(partition, commit)| (partition.clone(), commit.clone()))
-        .collect();
+    let commits: Vec<_> =
+        source.commits().map(|(partition, commit)| (partition.clone(), commit.clone())).collect();
     let claims = claims(round, &commits, &mut decision);
     for (at, claims) in &claims {
         let Some(stored) = stored.get(at) else {
@@ -153,10 +145,7 @@ fn claims<'a>(
                 Err(Absent::Held(reason)) => {
                     mapped = true;
                     let target = Some(lineage.target.clone());
-                    let subject = Subject {
-                        source: source.clone(),
-                        target,
-                    };
+                    let subject = Subject { source: source.clone(), target };
                     decision.verdicts.insert(subject, Verdict::Hold(reason));
                     continue;
                 }
@@ -167,25 +156,12 @@ fn claims<'a>(
                 }
             };
             mapped = true;
-            let claim = Claim {
-                source,
-                commit,
-                copies,
-                ids,
-            };
-            claims
-                .entry(lineage.target.clone())
-                .or_default()
-                .push(claim);
+            let claim = Claim { source, commit, copies, ids };
+            claims.entry(lineage.target.clone()).or_default().push(claim);
         }
         if !mapped {
-            let subject = Subject {
-                source: source.clone(),
-                target: None,
-            };
-            decision
-                .verdicts
-                .insert(subject, Verdict::Hold(HoldReason::NoMapping));
+            let subject = Subject { source: source.clone(), target: None };
+            decision.verdicts.insert(subject, Verdict::Hold(HoldReason::NoMapping));
         }
     }
     claims
@@ -203,15 +179,9 @@ fn present_ids(
     lineage: &Lineage,
 ) -> Result<Option<(TopicId, TopicId)>, Absent> {
     let source_id = topic_id(topics.source.get(&source.topic), HoldReason::SourceMissing)?;
-    let target_id = topic_id(
-        topics.target.get(&lineage.target.topic),
-        HoldReason::TargetMissing,
-    )?;
+    let target_id = topic_id(topics.target.get(&lineage.target.topic), HoldReason::TargetMissing)?;
     let present = (source_id, target_id);
-    Ok(lineage
-        .ids
-        .is_none_or(|ids| ids == present)
-        .then_some(present))
+    Ok(lineage.ids.is_none_or(|ids| ids == present).then_some(present))
 }
 
 fn topic_id(
@@ -239,26 +209,16 @@ fn decide_partition(
 ) {
     let [claim] = claims else {
         for claim in claims {
-            let subject = Subject {
-                source: claim.source.clone(),
-                target: Some(at.clone()),
-            };
-            decision
-                .verdicts
-                .insert(subject, Verdict::Hold(HoldReason::Merged));
+            let subject = Subject { source: claim.source.clone(), target: Some(at.clone()) };
+            decision.verdicts.insert(subject, Verdict::Hold(HoldReason::Merged));
         }
         return;
     };
-    let subject = Subject {
-        source: claim.source.clone(),
-        target: Some(at.clone()),
-    };
+    let subject = Subject { source: claim.source.clone(), target: Some(at.clone()) };
     let range = match round.topics.ranges.get(at) {
         Some(Ok(range)) => *range,
         Some(Err(failure)) if failure.class == FailureClass::Missing => {
-            decision
-                .verdicts
-                .insert(subject, Verdict::Hold(HoldReason::TargetMissing));
+            decision.verdicts.insert(subject, Verdict::Hold(HoldReason::TargetMissing));
             return;
         }
         Some(Err(failure)) => {
@@ -268,101 +228,30 @@ fn decide_partition(
         None => return,
     };
     let position = claim.commit.offset;
-    let translated = translate(claim, round.policy.on_below_first_mapping, range.start);
+    let below_first = round.policy.on_below_first_mapping;
+    let translated = translate(position, claim.copies, below_first, range);
     let stamped = match stored {
-        Stored::Commit {
-            metadata: Metadata::Stamped { stamp, .. },
-            ..
-        } => Some(stamp.source),
+        Stored::Commit { metadata: Metadata::Stamped { stamp, .. }, .. } => Some(stamp.source),
         Stored::Commit { .. } | Stored::Nothing => None,
     };
     let confirmed = source.confirm(round.now, claim.source, stamped);
-    let candidate = translated
-        .as_ref()
-        .map_err(Clone::clone)
-        .map(|translated| Candidate {
-            source: position,
-            target: translated.target,
-            incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
-            confirmed,
-        });
+    let candidate = translated.as_ref().map_err(Clone::clone).map(|translated| Candidate {
+        source: position,
+        target: translated.target,
+        incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
+        confirmed,
+    });
     let findings = Findings {
         active: round.activity == GroupActivity::Active,
         foreign_sibling,
         log_end: range.end,
     };
-    let knowledge = Known {
-        index: round.index,
-        copies: claim.copies,
-        position,
-    };
-    let verdict = judge(
-        stored,
-        candidate,
-        &round.own,
-        &knowledge,
-        findings,
-        round.policy,
-    );
+    let knowledge = Known { index: round.index, copies: claim.copies, position };
+    let verdict = judge(stored, candidate, &round.own, &knowledge, findings, round.policy);
     if let (Verdict::Commit(_), Ok(translated)) = (&verdict, &translated) {
-        plan(
-            round,
-            at,
-            claim,
-            translated,
-            (stored, range.end, &verdict),
-            decision,
-        );
+        plan(round, at, claim, translated, (stored, &verdict), decision);
     }
     decision.verdicts.insert(subject, verdict);
-}
-
-struct Translated {
-    target: TargetOffset,
-    /// Where the next known run starts on the target; none known or exact: see `exact`.
-    next: Option<TargetOffset>,
-    exact: bool,
-    bounded: bool,
-}
-
-fn translate(
-    claim: &Claim<'_>,
-    below_first: OnBelowFirstMapping,
-    log_start: TargetOffset,
-) -> Result<Translated, HoldReason> {
-    let position = claim.commit.offset;
-    if let Some(Replay { until }) = claim.copies.replay
-        && until.is_none_or(|until| position < until)
-    {
-        return Err(HoldReason::Replay { until });
-    }
-    let clamp = |target: TargetOffset| target.max(log_start);
-    match claim.copies.staircase.translate(position) {
-        Translation::Exact { target } => Ok(Translated {
-            target: clamp(target),
-            next: None,
-            exact: true,
-            bounded: true,
-        }),
-        Translation::LowerBound { target, next } => Ok(Translated {
-            target: clamp(target),
-            next,
-            exact: false,
-            bounded: true,
-        }),
-        Translation::BelowFirst { first } => match below_first {
-            OnBelowFirstMapping::Hold => Err(HoldReason::BelowFirst {
-                first: first.source,
-            }),
-            OnBelowFirstMapping::LogStart => Ok(Translated {
-                target: log_start,
-                next: None,
-                exact: false,
-                bounded: false,
-            }),
-        },
-        Translation::Empty => Err(HoldReason::NoMapping),
-    }
 }
 
 fn plan(
@@ -370,7 +259,7 @@ fn plan(
     at: &TargetPartition,
     claim: &Claim<'_>,
     translated: &Translated,
-    (stored, log_end, verdict): (&Stored, TargetOffset, &Verdict),
+    (stored, verdict): (&Stored, &Verdict),
     decision: &mut Decision,
 ) {
     let partition = claim.copies.mapping_partition;
@@ -391,14 +280,6 @@ fn plan(
         target: translated.target,
     };
     let composed = stamp.compose(&round.policy.guard_prefix, &claim.commit.metadata);
-    let re_read = match translated {
-        Translated { exact: true, .. } => Some(0),
-        Translated { bounded: false, .. } => None,
-        Translated { next, target, .. } => {
-            let until = next.unwrap_or(log_end);
-            Some(u64::try_from(until.get().saturating_sub(target.get())).unwrap_or(0))
-        }
-    };
     let from = match stored {
         Stored::Nothing => None,
         Stored::Commit { offset, .. } => Some(*offset),
@@ -406,25 +287,17 @@ fn plan(
     let kind = PlannedKind::Translation {
         source: claim.commit.offset,
         from,
-        re_read,
+        re_read: translated.re_read,
         verdict: verdict.clone(),
         source_metadata_dropped: composed.source_metadata_dropped,
     };
-    let commit = TargetCommit {
-        offset: translated.target,
-        metadata: composed.text,
-    };
-    decision
-        .commits
-        .insert(at.clone(), Planned { commit, kind });
+    let commit = TargetCommit { offset: translated.target, metadata: composed.text };
+    decision.commits.insert(at.clone(), Planned { commit, kind });
 }
 
 fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &mut Decision) {
     if let Some(Some(commit)) = round.target.get(at) {
-        let planned = Planned {
-            commit: commit.clone(),
-            kind: PlannedKind::Refresh,
-        };
+        let planned = Planned { commit: commit.clone(), kind: PlannedKind::Refresh };
         decision.commits.insert(at.clone(), planned);
     }
 }
@@ -435,10 +308,7 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
         Some(TargetCommit { offset, metadata }) => {
             let accepted = policy.accepted_guard_prefixes.iter().map(String::as_str);
             let prefixes = accepted.chain([policy.guard_prefix.as_str()]);
-            Stored::Commit {
-                offset: *offset,
-                metadata: Metadata::parse(metadata, prefixes),
-            }
+            Stored::Commit { offset: *offset, metadata: Metadata::parse(metadata, prefixes) }
         }
     }
 }
@@ -448,10 +318,7 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
 pub(crate) fn all_read(
     target: TargetOffsets,
 ) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {
-    target
-        .into_iter()
-        .map(|(partition, read)| Ok((partition, read?)))
-        .collect()
+    target.into_iter().map(|(partition, read)| Ok((partition, read?))).collect()
 }
 
 struct Known<'a> {
@@ -480,11 +347,7 @@ pub(crate) fn synced_topics<'a>(
     sources: impl Iterator<Item = &'a SourcePartition>,
 ) -> BTreeSet<(TopicName, TopicName)> {
     sources
-        .flat_map(|source| {
-            index
-                .lineages(source)
-                .map(move |(lineage, _)| (source, lineage))
-        })
+        .flat_map(|source| index.lineages(source).map(move |(lineage, _)| (source, lineage)))
         .filter(|(_, lineage)| lineage.ids.is_none())
         .map(|(source, lineage)| (source.topic.clone(), lineage.target.topic.clone()))
         .collect()

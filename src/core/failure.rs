@@ -38,10 +38,7 @@ impl Failure {
     /// A failure with its class and its sentence.
     #[must_use]
     pub fn new(class: FailureClass, detail: impl Into<Arc<str>>) -> Self {
-        Self {
-            class,
-            detail: detail.into(),
-        }
+        Self { class, detail: detail.into() }
     }
 }
 

@@ -98,10 +98,7 @@ impl TakeOver {
     /// The record that takes a shard over under these terms.
     #[must_use]
     pub fn record(&self) -> FenceRecord {
-        FenceRecord {
-            key: TAKE_OVER.to_owned(),
-            value: json(self),
-        }
+        FenceRecord { key: TAKE_OVER.to_owned(), value: json(self) }
     }
 
     /// Whether an owner with these terms may follow the one that wrote `log`.
@@ -176,10 +173,7 @@ impl IncarnationFloor {
             mapping: self.mapping_topic.to_string(),
             floor: self.floor.get(),
         };
-        FenceRecord {
-            key: floor_key(source, target),
-            value: json(&value),
-        }
+        FenceRecord { key: floor_key(source, target), value: json(&value) }
     }
 }
 
@@ -199,10 +193,7 @@ impl FenceLog {
             };
             Some(((TopicName::from(source), TopicName::from(target)), floor))
         };
-        self.newest
-            .iter()
-            .filter_map(|(key, (_, value))| parse(key, value))
-            .collect()
+        self.newest.iter().filter_map(|(key, (_, value))| parse(key, value)).collect()
     }
 }
 

@@ -11,10 +11,7 @@ fn terms(name: &str, shards: u32, mode: CommitMode) -> TakeOver {
 
 fn log(before: &TakeOver, members: Option<usize>) -> FenceLog {
     let record = before.record();
-    FenceLog {
-        newest: BTreeMap::from([(record.key, (Fence(7), record.value))]),
-        members,
-    }
+    FenceLog { newest: BTreeMap::from([(record.key, (Fence(7), record.value))]), members }
 }
 
 fn refusal(now: &TakeOver, before: &TakeOver, members: Option<usize>) -> String {
@@ -33,30 +30,18 @@ fn another_pipeline_cluster_or_shard_count_is_refused() {
     let ours = terms("dr", 8, CommitMode::Fenced);
     assert!(refusal(&ours, &terms("other", 8, CommitMode::Fenced), Some(1)).contains("name"));
     assert!(refusal(&ours, &terms("dr", 4, CommitMode::Fenced), Some(1)).contains("4 shards"));
-    let moved = TakeOver {
-        source: "elsewhere".to_owned(),
-        ..ours.clone()
-    };
+    let moved = TakeOver { source: "elsewhere".to_owned(), ..ours.clone() };
     assert!(refusal(&ours, &moved, Some(1)).contains("source cluster id \"elsewhere\""));
-    let moved = TakeOver {
-        target: "elsewhere".to_owned(),
-        ..ours.clone()
-    };
+    let moved = TakeOver { target: "elsewhere".to_owned(), ..ours.clone() };
     assert!(refusal(&ours, &moved, Some(1)).contains("target cluster id"));
 }
 
 #[test]
 fn a_newer_stamp_version_is_refused_and_an_older_one_followed() {
     let ours = terms("dr", 8, CommitMode::Fenced);
-    let newer = TakeOver {
-        stamp: STAMP_VERSION + 1,
-        ..ours.clone()
-    };
+    let newer = TakeOver { stamp: STAMP_VERSION + 1, ..ours.clone() };
     assert!(refusal(&ours, &newer, Some(1)).contains("newer Sprag"));
-    let older = TakeOver {
-        stamp: 0,
-        ..ours.clone()
-    };
+    let older = TakeOver { stamp: 0, ..ours.clone() };
     assert_eq!(ours.may_follow(&log(&older, None)), Ok(()));
 }
 
@@ -73,10 +58,7 @@ fn the_mode_changes_only_while_nobody_else_is_a_member() {
 fn a_record_of_somebody_else_is_refused() {
     let newest = BTreeMap::from([(TAKE_OVER.to_owned(), (Fence(0), "hello".to_owned()))]);
     let refused = terms("dr", 8, CommitMode::Fenced)
-        .may_follow(&FenceLog {
-            newest,
-            members: Some(1),
-        })
+        .may_follow(&FenceLog { newest, members: Some(1) })
         .unwrap_err();
     assert!(refused.contains("cannot be read"), "{refused}");
 }
@@ -94,14 +76,8 @@ fn floors_round_trip() {
     let log = FenceLog {
         newest: BTreeMap::from([
             (record.key, (Fence(3), record.value)),
-            (
-                "incarnation:broken x".to_owned(),
-                (Fence(4), "{}".to_owned()),
-            ),
-            (
-                "keepalive".to_owned(),
-                (Fence(5), keep_alive(Fence(1)).value),
-            ),
+            ("incarnation:broken x".to_owned(), (Fence(4), "{}".to_owned())),
+            ("keepalive".to_owned(), (Fence(5), keep_alive(Fence(1)).value)),
         ]),
         members: None,
     };

@@ -59,19 +59,13 @@ impl GroupFilter {
     ///
     /// Where it is not a regular expression.
     pub fn matching(self, expression: &str) -> Result<Self, regex::Error> {
-        Ok(Self {
-            selected: Selection::Pattern(Pattern::new(expression)?),
-            ..self
-        })
+        Ok(Self { selected: Selection::Pattern(Pattern::new(expression)?), ..self })
     }
 
     /// These and no others.
     #[must_use]
     pub fn named(self, names: impl IntoIterator<Item = GroupId>) -> Self {
-        Self {
-            selected: Selection::Names(names.into_iter().collect()),
-            ..self
-        }
+        Self { selected: Selection::Names(names.into_iter().collect()), ..self }
     }
 
     /// Without those whose whole name `expression` matches; a plain name is such an expression.
@@ -103,19 +97,12 @@ impl GroupFilter {
             Selection::Pattern(pattern) => pattern.matches(group),
             Selection::Names(names) => names.contains(group),
         };
-        if selected {
-            Ok(())
-        } else {
-            Err(Excluded::NotSelected)
-        }
+        if selected { Ok(()) } else { Err(Excluded::NotSelected) }
     }
 
     fn selecting_all(self) -> Self {
         match Pattern::new(".*") {
-            Ok(all) => Self {
-                selected: Selection::Pattern(all),
-                ..self
-            },
+            Ok(all) => Self { selected: Selection::Pattern(all), ..self },
             Err(_) => self,
         }
     }
@@ -128,10 +115,7 @@ fn own(pipeline: &str) -> GroupId {
 impl Pattern {
     fn new(text: &str) -> Result<Self, regex::Error> {
         let regex = Regex::new(&format!("^(?s:{text})$"))?;
-        Ok(Self {
-            text: text.to_owned(),
-            regex,
-        })
+        Ok(Self { text: text.to_owned(), regex })
     }
 
     fn matches(&self, group: &GroupId) -> bool {

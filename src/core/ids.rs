@@ -169,11 +169,7 @@ impl PipelineId {
     /// The id of the pipeline `name` from `source` to `target`.
     #[must_use]
     pub fn of(name: &str, source: &ClusterId, target: &ClusterId) -> Self {
-        Self(hash_parts(&[
-            name.as_bytes(),
-            source.as_str().as_bytes(),
-            target.as_str().as_bytes(),
-        ]))
+        Self(hash_parts(&[name.as_bytes(), source.as_str().as_bytes(), target.as_str().as_bytes()]))
     }
 }
 

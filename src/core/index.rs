@@ -151,10 +151,7 @@ impl Index {
         progress.as_of = applied_before.max(position);
         // What is read once more is not news: a replay, for one, would be seen in it.
         for (offset, record) in records.into_iter().filter(|(at, _)| *at >= applied_before) {
-            let at = At {
-                partition,
-                as_of: MappingOffset(offset.get().saturating_add(1)),
-            };
+            let at = At { partition, as_of: MappingOffset(offset.get().saturating_add(1)) };
             match record {
                 MappingRecord::Chunk(chunk) => self.apply_chunk(at, chunk, &mut applied),
                 MappingRecord::Sync(sync) => self.apply_sync(at, sync, &mut applied),
@@ -175,12 +172,7 @@ impl Index {
 
     /// The source's log end was read.
     pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
-        for copies in self
-            .copies
-            .get_mut(source)
-            .into_iter()
-            .flat_map(BTreeMap::values_mut)
-        {
+        for copies in self.copies.get_mut(source).into_iter().flat_map(BTreeMap::values_mut) {
             if copies.replay == Some(Replay { until: None }) {
                 copies.replay = Some(Replay { until: Some(end) });
             }
@@ -196,25 +188,17 @@ impl Index {
         target: &TopicName,
         floor: MappingOffset,
     ) -> bool {
-        let known = self
-            .floors
-            .entry((source.clone(), target.clone()))
-            .or_default();
+        let known = self.floors.entry((source.clone(), target.clone())).or_default();
         if floor <= *known {
             return false;
         }
         *known = floor;
-        self.progress
-            .values()
-            .any(|progress| progress.as_of > MappingOffset(0))
+        self.progress.values().any(|progress| progress.as_of > MappingOffset(0))
     }
 
     fn apply_chunk(&mut self, at: At, chunk: Chunk, applied: &mut Applied) {
         let ids = Some((chunk.source_topic_id, chunk.target_topic_id));
-        let lineage = Lineage {
-            target: chunk.target,
-            ids,
-        };
+        let lineage = Lineage { target: chunk.target, ids };
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &chunk.source, lineage, at.partition);
         for run in &chunk.runs {
@@ -237,29 +221,18 @@ impl Index {
     fn apply_sync(&mut self, at: At, sync: OffsetSync, applied: &mut Applied) {
         if !self.floors.is_empty() {
             let topics = (sync.source.topic.clone(), sync.target.topic.clone());
-            if self
-                .floors
-                .get(&topics)
-                .is_some_and(|floor| at.as_of <= *floor)
-            {
+            if self.floors.get(&topics).is_some_and(|floor| at.as_of <= *floor) {
                 return;
             }
         }
-        let lineage = Lineage {
-            target: sync.target,
-            ids: None,
-        };
+        let lineage = Lineage { target: sync.target, ids: None };
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
         if sync.source_offset < copies.newest_source {
             copies.replay = Some(Replay { until: None });
         }
         copies.newest_source = sync.source_offset;
-        let run = Run {
-            source: sync.source_offset,
-            target: sync.target_offset,
-            len: 1,
-        };
+        let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
         copies.insert(at, run, &sync.source, applied);
         copies.end_replay();
     }
@@ -323,7 +296,5 @@ fn lane<'a>(
         copies.insert(source.clone(), BTreeMap::new());
     }
     let lineages = copies.entry(source.clone()).or_default();
-    lineages
-        .entry(lineage)
-        .or_insert_with(|| Copies::new(partition))
+    lineages.entry(lineage).or_insert_with(|| Copies::new(partition))
 }

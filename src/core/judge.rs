@@ -95,20 +95,14 @@ pub fn judge(
         Ok(candidate) => candidate,
         Err(reason) => return Verdict::Hold(reason), // row 0
     };
-    if let Stored::Commit {
-        metadata: Metadata::NewerVersion { version },
-        ..
-    } = stored
-    {
+    if let Stored::Commit { metadata: Metadata::NewerVersion { version }, .. } = stored {
         return Verdict::Hold(HoldReason::NewerVersion { version: *version }); // row 1
     }
     if findings.active {
         return Verdict::Hold(HoldReason::Active); // row 2
     }
     if candidate.target > findings.log_end {
-        return Verdict::Hold(HoldReason::BeyondEnd {
-            end: findings.log_end,
-        }); // row 3
+        return Verdict::Hold(HoldReason::BeyondEnd { end: findings.log_end }); // row 3
     }
     let verdict = if policy.apply_mappings_guard {
         guard(stored, &candidate, own, knowledge, findings, policy)
@@ -212,14 +206,9 @@ enum Dominance {
 fn dominance(stamp: &Stamp, own: &Ownership, knowledge: &impl Knowledge) -> Dominance {
     if stamp.fence > own.fence {
         return Dominance::No(if own.loading {
-            Verdict::Hold(HoldReason::FenceRegressed {
-                stored: stamp.fence,
-            })
+            Verdict::Hold(HoldReason::FenceRegressed { stored: stamp.fence })
         } else {
-            Verdict::Block(BlockReason::Stale {
-                stored: stamp.fence,
-                own: own.fence,
-            })
+            Verdict::Block(BlockReason::Stale { stored: stamp.fence, own: own.fence })
         }); // row 8
     }
     if stamp.mapping_topic != own.mapping_topic {

@@ -3,6 +3,7 @@
 mod commits;
 mod control;
 mod fencing;
+mod incarnations;
 mod listings;
 mod rounds;
 mod timing;
@@ -177,9 +178,7 @@ impl Core {
             Event::ShardRevoked { shard } => self.shard_revoked(shard),
             Event::ShardLost { shard } => self.shard_lost(shard),
             Event::AssignmentChecked { request, outcome } => {
-                self.for_shard(request, |core, shard| {
-                    core.assignment_checked(shard, outcome)
-                });
+                self.for_shard(request, |core, shard| core.assignment_checked(shard, outcome));
             }
             Event::FenceLogRead { request, outcome } => {
                 self.for_shard(request, |core, shard| core.fence_log_read(shard, outcome));
@@ -198,26 +197,14 @@ impl Core {
                     self.control_topics_described(outcome);
                 }
             }
-            Event::MappingsRead {
-                topic,
-                partition,
-                records,
-                position,
-            } => {
+            Event::MappingsRead { topic, partition, records, position } => {
                 self.mappings_read(topic, partition, records, position);
             }
-            Event::MappingReadFailed {
-                topic,
-                partition,
-                out_of_range,
-                failure,
-            } => {
+            Event::MappingReadFailed { topic, partition, out_of_range, failure } => {
                 self.mapping_read_failed(topic, partition, out_of_range, failure);
             }
             Event::MappingEndsRead { request, outcome } => {
-                self.for_shard(request, |core, shard| {
-                    core.mapping_ends_read(shard, outcome)
-                });
+                self.for_shard(request, |core, shard| core.mapping_ends_read(shard, outcome));
             }
             Event::SourceGroupsListed { request, outcome } => {
                 if self.requests.answered(request).is_some() {
@@ -230,14 +217,10 @@ impl Core {
                 }
             }
             Event::SourceOffsetsRead { request, outcome } => {
-                self.for_group(request, |core, group| {
-                    core.source_offsets_read(group, outcome)
-                });
+                self.for_group(request, |core, group| core.source_offsets_read(group, outcome));
             }
             Event::TargetOffsetsRead { request, outcome } => {
-                self.for_group(request, |core, group| {
-                    core.target_offsets_read(group, outcome)
-                });
+                self.for_group(request, |core, group| core.target_offsets_read(group, outcome));
             }
             Event::TopicsRead { request, outcome } => {
                 if self.requests.answered(request).is_some() {
@@ -249,14 +232,10 @@ impl Core {
                 self.for_group(request, |core, group| core.offsets_written(group, outcome));
             }
             Event::TransactionEnded { request, outcome } => {
-                self.for_group(request, |core, group| {
-                    core.transaction_ended(group, outcome)
-                });
+                self.for_group(request, |core, group| core.transaction_ended(group, outcome));
             }
             Event::OffsetsCommitted { request, outcome } => {
-                self.for_group(request, |core, group| {
-                    core.offsets_committed(group, outcome)
-                });
+                self.for_group(request, |core, group| core.offsets_committed(group, outcome));
             }
         }
     }
@@ -314,11 +293,7 @@ impl Core {
     fn fail(&mut self, reason: impl Into<Arc<str>>) {
         if !self.stopped {
             self.stopped = true;
-            self.act(Action::Stop {
-                reason: StopReason::Fatal {
-                    reason: reason.into(),
-                },
-            });
+            self.act(Action::Stop { reason: StopReason::Fatal { reason: reason.into() } });
         }
     }
 

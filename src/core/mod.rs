@@ -32,4 +32,5 @@ mod shard;
 mod source;
 pub mod stamp;
 pub mod time;
+mod translate;
 pub mod verdict;

@@ -236,17 +236,11 @@ impl fmt::Display for Note {
                  backwards; use this for a full reset or for troubleshooting only",
             ),
             Self::ReadingMappings { partitions } => {
-                write!(
-                    f,
-                    "reading the mapping topic's {partitions} partition(s) from the start"
-                )
+                write!(f, "reading the mapping topic's {partitions} partition(s) from the start")
             }
             Self::NoMappings { detail } => write!(f, "nothing is translated: {detail}"),
             Self::MappingsRestarted { detail } => {
-                write!(
-                    f,
-                    "the mappings are read anew and all shards taken over anew: {detail}"
-                )
+                write!(f, "the mappings are read anew and all shards taken over anew: {detail}")
             }
             Self::MappingReadFailed { partition, failure } => {
                 write!(f, "mapping partition {partition} cannot be read: {failure}")
@@ -264,10 +258,7 @@ impl fmt::Display for Note {
                 "{source} or {target} was recreated: its earlier offset syncs are forgotten"
             ),
             Self::FenceAcquired { shard, fence } => {
-                write!(
-                    f,
-                    "shard {shard} taken over with fence {fence}; catching up"
-                )
+                write!(f, "shard {shard} taken over with fence {fence}; catching up")
             }
             Self::ShardActive { shard, fence } => {
                 write!(f, "shard {shard} is active under fence {fence}")
@@ -276,21 +267,10 @@ impl fmt::Display for Note {
                 write!(f, "shard {shard} could not be taken over: {failure}")
             }
             Self::StoodDown { shard, detail } => {
-                write!(
-                    f,
-                    "shard {shard}: stood down, {detail}; nothing more is committed for it"
-                )
+                write!(f, "shard {shard}: stood down, {detail}; nothing more is committed for it")
             }
             Self::ShardLeft { shard } => write!(f, "shard {shard} left"),
-            Self::Committed {
-                group,
-                target,
-                from,
-                to,
-                source,
-                re_read,
-                verdict,
-            } => {
+            Self::Committed { group, target, from, to, source, re_read, verdict } => {
                 write!(f, "{group} {target}: committed {to}")?;
                 if let Some(from) = from {
                     write!(f, " over {from}")?;
@@ -302,30 +282,13 @@ impl fmt::Display for Note {
                     None => f.write_str(")"),
                 }
             }
-            Self::Refreshed {
-                group,
-                target,
-                offset,
-            } => {
-                write!(
-                    f,
-                    "{group} {target}: {offset} written again before it expires"
-                )
+            Self::Refreshed { group, target, offset } => {
+                write!(f, "{group} {target}: {offset} written again before it expires")
             }
-            Self::Judged {
-                group,
-                source,
-                target: Some(target),
-                verdict,
-            } => {
+            Self::Judged { group, source, target: Some(target), verdict } => {
                 write!(f, "{group} {target} (from {source}): {verdict}")
             }
-            Self::Judged {
-                group,
-                source,
-                target: None,
-                verdict,
-            } => {
+            Self::Judged { group, source, target: None, verdict } => {
                 write!(f, "{group} {source}: {verdict}")
             }
             Self::Overtaken { group, target } => write!(

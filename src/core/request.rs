@@ -31,9 +31,7 @@ pub(crate) struct Requests<W> {
 
 impl<W> Default for Requests<W> {
     fn default() -> Self {
-        Self {
-            waiting: BTreeMap::new(),
-        }
+        Self { waiting: BTreeMap::new() }
     }
 }
 

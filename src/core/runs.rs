@@ -105,9 +105,7 @@ impl Staircase {
             return Translation::BelowFirst { first };
         };
         if position.get() < below.end() {
-            return Translation::Exact {
-                target: TargetOffset(position.get() + below.delta),
-            };
+            return Translation::Exact { target: TargetOffset(position.get() + below.delta) };
         }
         Translation::LowerBound {
             target: TargetOffset(below.target_end()),
@@ -150,10 +148,7 @@ impl Staircase {
     ///
     /// The two runs that are not strictly ascending, or that should be one.
     pub fn validate(&self) -> Result<(), (Run, Run)> {
-        let spans: Vec<_> = self
-            .iter()
-            .filter_map(|run| Some((run, Span::of(run)?)))
-            .collect();
+        let spans: Vec<_> = self.iter().filter_map(|run| Some((run, Span::of(run)?))).collect();
         for pair in spans.windows(2) {
             let ((left_run, left), (right_run, right)) = (pair[0], pair[1]);
             let ascending = right.source >= left.end() && right.target() >= left.target_end();
@@ -176,16 +171,9 @@ impl Staircase {
     fn insert_between(&mut self, new: Span, as_of: MappingOffset) -> Inserted {
         // Everything the new run can touch: from the first run that reaches its source or its
         // target, one before that to merge with, to the first run behind it.
-        let from = self
-            .runs
-            .first_reaching(new.source, new.target())
-            .saturating_sub(1);
+        let from = self.runs.first_reaching(new.source, new.target()).saturating_sub(1);
         let until = self.runs.first_at_or_above(new.end());
-        let known: Vec<Span> = self
-            .runs
-            .range(from, until + 1)
-            .filter_map(Span::of)
-            .collect();
+        let known: Vec<Span> = self.runs.range(from, until + 1).filter_map(Span::of).collect();
         let behind = known.iter().position(|span| span.source >= new.end());
         let survivors = clip(new, &known);
         if survivors.is_empty() {
@@ -195,24 +183,15 @@ impl Staircase {
         let next = behind.map(|index| known[index].source);
         if let Some(first_cut) = first_cut {
             let last = survivors.last().map_or(new.end(), |span| span.end());
-            let resumes = kept
-                .iter()
-                .map(|span| span.source)
-                .filter(|at| *at >= last)
-                .min();
+            let resumes = kept.iter().map(|span| span.source).filter(|at| *at >= last).min();
             self.lowered.note(first_cut, resumes.or(next), as_of);
         }
         kept.extend(survivors);
         kept.sort_unstable_by_key(|span| span.source);
         let merged = merge(&kept);
         let replaced = known.len();
-        self.runs
-            .replace(from, replaced, merged.iter().map(|span| span.run()));
-        if first_cut.is_some() {
-            Inserted::Lowered
-        } else {
-            Inserted::Added
-        }
+        self.runs.replace(from, replaced, merged.iter().map(|span| span.run()));
+        if first_cut.is_some() { Inserted::Lowered } else { Inserted::Added }
     }
 }
 
@@ -247,19 +226,11 @@ impl Span {
         let fits = source >= 0 && target >= 0;
         source.checked_add(len)?;
         target.checked_add(len)?;
-        fits.then_some(Self {
-            source,
-            len,
-            delta: target - source,
-        })
+        fits.then_some(Self { source, len, delta: target - source })
     }
 
     fn between(start: i64, end: i64, delta: i64) -> Option<Self> {
-        (start < end).then_some(Self {
-            source: start,
-            len: end - start,
-            delta,
-        })
+        (start < end).then_some(Self { source: start, len: end - start, delta })
     }
 
     fn end(self) -> i64 {
@@ -279,10 +250,7 @@ impl Span {
     }
 
     fn joined(self, next: Self) -> Self {
-        Self {
-            len: self.len + next.len,
-            ..self
-        }
+        Self { len: self.len + next.len, ..self }
     }
 
     fn run(self) -> Run {

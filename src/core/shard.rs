@@ -31,16 +31,9 @@ pub(crate) enum Life {
     /// *CatchingUp*: the mappings are being read to the ends that stood after the fence.
     CatchingUp { fence: Fence, ends: Ends },
     /// *Loading*: the groups of both clusters are being listed.
-    Loading {
-        fence: Fence,
-        source_listed: bool,
-        target_listed: bool,
-    },
+    Loading { fence: Fence, source_listed: bool, target_listed: bool },
     /// *Active*: decisions may be made.
-    Active {
-        fence: Fence,
-        keep_alive_due: Instant,
-    },
+    Active { fence: Fence, keep_alive_due: Instant },
 }
 
 /// The steps of *Fencing*, in order.

@@ -32,10 +32,7 @@ enum Belief {
     /// confirms a decrease.
     Confirmed { highest: SourceOffset, reread: bool },
     /// First read at `since`; a later read at or above `offset` confirms it.
-    Unconfirmed {
-        offset: SourceOffset,
-        since: Instant,
-    },
+    Unconfirmed { offset: SourceOffset, since: Instant },
 }
 
 impl SourceMemory {
@@ -56,34 +53,17 @@ impl SourceMemory {
         for (partition, position) in &mut self.positions {
             position.current = offsets.remove(partition);
             if let Some(commit) = &position.current {
-                let read = Read {
-                    now,
-                    offset: commit.offset,
-                    rediscovered,
-                    confirm_after,
-                };
+                let read = Read { now, offset: commit.offset, rediscovered, confirm_after };
                 position.belief = position.belief.after(read, self.disturbed);
             }
         }
         for (partition, commit) in offsets {
             let belief = if self.disturbed {
-                Belief::Unconfirmed {
-                    offset: commit.offset,
-                    since: now,
-                }
+                Belief::Unconfirmed { offset: commit.offset, since: now }
             } else {
-                Belief::Confirmed {
-                    highest: commit.offset,
-                    reread: false,
-                }
+                Belief::Confirmed { highest: commit.offset, reread: false }
             };
-            self.positions.insert(
-                partition,
-                Position {
-                    current: Some(commit),
-                    belief,
-                },
-            );
+            self.positions.insert(partition, Position { current: Some(commit), belief });
         }
         self.disturbed = false;
     }
@@ -114,10 +94,7 @@ impl SourceMemory {
             Belief::Confirmed { reread: false, .. } => {
                 let decreased = stamped.is_some_and(|stamped| current < stamped);
                 if decreased {
-                    position.belief = Belief::Unconfirmed {
-                        offset: current,
-                        since: now,
-                    };
+                    position.belief = Belief::Unconfirmed { offset: current, since: now };
                 }
                 !decreased
             }
@@ -140,13 +117,12 @@ impl SourceMemory {
     }
 
     fn unconfirmed(&self) -> impl Iterator<Item = Instant> {
-        self.positions
-            .values()
-            .filter(|position| position.current.is_some())
-            .filter_map(|position| match position.belief {
+        self.positions.values().filter(|position| position.current.is_some()).filter_map(
+            |position| match position.belief {
                 Belief::Confirmed { .. } => None,
                 Belief::Unconfirmed { since, .. } => Some(since),
-            })
+            },
+        )
     }
 }
 
@@ -160,25 +136,16 @@ struct Read {
 
 impl Belief {
     fn after(self, read: Read, disturbed: bool) -> Self {
-        let doubted = Self::Unconfirmed {
-            offset: read.offset,
-            since: read.now,
-        };
+        let doubted = Self::Unconfirmed { offset: read.offset, since: read.now };
         match self {
             _ if disturbed => doubted,
             Self::Confirmed { highest, .. } if read.offset < highest => doubted,
-            Self::Confirmed { reread, .. } => Self::Confirmed {
-                highest: read.offset,
-                reread,
-            },
+            Self::Confirmed { reread, .. } => Self::Confirmed { highest: read.offset, reread },
             Self::Unconfirmed { offset, .. } if read.offset < offset => doubted,
             Self::Unconfirmed { since, .. }
                 if read.rediscovered && read.now.since(since) >= read.confirm_after =>
             {
-                Self::Confirmed {
-                    highest: read.offset,
-                    reread: true,
-                }
+                Self::Confirmed { highest: read.offset, reread: true }
             }
             Self::Unconfirmed { offset, since } => Self::Unconfirmed { offset, since },
         }

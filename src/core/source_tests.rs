@@ -13,10 +13,7 @@ fn partition() -> SourcePartition {
 }
 
 fn offsets(offset: i64) -> BTreeMap<SourcePartition, SourceCommit> {
-    let commit = SourceCommit {
-        offset: SourceOffset(offset),
-        metadata: String::new(),
-    };
+    let commit = SourceCommit { offset: SourceOffset(offset), metadata: String::new() };
     BTreeMap::from([(partition(), commit)])
 }
 
@@ -24,8 +21,7 @@ struct Group(SourceMemory);
 
 impl Group {
     fn read(&mut self, millis: u64, offset: i64, rediscovered: bool) -> bool {
-        self.0
-            .read(at(millis), offsets(offset), rediscovered, AFTER);
+        self.0.read(at(millis), offsets(offset), rediscovered, AFTER);
         self.0.confirm(at(millis), &partition(), None)
     }
 }
@@ -48,10 +44,7 @@ fn a_decrease_needs_a_second_read_later_with_a_coordinator_looked_up_anew() {
     assert_eq!(group.0.coordinator_since(at(10_999), AFTER), None);
     assert!(!group.read(9_000, 50, true), "too early");
     assert!(!group.read(12_000, 50, false), "the old coordinator");
-    assert_eq!(
-        group.0.coordinator_since(at(12_000), AFTER),
-        Some(at(11_000))
-    );
+    assert_eq!(group.0.coordinator_since(at(12_000), AFTER), Some(at(11_000)));
     assert!(group.read(12_001, 60, true));
     assert_eq!(group.0.confirm_due(AFTER), None);
 }
@@ -88,11 +81,7 @@ fn an_offset_below_the_stored_stamp_is_a_decrease_once() {
     assert!(group.read(10_000, 100, true));
     // Under `onSourceRewind: hold` the stamp stays ahead; the read stays confirmed all the same.
     assert!(group.0.confirm(at(10_001), &partition(), stamped));
-    assert!(
-        group
-            .0
-            .confirm(at(10_002), &partition(), Some(SourceOffset(90)))
-    );
+    assert!(group.0.confirm(at(10_002), &partition(), Some(SourceOffset(90))));
 }
 
 #[test]

@@ -80,22 +80,13 @@ impl Stamp {
         let stamp = format!("{prefix}{self}");
         let own = strip_stamps(prefix, source_metadata);
         if own.is_empty() {
-            return Composed {
-                text: stamp,
-                source_metadata_dropped: false,
-            };
+            return Composed { text: stamp, source_metadata_dropped: false };
         }
         let whole = format!("{stamp}|{own}");
         if whole.encode_utf16().count() > METADATA_MAX_UNITS {
-            return Composed {
-                text: stamp,
-                source_metadata_dropped: true,
-            };
+            return Composed { text: stamp, source_metadata_dropped: true };
         }
-        Composed {
-            text: whole,
-            source_metadata_dropped: false,
-        }
+        Composed { text: whole, source_metadata_dropped: false }
     }
 }
 
@@ -131,9 +122,7 @@ impl Metadata {
         let Some(behind) = behind else {
             return Self::Foreign;
         };
-        let Some((version, _)) = behind
-            .strip_prefix('v')
-            .and_then(|rest| rest.split_once(':'))
+        let Some((version, _)) = behind.strip_prefix('v').and_then(|rest| rest.split_once(':'))
         else {
             return Self::Malformed;
         };
@@ -147,10 +136,7 @@ impl Metadata {
     fn parse_known(behind: &str) -> Self {
         let (stamp, source_metadata) = behind.split_once('|').unwrap_or((behind, ""));
         match parse_stamp(stamp) {
-            Some(stamp) => Self::Stamped {
-                stamp,
-                source_metadata: source_metadata.to_owned(),
-            },
+            Some(stamp) => Self::Stamped { stamp, source_metadata: source_metadata.to_owned() },
             None => Self::Malformed,
         }
     }
@@ -204,23 +190,13 @@ fn parse_stamp(text: &str) -> Option<Stamp> {
 fn canonical<T: std::str::FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let padded = text.len() > 1 && text.starts_with('0');
-    if plain && !padded {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if plain && !padded { text.parse().ok() } else { None }
 }
 
 /// Eight lower-case hexadecimal digits.
 fn short_id(text: &str) -> Option<u32> {
-    let hex = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if hex && text.len() == 8 {
-        u32::from_str_radix(text, 16).ok()
-    } else {
-        None
-    }
+    let hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if hex && text.len() == 8 { u32::from_str_radix(text, 16).ok() } else { None }
 }
 
 #[cfg(test)]

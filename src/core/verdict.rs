@@ -251,10 +251,7 @@ impl fmt::Display for HoldReason {
                  groups.onBelowFirstMapping: logStart would use the target's log start"
             ),
             Self::Replay { until: Some(until) } => {
-                write!(
-                    f,
-                    "the replicator copies again; waiting until it passes {until}"
-                )
+                write!(f, "the replicator copies again; waiting until it passes {until}")
             }
             Self::Replay { until: None } => {
                 f.write_str("the replicator copies again; the source's log end is being read")
@@ -270,10 +267,7 @@ impl fmt::Display for HoldReason {
             ),
             Self::Active => f.write_str("the group has members on the target"),
             Self::BeyondEnd { end } => {
-                write!(
-                    f,
-                    "the mapping is ahead of the target's log end offset {end}"
-                )
+                write!(f, "the mapping is ahead of the target's log end offset {end}")
             }
             Self::Foreign => f.write_str(
                 "the stored commit is not Sprag's; groups.onForeignCommit says who wins",
@@ -318,16 +312,8 @@ impl fmt::Display for BlockReason {
                  instance owns this group now"
             ),
             Self::Refence => f.write_str("the mapping topic was recreated under this ownership"),
-            Self::Behind {
-                partition,
-                stored,
-                own,
-                truncated,
-            } => {
-                write!(
-                    f,
-                    "the stored commit knew mapping partition {partition} up to {stored}, "
-                )?;
+            Self::Behind { partition, stored, own, truncated } => {
+                write!(f, "the stored commit knew mapping partition {partition} up to {stored}, ")?;
                 match own {
                     Some(own) => write!(f, "we know it up to {own}")?,
                     None => f.write_str("we do not know that partition")?,

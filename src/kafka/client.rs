@@ -32,9 +32,7 @@ pub type Properties = BTreeMap<String, String>;
 #[must_use]
 pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config
-        .set("client.id", "sprag")
-        .set("log.connection.close", "false");
+    config.set("client.id", "sprag").set("log.connection.close", "false");
     for (key, value) in properties {
         config.set(key, value);
     }
@@ -62,10 +60,13 @@ impl ClientContext for Watch {
         match error.rdkafka_error_code() {
             Some(Code::BrokerTransportFailure | Code::AllBrokersDown) => {
                 self.disturbed.notify_one();
+                tracing::debug!(%error, reason, "connection");
             }
-            Some(_) | None => {}
+            Some(Code::SSL | Code::Authentication | Code::Resolve) => {
+                tracing::warn!("connecting: {reason} ({error})");
+            }
+            Some(_) | None => tracing::debug!(%error, reason, "client"),
         }
-        tracing::debug!(%error, reason, "client error");
     }
 }
 
@@ -87,13 +88,7 @@ impl AdminClient {
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
         let watch = Watch::default();
-        Self {
-            properties,
-            side,
-            clock,
-            watch,
-            present: RefCell::new(None),
-        }
+        Self { properties, side, clock, watch, present: RefCell::new(None) }
     }
 
     /// Waits until a connection broke.

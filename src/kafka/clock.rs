@@ -14,18 +14,14 @@ impl ProcessClock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     pub fn start() -> Self {
-        Self {
-            start: tokio::time::Instant::now(),
-        }
+        Self { start: tokio::time::Instant::now() }
     }
 }
 
 impl Clock for ProcessClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     fn now(&self) -> Instant {
-        let passed = tokio::time::Instant::now()
-            .duration_since(self.start)
-            .as_millis();
+        let passed = tokio::time::Instant::now().duration_since(self.start).as_millis();
         Instant::from_millis(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 

@@ -46,21 +46,10 @@ impl KafkaCommitter {
         prefix: String,
         mode: CommitMode,
     ) -> Self {
-        let producers = Producers {
-            properties: producer,
-            prefix,
-            fence_topic: fence_topic.clone(),
-            mode,
-        };
+        let producers =
+            Producers { properties: producer, prefix, fence_topic: fence_topic.clone(), mode };
         let live = RefCell::default();
-        Self {
-            admin,
-            consumer,
-            fence_topic,
-            coordination_group,
-            producers,
-            live,
-        }
+        Self { admin, consumer, fence_topic, coordination_group, producers, live }
     }
 
     fn producer(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
@@ -119,9 +108,7 @@ impl Committer for KafkaCommitter {
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
     ) -> Result<(), Failure> {
         let list = offset_list(offsets, &format!("committing offsets of group {group}"))?;
-        self.producer(shard)?
-            .write_offsets(group.clone(), list)
-            .await
+        self.producer(shard)?.write_offsets(group.clone(), list).await
     }
 
     async fn end_transaction(&self, shard: Shard, end: TransactionEnd) -> Result<(), Failure> {

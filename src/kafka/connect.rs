@@ -87,10 +87,7 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let clock = ProcessClock::start();
     let admin =
         |cluster: &Cluster, side| Rc::new(AdminClient::new(plain(&cluster.admin), side, clock));
-    let (source, target) = (
-        admin(&config.source, "source"),
-        admin(&config.target, "target"),
-    );
+    let (source, target) = (admin(&config.source, "source"), admin(&config.target, "target"));
     let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
     let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
     let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
@@ -163,28 +160,22 @@ fn ports(
 fn format(format: &MappingFormat) -> Format {
     match format {
         MappingFormat::Native => Format::Native,
-        MappingFormat::MirrorMaker2 {
-            source_alias,
-            target_alias,
-            naming,
-            separator,
-        } => Format::MirrorMaker2(match naming {
-            TopicNaming::Default => {
-                ReplicationPolicy::default_policy(source_alias, target_alias, separator)
-            }
-            TopicNaming::Identity => {
-                ReplicationPolicy::identity(source_alias, target_alias, separator)
-            }
-            TopicNaming::Map(topics) => ReplicationPolicy::map(topics.clone()),
-        }),
+        MappingFormat::MirrorMaker2 { source_alias, target_alias, naming, separator } => {
+            Format::MirrorMaker2(match naming {
+                TopicNaming::Default => {
+                    ReplicationPolicy::default_policy(source_alias, target_alias, separator)
+                }
+                TopicNaming::Identity => {
+                    ReplicationPolicy::identity(source_alias, target_alias, separator)
+                }
+                TopicNaming::Map(topics) => ReplicationPolicy::map(topics.clone()),
+            })
+        }
     }
 }
 
 fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
-    properties
-        .iter()
-        .map(|(key, value)| (key.clone(), value.0.clone()))
-        .collect()
+    properties.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }
 
 async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
@@ -214,10 +205,9 @@ async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic
             shards: ShardCount(topic.partitions.unsigned_abs()),
         }),
         // Just created, and not known to every broker yet.
-        Err(failure) if failure.class == FailureClass::Missing => Err(Failure {
-            class: FailureClass::Retry,
-            ..failure
-        }),
+        Err(failure) if failure.class == FailureClass::Missing => {
+            Err(Failure { class: FailureClass::Retry, ..failure })
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -235,20 +225,11 @@ async fn create_fence_topic(config: &Config, name: &TopicName) -> Result<(), Fai
     let what = format!("creating the fence topic {name} on the target");
     let refused = |error| failed(&error, Doing::Fencing, &what);
     let creator: TopicCreator<DefaultClientContext> =
-        client_config(&plain(&config.target.admin), &[])
-            .create()
-            .map_err(refused)?;
-    let topic = NewTopic::new(
-        name.as_str(),
-        shards.cast_signed(),
-        TopicReplication::Fixed(-1),
-    )
-    .set("cleanup.policy", "compact");
+        client_config(&plain(&config.target.admin), &[]).create().map_err(refused)?;
+    let topic = NewTopic::new(name.as_str(), shards.cast_signed(), TopicReplication::Fixed(-1))
+        .set("cleanup.policy", "compact");
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let results = creator
-        .create_topics([&topic], &options)
-        .await
-        .map_err(refused)?;
+    let results = creator.create_topics([&topic], &options).await.map_err(refused)?;
     for result in results {
         match result {
             Ok(_) => tracing::info!(topic = name.as_str(), shards, "fence topic created"),

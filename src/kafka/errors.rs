@@ -22,11 +22,7 @@ pub enum Doing {
 #[must_use]
 pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
     let (class, advice) = classify(error, doing);
-    let advice = if advice.is_empty() {
-        String::new()
-    } else {
-        format!("; {advice}")
-    };
+    let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
     Failure::new(class, format!("{what}: {error}{advice}"))
 }
 
@@ -34,10 +30,7 @@ pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
 #[must_use]
 pub fn native(error: &KafkaError) -> NativeError {
     let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-    let mut native = NativeError {
-        message: error.to_string(),
-        ..NativeError::of(code)
-    };
+    let mut native = NativeError { message: error.to_string(), ..NativeError::of(code) };
     if let KafkaError::Transaction(error) = error {
         native.code = error.code();
         native.message = error.to_string();
@@ -64,6 +57,7 @@ pub fn coordinator_moved(error: &NativeError) -> bool {
     )
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
 fn classify(error: &NativeError, doing: Doing) -> (FailureClass, &'static str) {
     use FailureClass as Class;
     match error.code {
@@ -85,50 +79,40 @@ fn classify(error: &NativeError, doing: Doing) -> (FailureClass, &'static str) {
         | Code::NonEmptyGroup
             if doing == Doing::Committing =>
         {
-            (
-                Class::GroupActive,
-                "the group has members on the target and is left alone",
-            )
+            (Class::GroupActive, "the group has members on the target and is left alone")
         }
         Code::UnknownTopicOrPartition
         | Code::UnknownTopic
         | Code::UnknownPartition
         | Code::UnknownTopicId => (Class::Missing, ""),
         Code::TopicAuthorizationFailed => match doing {
-            Doing::Fencing => (
-                Class::Stop,
-                "grant Read, Write and Describe on the fence topic",
-            ),
+            Doing::Fencing => (Class::Stop, "grant Read, Write and Describe on the fence topic"),
             Doing::Reading | Doing::Committing | Doing::Ending => (
                 Class::HoldGroup,
                 "grant Read and Describe on the topic; `sprag check` names the ACL",
             ),
         },
-        Code::GroupAuthorizationFailed => (
-            Class::HoldGroup,
-            "grant Read and Describe on the group; `sprag check` names the ACL",
-        ),
+        Code::GroupAuthorizationFailed => {
+            (Class::HoldGroup, "grant Read and Describe on the group; `sprag check` names the ACL")
+        }
         Code::TransactionalIdAuthorizationFailed => (
             Class::Stop,
             "grant Write and Describe on transactional ids with the prefix `sprag.`, or set \
              groups.commitMode: guarded",
         ),
-        Code::ClusterAuthorizationFailed => (
-            Class::Stop,
-            "grant Describe (and IdempotentWrite) on the cluster",
-        ),
+        Code::ClusterAuthorizationFailed => {
+            (Class::Stop, "grant Describe (and IdempotentWrite) on the cluster")
+        }
         Code::Authentication
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
         | Code::IllegalSASLState => (Class::Stop, "check the credentials and the mechanism"),
-        Code::UnsupportedVersion | Code::UnsupportedFeature => (
-            Class::Stop,
-            "the broker is too old for this; Kafka 2.5 is the oldest that will do",
-        ),
-        Code::OffsetMetadataTooLarge => (
-            Class::HoldGroup,
-            "raise offset.metadata.max.bytes on the target's brokers",
-        ),
+        Code::UnsupportedVersion | Code::UnsupportedFeature => {
+            (Class::Stop, "the broker is too old for this; Kafka 2.5 is the oldest that will do")
+        }
+        Code::OffsetMetadataTooLarge => {
+            (Class::HoldGroup, "raise offset.metadata.max.bytes on the target's brokers")
+        }
         Code::InvalidGroupId | Code::InvalidCommitOffsetSize => (Class::HoldGroup, ""),
         Code::UnstableOffsetCommit => (Class::Retry, "a transaction is pending; unknown for now"),
         Code::OperationTimedOut
@@ -157,12 +141,7 @@ mod tests {
 
     #[test]
     fn fenced_is_fenced_whatever_was_done() {
-        for doing in [
-            Doing::Reading,
-            Doing::Committing,
-            Doing::Ending,
-            Doing::Fencing,
-        ] {
+        for doing in [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing] {
             for code in [
                 Code::Fenced,
                 Code::ProducerFenced,
@@ -176,11 +155,7 @@ mod tests {
 
     #[test]
     fn a_time_out_at_the_end_of_a_transaction_is_no_failure_to_commit() {
-        for code in [
-            Code::OperationTimedOut,
-            Code::RequestTimedOut,
-            Code::BrokerTransportFailure,
-        ] {
+        for code in [Code::OperationTimedOut, Code::RequestTimedOut, Code::BrokerTransportFailure] {
             assert_eq!(class(code, Doing::Ending), FailureClass::OutcomeUnknown);
             assert_eq!(class(code, Doing::Reading), FailureClass::Retry);
         }
@@ -188,25 +163,13 @@ mod tests {
 
     #[test]
     fn the_member_check_speaks_of_the_group_only_when_committing() {
-        assert_eq!(
-            class(Code::UnknownMemberId, Doing::Committing),
-            FailureClass::GroupActive
-        );
-        assert_eq!(
-            class(Code::UnknownMemberId, Doing::Reading),
-            FailureClass::Retry
-        );
+        assert_eq!(class(Code::UnknownMemberId, Doing::Committing), FailureClass::GroupActive);
+        assert_eq!(class(Code::UnknownMemberId, Doing::Reading), FailureClass::Retry);
     }
 
     #[test]
     fn unstable_is_unknown_and_missing_is_missing() {
-        assert_eq!(
-            class(Code::UnstableOffsetCommit, Doing::Reading),
-            FailureClass::Retry
-        );
-        assert_eq!(
-            class(Code::UnknownTopicOrPartition, Doing::Reading),
-            FailureClass::Missing
-        );
+        assert_eq!(class(Code::UnstableOffsetCommit, Doing::Reading), FailureClass::Retry);
+        assert_eq!(class(Code::UnknownTopicOrPartition, Doing::Reading), FailureClass::Missing);
     }
 }

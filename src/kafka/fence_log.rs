@@ -33,10 +33,7 @@ pub(super) async fn read_fence_partition(
 ) -> Result<Newest, Failure> {
     let reading = tokio::task::spawn_blocking(move || read(&properties, &topic, shard));
     reading.await.unwrap_or_else(|error| {
-        Err(Failure::new(
-            FailureClass::Retry,
-            format!("reading the fence topic: {error}"),
-        ))
+        Err(Failure::new(FailureClass::Retry, format!("reading the fence topic: {error}")))
     })
 }
 
@@ -51,9 +48,7 @@ fn read(properties: &Properties, topic: &TopicName, shard: Shard) -> Result<Newe
     let mut last_error = None;
     while outcome.is_none() && clock.now() < deadline {
         reader.poll(POLL, |delivered| match delivered {
-            Delivered::Record {
-                offset, key, value, ..
-            } => {
+            Delivered::Record { offset, key, value, .. } => {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 match (key, value) {
                     (Some(key), Some(value)) => {

@@ -40,20 +40,11 @@ impl NativeError {
     #[must_use]
     pub fn of(code: RDKafkaErrorCode) -> Self {
         let message = code.to_string();
-        Self {
-            code,
-            message,
-            fatal: false,
-            abortable: false,
-            retriable: false,
-        }
+        Self { code, message, fatal: false, abortable: false, retriable: false }
     }
 
     fn new(code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::of(code)
-        }
+        Self { message: message.into(), ..Self::of(code) }
     }
 
     fn of_native(error: sys::rd_kafka_resp_err_t) -> Option<Self> {
@@ -110,9 +101,7 @@ unsafe fn text(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: as the caller vouches.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 /// The elements of an array of pointers that librdkafka returned with its length.

@@ -75,8 +75,7 @@ impl KafkaTargetGroups {
                         })
                     })
                     .map_err(|error| {
-                        self.admin
-                            .failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                        self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
                     });
                 (at, stored)
             })
@@ -110,11 +109,7 @@ impl KafkaTargetGroups {
 impl SourceGroups for KafkaSourceGroups {
     async fn list(&self) -> Result<Vec<GroupId>, Failure> {
         let listings = list(&self.admin).await?;
-        Ok(listings
-            .groups
-            .iter()
-            .map(|listed| GroupId::from(listed.group.as_str()))
-            .collect())
+        Ok(listings.groups.iter().map(|listed| GroupId::from(listed.group.as_str())).collect())
     }
 
     async fn offsets(
@@ -129,25 +124,13 @@ impl SourceGroups for KafkaSourceGroups {
             .await
             .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
         let mut offsets = BTreeMap::new();
-        for PartitionOffset {
-            topic,
-            partition,
-            outcome,
-        } in read
-        {
+        for PartitionOffset { topic, partition, outcome } in read {
             let at = SourcePartition::new(topic.as_str(), partition);
             let found = outcome.map_err(|error| {
-                self.admin
-                    .failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
             })?;
             if let Some((offset, metadata)) = found {
-                offsets.insert(
-                    at,
-                    SourceCommit {
-                        offset: SourceOffset(offset),
-                        metadata,
-                    },
-                );
+                offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
         Ok(offsets)
@@ -168,12 +151,7 @@ impl TargetGroups for KafkaTargetGroups {
         };
         let groups = listings.groups.iter();
         Ok(groups
-            .map(|listed| {
-                (
-                    GroupId::from(listed.group.as_str()),
-                    activity(listed.has_members),
-                )
-            })
+            .map(|listed| (GroupId::from(listed.group.as_str()), activity(listed.has_members)))
             .collect())
     }
 
@@ -189,11 +167,8 @@ impl TargetGroups for KafkaTargetGroups {
                 // A fetch of all leaves out a partition whose first commit is pending: what is
                 // missing is asked for by name.
                 let mut read = self.read(group, None, stable).await?;
-                let missing: BTreeSet<_> = named
-                    .iter()
-                    .filter(|at| !read.contains_key(*at))
-                    .cloned()
-                    .collect();
+                let missing: BTreeSet<_> =
+                    named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
                 read.extend(self.read_named(group, &missing, stable).await?);
                 Ok(read)
             }
@@ -226,18 +201,12 @@ impl TargetGroups for KafkaTargetGroups {
                 let at = TargetPartition::new(part.topic.as_str(), part.partition);
                 let what = format!("{what} ({at})");
                 let outcome = part.outcome.map(|_| ());
-                (
-                    at,
-                    outcome.map_err(|error| failure(&error, Doing::Committing, &what)),
-                )
+                (at, outcome.map_err(|error| failure(&error, Doing::Committing, &what)))
             })
             .collect();
         for at in offsets.keys() {
             committed.entry(at.clone()).or_insert_with(|| {
-                Err(Failure::new(
-                    FailureClass::OutcomeUnknown,
-                    format!("{what}: no word of {at}"),
-                ))
+                Err(Failure::new(FailureClass::OutcomeUnknown, format!("{what}: no word of {at}")))
             });
         }
         Ok(committed)
@@ -254,11 +223,9 @@ pub(super) fn offset_list(
     for (at, commit) in offsets {
         let mut element = list.add_partition(at.topic.as_str(), at.partition);
         element.set_metadata(&commit.metadata);
-        element
-            .set_offset(Offset::Offset(commit.offset.get()))
-            .map_err(|error| {
-                Failure::new(FailureClass::HoldGroup, format!("{what}: {at}: {error}"))
-            })?;
+        element.set_offset(Offset::Offset(commit.offset.get())).map_err(|error| {
+            Failure::new(FailureClass::HoldGroup, format!("{what}: {at}: {error}"))
+        })?;
     }
     Ok(list)
 }

@@ -50,9 +50,25 @@ struct Revoked {
     outstanding: BTreeSet<i32>,
 }
 
-impl ClientContext for Membership {}
+impl ClientContext for Membership {
+    fn error(&self, error: KafkaError, reason: &str) {
+        let advice = match error.rdkafka_error_code() {
+            Some(Code::InvalidSessionTimeout) => {
+                "coordination.sessionTimeout must lie between the target's \
+                 group.min.session.timeout.ms (6 seconds by default) and \
+                 group.max.session.timeout.ms"
+            }
+            Some(Code::GroupAuthorizationFailed) => {
+                "grant Read on Sprag's coordination group on the target"
+            }
+            Some(_) | None => "it is tried again",
+        };
+        tracing::warn!("the coordination group on the target: {reason}; {advice}");
+    }
+}
 
 impl ConsumerContext for Membership {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -101,15 +117,8 @@ impl Membership {
             }
             return consumer.incremental_unassign(partitions);
         }
-        let outstanding = partitions
-            .elements()
-            .iter()
-            .map(|part| part.partition())
-            .collect();
-        let revoked = Revoked {
-            partitions: partitions.clone(),
-            outstanding,
-        };
+        let outstanding = partitions.elements().iter().map(|part| part.partition()).collect();
+        let revoked = Revoked { partitions: partitions.clone(), outstanding };
         *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(revoked);
         for shard in shards(partitions) {
             self.tell(Event::ShardRevoked { shard });
@@ -136,11 +145,7 @@ impl Membership {
 }
 
 fn shards(partitions: &TopicPartitionList) -> Vec<Shard> {
-    partitions
-        .elements()
-        .iter()
-        .map(|part| Shard(part.partition().unsigned_abs()))
-        .collect()
+    partitions.elements().iter().map(|part| Shard(part.partition().unsigned_abs())).collect()
 }
 
 impl KafkaOwnership {
@@ -149,10 +154,7 @@ impl KafkaOwnership {
     /// # Errors
     ///
     /// Where librdkafka refuses the properties.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of its own polls the native client"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
     pub fn join(
         properties: &Properties,
         group: &str,
@@ -173,29 +175,19 @@ impl KafkaOwnership {
         ];
         let (events, receiver) = mpsc::unbounded_channel();
         let (revoked, closing) = (Arc::default(), Arc::default());
-        let membership = Membership {
-            events,
-            revoked,
-            closing,
-        };
+        let membership = Membership { events, revoked, closing };
         let what = format!("joining the coordination group {group} on the target");
         let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
         let consumer: BaseConsumer<Membership> = client_config(properties, &ours)
             .create_with_context(membership.clone())
             .map_err(refused)?;
-        consumer
-            .subscribe(&[fence_topic.as_str()])
-            .map_err(refused)?;
+        consumer.subscribe(&[fence_topic.as_str()]).map_err(refused)?;
         let (orders, received) = channel();
         let topic = fence_topic.clone();
         let thread = std::thread::spawn(move || {
             serve(&consumer, &membership, &topic, &received);
         });
-        Ok(Self {
-            orders,
-            events: tokio::sync::Mutex::new(receiver),
-            thread: Some(thread),
-        })
+        Ok(Self { orders, events: tokio::sync::Mutex::new(receiver), thread: Some(thread) })
     }
 }
 
@@ -222,15 +214,8 @@ impl Ownership for KafkaOwnership {
 
     async fn check(&self, shard: Shard) -> Result<bool, Failure> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || {
-            Failure::new(
-                FailureClass::Retry,
-                "the coordination group's thread is gone",
-            )
-        };
-        self.orders
-            .send(Order::Check(shard, sender))
-            .map_err(|_| gone())?;
+        let gone = || Failure::new(FailureClass::Retry, "the coordination group's thread is gone");
+        self.orders.send(Order::Check(shard, sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
 
@@ -272,6 +257,7 @@ fn serve(
 }
 
 /// Commits an offset with our generation: the coordinator accepts it or it does not.
+#[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
 fn still_assigned(
     consumer: &BaseConsumer<Membership>,
     topic: &TopicName,
@@ -279,13 +265,8 @@ fn still_assigned(
 ) -> Result<bool, Failure> {
     let what = format!("asking the coordination group about shard {shard}");
     let partition = shard.get().cast_signed();
-    let assignment = consumer
-        .assignment()
-        .map_err(|e| failed(&e, Doing::Reading, &what))?;
-    if assignment
-        .find_partition(topic.as_str(), partition)
-        .is_none()
-    {
+    let assignment = consumer.assignment().map_err(|e| failed(&e, Doing::Reading, &what))?;
+    if assignment.find_partition(topic.as_str(), partition).is_none() {
         return Ok(false);
     }
     let mut list = TopicPartitionList::new();

@@ -75,10 +75,7 @@ impl Producers {
     /// # Errors
     ///
     /// Where librdkafka refuses the properties.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of its own makes the blocking calls"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own makes the blocking calls")]
     pub(super) fn make(&self, shard: Shard) -> Result<ShardProducer, Failure> {
         let transactional_id = format!("{}.{shard}", self.prefix);
         let mut ours = vec![("enable.idempotence", "true"), ("linger.ms", "0")];
@@ -93,12 +90,7 @@ impl Producers {
             .create_with_context(Deliveries)
             .map_err(|error| failed(&error, Doing::Fencing, &format!("shard {shard}: producer")))?;
         let (fence_topic, mode) = (self.fence_topic.clone(), self.mode);
-        let worker = Worker {
-            producer,
-            fence_topic,
-            shard,
-            mode,
-        };
+        let worker = Worker { producer, fence_topic, shard, mode };
         let (jobs, received) = channel();
         std::thread::spawn(move || worker.serve(&received));
         Ok(ShardProducer { jobs })
@@ -134,8 +126,7 @@ impl ShardProducer {
         group: GroupId,
         offsets: TopicPartitionList,
     ) -> Result<(), Failure> {
-        self.run(move |worker| worker.write_offsets(&group, &offsets))
-            .await
+        self.run(move |worker| worker.write_offsets(&group, &offsets)).await
     }
 
     /// Ends the open transaction.
@@ -176,16 +167,11 @@ impl Worker {
     }
 
     fn write_record(&self, record: &FenceRecord) -> Result<Fence, Failure> {
-        let what = format!(
-            "shard {}: writing {} to the fence topic",
-            self.shard, record.key
-        );
+        let what = format!("shard {}: writing {} to the fence topic", self.shard, record.key);
         let refused = |error: &KafkaError| failed(error, Doing::Fencing, &what);
         let transactional = self.mode == CommitMode::Fenced;
         if transactional {
-            self.producer
-                .begin_transaction()
-                .map_err(|error| refused(&error))?;
+            self.producer.begin_transaction().map_err(|error| refused(&error))?;
         }
         let slot = Delivery::default();
         let partition = self.shard.get().cast_signed();
@@ -193,16 +179,12 @@ impl Worker {
             .partition(partition)
             .key(&record.key)
             .payload(&record.value);
-        self.producer
-            .send(message)
-            .map_err(|(error, _)| refused(&error))?;
+        self.producer.send(message).map_err(|(error, _)| refused(&error))?;
         if transactional {
             let committed = self.producer.commit_transaction(TRANSACTION_CALL);
             committed.map_err(|error| refused(&error))?;
         } else {
-            self.producer
-                .flush(TRANSACTION_CALL)
-                .map_err(|error| refused(&error))?;
+            self.producer.flush(TRANSACTION_CALL).map_err(|error| refused(&error))?;
         }
         self.producer.poll(POLL.min(Duration::ZERO));
         let report = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -220,13 +202,8 @@ impl Worker {
         let what = format!("shard {}: writing offsets of group {group}", self.shard);
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| failed(&error, Doing::Committing, &what))?;
-        let written = send_offsets(
-            &self.producer,
-            group.as_str(),
-            MEMBER,
-            offsets,
-            TRANSACTION_CALL,
-        );
+        let written =
+            send_offsets(&self.producer, group.as_str(), MEMBER, offsets, TRANSACTION_CALL);
         written.map_err(|error| failure(&error, Doing::Committing, &what))
     }
 

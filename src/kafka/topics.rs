@@ -32,13 +32,7 @@ impl KafkaTopics {
         fence_topic: TopicName,
         mapping_topic: TopicName,
     ) -> Self {
-        Self {
-            source,
-            target,
-            mapping,
-            fence_topic,
-            mapping_topic,
-        }
+        Self { source, target, mapping, fence_topic, mapping_topic }
     }
 }
 
@@ -53,10 +47,8 @@ impl TopicReader for KafkaTopics {
                 id: TopicId(topic.id),
                 shards: ShardCount(topic.partitions.unsigned_abs()),
             }),
-            mapping: mapping.map(|topic| MappingTopic {
-                id: TopicId(topic.id),
-                partitions: topic.partitions,
-            }),
+            mapping: mapping
+                .map(|topic| MappingTopic { id: TopicId(topic.id), partitions: topic.partitions }),
         })
     }
 
@@ -67,14 +59,8 @@ impl TopicReader for KafkaTopics {
         source_ends: &BTreeSet<SourcePartition>,
     ) -> Result<Topics, Failure> {
         let target_topics: BTreeSet<_> = target.iter().map(|at| at.topic.clone()).collect();
-        let parts: Vec<_> = target
-            .iter()
-            .map(|at| (at.topic.as_str(), at.partition))
-            .collect();
-        let ends: Vec<_> = source_ends
-            .iter()
-            .map(|at| (at.topic.as_str(), at.partition))
-            .collect();
+        let parts: Vec<_> = target.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
+        let ends: Vec<_> = source_ends.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
         let (source_ids, target_ids, starts, log_ends, source_ends) = futures::join!(
             ids(&self.source, source),
             ids(&self.target, &target_topics),
@@ -87,10 +73,7 @@ impl TopicReader for KafkaTopics {
             let key = (at.topic.to_string(), at.partition);
             let start = starts.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
             let end = log_ends.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
-            Ok(LogRange {
-                start: TargetOffset(start),
-                end: TargetOffset(end),
-            })
+            Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
         };
         let ranges = target.iter().map(|at| (at.clone(), at)).map({
             let mut range = range;
@@ -103,10 +86,7 @@ impl TopicReader for KafkaTopics {
             source_ends: source_ends?
                 .into_iter()
                 .map(|((topic, partition), end)| {
-                    (
-                        SourcePartition::new(topic.as_str(), partition),
-                        end.map(SourceOffset),
-                    )
+                    (SourcePartition::new(topic.as_str(), partition), end.map(SourceOffset))
                 })
                 .collect(),
         })
@@ -124,12 +104,10 @@ pub async fn describe_one(
 ) -> Result<TopicDescription, Failure> {
     let what = format!("describing topic {topic}");
     let described = describe(client, [topic.as_str()].into_iter(), &what).await?;
-    described.into_values().next().unwrap_or_else(|| {
-        Err(Failure::new(
-            FailureClass::Retry,
-            format!("{what}: no answer"),
-        ))
-    })
+    described
+        .into_values()
+        .next()
+        .unwrap_or_else(|| Err(Failure::new(FailureClass::Retry, format!("{what}: no answer"))))
 }
 
 async fn ids(
@@ -182,10 +160,7 @@ async fn log_offsets(
             let what = format!("{what} of {}-{}", part.topic, part.partition);
             let offset = match part.outcome {
                 Ok(Some((offset, _))) => Ok(offset),
-                Ok(None) => Err(Failure::new(
-                    FailureClass::Retry,
-                    format!("{what}: no offset"),
-                )),
+                Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: no offset"))),
                 Err(error) => Err(client.failed(&error, Doing::Reading, &what)),
             };
             ((part.topic, part.partition), offset)
@@ -194,8 +169,5 @@ async fn log_offsets(
 }
 
 fn left_out(at: &TargetPartition) -> Failure {
-    Failure::new(
-        FailureClass::Retry,
-        format!("the target's answer leaves {at} out"),
-    )
+    Failure::new(FailureClass::Retry, format!("the target's answer leaves {at} out"))
 }

@@ -25,10 +25,7 @@ impl SyncDecoder {
     /// A decoder for a flow that renames by `policy`.
     #[must_use]
     pub fn new(policy: ReplicationPolicy) -> Self {
-        Self {
-            policy,
-            known: BTreeMap::new(),
-        }
+        Self { policy, known: BTreeMap::new() }
     }
 
     /// The sync that key and value make.
@@ -45,12 +42,7 @@ impl SyncDecoder {
             Some(known) => known.clone()?,
             None => self.learn(key)?,
         };
-        Ok(OffsetSync {
-            source,
-            target,
-            source_offset,
-            target_offset,
-        })
+        Ok(OffsetSync { source, target, source_offset, target_offset })
     }
 
     fn learn(&mut self, key: &[u8]) -> Result<(SourcePartition, TargetPartition), Skip> {
@@ -65,9 +57,7 @@ impl SyncDecoder {
         let mut key = Reader::new(key);
         let topic = key.string("topic")?;
         let partition = key.partition("partition")?;
-        let not_replicated = || Skip::NotReplicated {
-            topic: topic.to_owned(),
-        };
+        let not_replicated = || Skip::NotReplicated { topic: topic.to_owned() };
         let target = self.policy.target_topic(topic).ok_or_else(not_replicated)?;
         Ok((
             SourcePartition::new(topic, partition),
@@ -86,9 +76,7 @@ mod tests {
 
     fn hex(text: &str) -> Vec<u8> {
         let bytes = (0..text.len()).step_by(2);
-        bytes
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
+        bytes.map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
 
     fn decoder() -> SyncDecoder {
@@ -111,11 +99,7 @@ mod tests {
         let value = hex("00000000000003e80000000000000384");
         let expected = Ok(sync("orders", 3, 1000, 900));
         assert_eq!(decoder.decode(Some(&key), Some(&value)), expected);
-        assert_eq!(
-            decoder.decode(Some(&key), Some(&value)),
-            expected,
-            "a known key"
-        );
+        assert_eq!(decoder.decode(Some(&key), Some(&value)), expected, "a known key");
         let key = hex("000cd0b7d0b0d0bad0b0d0b7d18b00000000");
         let value = hex("7fffffffffffffff0000000000000000");
         let expected = Ok(sync("заказы", 0, i64::MAX, 0));
@@ -126,10 +110,7 @@ mod tests {
     fn short_is_skipped_and_longer_is_read_as_mirrormaker_does() {
         let mut decoder = decoder();
         let (key, value) = (hex("00066f726465727300000003"), [0_u8; 17]);
-        assert_eq!(
-            decoder.decode(Some(&key), Some(&value)),
-            Ok(sync("orders", 3, 0, 0))
-        );
+        assert_eq!(decoder.decode(Some(&key), Some(&value)), Ok(sync("orders", 3, 0, 0)));
         for len in 0..16 {
             assert!(decoder.decode(Some(&key), Some(&value[..len])).is_err());
         }
@@ -137,10 +118,7 @@ mod tests {
             assert!(decoder.decode(Some(&key[..len]), Some(&value)).is_err());
         }
         assert_eq!(decoder.decode(Some(&key), None), Err(Skip::Tombstone));
-        assert!(
-            decoder.decode(Some(&key), Some(&[0xff; 16])).is_err(),
-            "negative offsets"
-        );
+        assert!(decoder.decode(Some(&key), Some(&[0xff; 16])).is_err(), "negative offsets");
         let heartbeats = hex("000a6865617274626561747300000000");
         let skipped = decoder.decode(Some(&heartbeats), Some(&value));
         assert!(matches!(skipped, Ok(_) | Err(Skip::NotReplicated { .. })));

@@ -54,14 +54,8 @@ pub fn encode(chunk: &Chunk, place: ChunkPlace) -> Option<(Vec<u8>, Vec<u8>)> {
     put_varint(&mut value, chunk.runs.len() as u64);
     let (mut source, mut target) = (first.source.get(), first.target.get());
     for run in &chunk.runs {
-        put_varint(
-            &mut value,
-            u64::try_from(run.source.get().checked_sub(source)?).ok()?,
-        );
-        put_varint(
-            &mut value,
-            u64::try_from(run.target.get().checked_sub(target)?).ok()?,
-        );
+        put_varint(&mut value, u64::try_from(run.source.get().checked_sub(source)?).ok()?);
+        put_varint(&mut value, u64::try_from(run.target.get().checked_sub(target)?).ok()?);
         put_varint(&mut value, run.len);
         source = run.source.get().checked_add_unsigned(run.len)?;
         target = run.target.get().checked_add_unsigned(run.len)?;
@@ -92,19 +86,9 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Chunk, Skip> {
     value.int64("newest source timestamp")?;
     let runs = runs(&mut value)?;
     if key.remaining() > 0 || value.remaining() > 0 {
-        return Err(Skip::Malformed {
-            field: "length",
-            reason: "bytes behind the end",
-        });
+        return Err(Skip::Malformed { field: "length", reason: "bytes behind the end" });
     }
-    Ok(Chunk {
-        source,
-        target,
-        source_topic_id,
-        target_topic_id,
-        publisher,
-        runs,
-    })
+    Ok(Chunk { source, target, source_topic_id, target_topic_id, publisher, runs })
 }
 
 fn version(reader: &mut Reader<'_>) -> Result<(), Skip> {
@@ -116,14 +100,7 @@ fn version(reader: &mut Reader<'_>) -> Result<(), Skip> {
 
 fn name<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, Skip> {
     let name = reader.string(field)?;
-    if name.is_empty() {
-        Err(Skip::Malformed {
-            field,
-            reason: "empty",
-        })
-    } else {
-        Ok(name)
-    }
+    if name.is_empty() { Err(Skip::Malformed { field, reason: "empty" }) } else { Ok(name) }
 }
 
 fn runs(value: &mut Reader<'_>) -> Result<Vec<Run>, Skip> {
@@ -135,25 +112,15 @@ fn runs(value: &mut Reader<'_>) -> Result<Vec<Run>, Skip> {
     }
     let mut runs = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     for _ in 0..count {
-        let large = |field| Skip::Malformed {
-            field,
-            reason: "beyond the largest offset",
-        };
+        let large = |field| Skip::Malformed { field, reason: "beyond the largest offset" };
         let forth = |at: i64, by: u64, field| at.checked_add_unsigned(by).ok_or(large(field));
         source = forth(source, value.varint("source gap")?, "source gap")?;
         target = forth(target, value.varint("target gap")?, "target gap")?;
         let len = value.varint("run length")?;
         if len == 0 {
-            return Err(Skip::Malformed {
-                field: "run length",
-                reason: "zero",
-            });
+            return Err(Skip::Malformed { field: "run length", reason: "zero" });
         }
-        runs.push(Run {
-            source: SourceOffset(source),
-            target: TargetOffset(target),
-            len,
-        });
+        runs.push(Run { source: SourceOffset(source), target: TargetOffset(target), len });
         source = forth(source, len, "run length")?;
         target = forth(target, len, "run length")?;
     }

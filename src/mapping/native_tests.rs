@@ -12,11 +12,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 fn run(source: i64, target: i64, len: u64) -> Run {
-    Run {
-        source: SourceOffset(source),
-        target: TargetOffset(target),
-        len,
-    }
+    Run { source: SourceOffset(source), target: TargetOffset(target), len }
 }
 
 fn documented() -> (Chunk, ChunkPlace) {
@@ -27,17 +23,9 @@ fn documented() -> (Chunk, ChunkPlace) {
         source_topic_id: ids(0),
         target_topic_id: ids(16),
         publisher: PublisherId::from("mirror-1"),
-        runs: vec![
-            run(1000, 900, 500),
-            run(1501, 1401, 1),
-            run(1502, 1410, 300),
-        ],
+        runs: vec![run(1000, 900, 500), run(1501, 1401, 1), run(1502, 1410, 300)],
     };
-    let place = ChunkPlace {
-        epoch: 7,
-        sequence: 0,
-        newest_timestamp: 1_795_400_000_000,
-    };
+    let place = ChunkPlace { epoch: 7, sequence: 0, newest_timestamp: 1_795_400_000_000 };
     (chunk, place)
 }
 
@@ -56,63 +44,37 @@ fn the_documented_vector_holds_both_ways() {
 
 #[test]
 fn the_mapping_partition_is_kafkas() {
-    assert_eq!(
-        mapping_partition(&SourcePartition::new("orders", 3), 4),
-        MappingPartition(0)
-    );
+    assert_eq!(mapping_partition(&SourcePartition::new("orders", 3), 4), MappingPartition(0));
 }
 
 #[test]
 fn every_shorter_or_longer_record_is_skipped() {
     let (key, value) = (hex(KEY), hex(VALUE));
     for len in 0..key.len() {
-        assert!(
-            decode(Some(&key[..len]), Some(&value)).is_err(),
-            "key of {len}"
-        );
+        assert!(decode(Some(&key[..len]), Some(&value)).is_err(), "key of {len}");
     }
     for len in 0..value.len() {
-        assert!(
-            decode(Some(&key), Some(&value[..len])).is_err(),
-            "value of {len}"
-        );
+        assert!(decode(Some(&key), Some(&value[..len])).is_err(), "value of {len}");
     }
     let longer: Vec<u8> = value.iter().copied().chain([0]).collect();
-    assert!(matches!(
-        decode(Some(&key), Some(&longer)),
-        Err(Skip::Malformed { .. })
-    ));
+    assert!(matches!(decode(Some(&key), Some(&longer)), Err(Skip::Malformed { .. })));
 }
 
 #[test]
 fn nulls_versions_and_impossible_fields_are_told_apart() {
     let (key, value) = (hex(KEY), hex(VALUE));
     assert_eq!(decode(Some(&key), None), Err(Skip::Tombstone));
-    assert_eq!(
-        decode(None, Some(&value)),
-        Err(Skip::Truncated { field: "key" })
-    );
+    assert_eq!(decode(None, Some(&value)), Err(Skip::Truncated { field: "key" }));
     let newer = hex(&VALUE.replacen("0001", "0002", 1));
-    assert_eq!(
-        decode(Some(&key), Some(&newer)),
-        Err(Skip::UnknownVersion { found: 2 })
-    );
-    let empty_run = hex(&VALUE
-        .replace("0000f403", "00000000")
-        .replace("030000", "020000"));
+    assert_eq!(decode(Some(&key), Some(&newer)), Err(Skip::UnknownVersion { found: 2 }));
+    let empty_run = hex(&VALUE.replace("0000f403", "00000000").replace("030000", "020000"));
     assert!(decode(Some(&key), Some(&empty_run)).is_err());
     let negative = hex(&VALUE.replace("00000000000003e8", "ffffffffffffffff"));
     let reason = "negative";
-    let expected = Err(Skip::Malformed {
-        field: "source start",
-        reason,
-    });
+    let expected = Err(Skip::Malformed { field: "source start", reason });
     assert_eq!(decode(Some(&key), Some(&negative)), expected);
     let overflow = hex(&VALUE.replace("00000000000003e8", "7fffffffffffffff"));
-    assert!(matches!(
-        decode(Some(&key), Some(&overflow)),
-        Err(Skip::Malformed { .. })
-    ));
+    assert!(matches!(decode(Some(&key), Some(&overflow)), Err(Skip::Malformed { .. })));
 }
 
 proptest! {

@@ -17,10 +17,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Skip> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(Skip::Truncated { field })?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Skip::Truncated { field })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -40,44 +37,21 @@ impl<'a> Reader<'a> {
     /// A number that cannot be negative.
     pub(super) fn offset(&mut self, field: &'static str) -> Result<i64, Skip> {
         let offset = self.int64(field)?;
-        if offset < 0 {
-            Err(Skip::Malformed {
-                field,
-                reason: "negative",
-            })
-        } else {
-            Ok(offset)
-        }
+        if offset < 0 { Err(Skip::Malformed { field, reason: "negative" }) } else { Ok(offset) }
     }
 
     pub(super) fn partition(&mut self, field: &'static str) -> Result<i32, Skip> {
         let index = self.int32(field)?;
-        if index < 0 {
-            Err(Skip::Malformed {
-                field,
-                reason: "negative",
-            })
-        } else {
-            Ok(index)
-        }
+        if index < 0 { Err(Skip::Malformed { field, reason: "negative" }) } else { Ok(index) }
     }
 
     /// `STRING`: an INT16 length, then UTF-8.
     pub(super) fn string(&mut self, field: &'static str) -> Result<&'a str, Skip> {
-        let negative = Skip::Malformed {
-            field,
-            reason: "negative length",
-        };
+        let negative = Skip::Malformed { field, reason: "negative length" };
         let len = usize::try_from(self.int16(field)?).map_err(|_| negative)?;
-        let (head, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(Skip::Truncated { field })?;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(Skip::Truncated { field })?;
         self.rest = rest;
-        std::str::from_utf8(head).map_err(|_| Skip::Malformed {
-            field,
-            reason: "not UTF-8",
-        })
+        std::str::from_utf8(head).map_err(|_| Skip::Malformed { field, reason: "not UTF-8" })
     }
 
     /// `UNSIGNED_VARINT`, up to 64 bits: 7 bits a byte, low group first.
@@ -94,10 +68,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Skip::Malformed {
-            field,
-            reason: "longer than 64 bits",
-        })
+        Err(Skip::Malformed { field, reason: "longer than 64 bits" })
     }
 }
 

@@ -64,9 +64,7 @@ impl ReplicationPolicy {
 
     fn renamed(&self, topic: &str) -> Option<String> {
         // MirrorMaker does not copy back what came from there.
-        let cycle = self
-            .topic_source(topic)
-            .is_some_and(|source| source == self.target_alias);
+        let cycle = self.topic_source(topic).is_some_and(|source| source == self.target_alias);
         (!cycle).then(|| format!("{}{}{topic}", self.source_alias, self.separator))
     }
 
@@ -74,21 +72,11 @@ impl ReplicationPolicy {
     /// `"x."` has no source.
     fn topic_source<'a>(&self, topic: &'a str) -> Option<&'a str> {
         if self.separator.is_empty() {
-            return topic
-                .char_indices()
-                .nth(1)
-                .map(|(second, _)| &topic[..second]);
+            return topic.char_indices().nth(1).map(|(second, _)| &topic[..second]);
         }
         let parts: Vec<&str> = topic.split(self.separator.as_str()).collect();
-        let kept = parts
-            .iter()
-            .rposition(|part| !part.is_empty())
-            .map_or(0, |last| last + 1);
-        if kept < 2 {
-            None
-        } else {
-            parts.first().copied()
-        }
+        let kept = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
+        if kept < 2 { None } else { parts.first().copied() }
     }
 
     fn is_internal(&self, topic: &str) -> bool {
@@ -113,15 +101,9 @@ mod tests {
     fn the_default_policy_puts_the_source_alias_before_the_name() {
         let policy = ReplicationPolicy::default_policy("us-west", "us-east", ".");
         assert_eq!(target(&policy, "orders").as_deref(), Some("us-west.orders"));
-        assert_eq!(
-            target(&policy, "heartbeats").as_deref(),
-            Some("us-west.heartbeats")
-        );
+        assert_eq!(target(&policy, "heartbeats").as_deref(), Some("us-west.heartbeats"));
         assert_eq!(target(&policy, "a.b.c").as_deref(), Some("us-west.a.b.c"));
-        assert_eq!(
-            target(&policy, "us-east.").as_deref(),
-            Some("us-west.us-east.")
-        );
+        assert_eq!(target(&policy, "us-east.").as_deref(), Some("us-west.us-east."));
     }
 
     #[test]
@@ -137,18 +119,9 @@ mod tests {
     fn identity_keeps_the_name_but_for_heartbeats() {
         let policy = ReplicationPolicy::identity("us-west", "us-east", ".");
         assert_eq!(target(&policy, "orders").as_deref(), Some("orders"));
-        assert_eq!(
-            target(&policy, "us-east.orders").as_deref(),
-            Some("us-east.orders")
-        );
-        assert_eq!(
-            target(&policy, "heartbeats").as_deref(),
-            Some("us-west.heartbeats")
-        );
-        assert_eq!(
-            target(&policy, "my-heartbeats").as_deref(),
-            Some("us-west.my-heartbeats")
-        );
+        assert_eq!(target(&policy, "us-east.orders").as_deref(), Some("us-east.orders"));
+        assert_eq!(target(&policy, "heartbeats").as_deref(), Some("us-west.heartbeats"));
+        assert_eq!(target(&policy, "my-heartbeats").as_deref(), Some("us-west.my-heartbeats"));
     }
 
     #[test]

@@ -87,8 +87,6 @@ impl SkipCounter {
     pub fn counts(
         &self,
     ) -> impl Iterator<Item = (SkipKind, u64, MappingPartition, MappingOffset)> + '_ {
-        self.counts
-            .iter()
-            .map(|(kind, (count, at, offset))| (*kind, *count, *at, *offset))
+        self.counts.iter().map(|(kind, (count, at, offset))| (*kind, *count, *at, *offset))
     }
 }

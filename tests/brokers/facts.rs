@@ -48,31 +48,19 @@ impl Instance {
             "sprag.00000000".to_owned(),
             CommitMode::Fenced,
         );
-        Self {
-            committer,
-            groups: KafkaTargetGroups::new(admin, clock),
-        }
+        Self { committer, groups: KafkaTargetGroups::new(admin, clock) }
     }
 
     async fn owner(broker: &Broker) -> Self {
         let instance = Self::of(broker);
-        instance
-            .committer
-            .init_transactions(SHARD)
-            .await
-            .expect("a producer");
+        instance.committer.init_transactions(SHARD).await.expect("a producer");
         instance
     }
 
     async fn write(&self, group: &str, offset: i64) -> Result<(), Failure> {
-        let commit = TargetCommit {
-            offset: TargetOffset(offset),
-            metadata: "ours".to_owned(),
-        };
+        let commit = TargetCommit { offset: TargetOffset(offset), metadata: "ours".to_owned() };
         let offsets = BTreeMap::from([(at(), commit)]);
-        self.committer
-            .write_offsets(SHARD, &GroupId::from(group), &offsets)
-            .await
+        self.committer.write_offsets(SHARD, &GroupId::from(group), &offsets).await
     }
 
     async fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
@@ -85,19 +73,13 @@ impl Instance {
     }
 
     async fn read(&self, group: &str, scope: ReadScope, stable: bool) -> TargetOffsets {
-        let read = self
-            .groups
-            .offsets(&GroupId::from(group), &scope, stable)
-            .await;
+        let read = self.groups.offsets(&GroupId::from(group), &scope, stable).await;
         read.expect("the broker to answer")
     }
 
     async fn stored(&self, group: &str, stable: bool) -> Result<Option<TargetCommit>, Failure> {
         let named = ReadScope::Only(BTreeSet::from([at()]));
-        self.read(group, named, stable)
-            .await
-            .remove(&at())
-            .expect("the partition that was named")
+        self.read(group, named, stable).await.remove(&at()).expect("the partition that was named")
     }
 
     /// Until the transaction that just ended has ended for every reader.
@@ -134,26 +116,14 @@ fn on_both(test: impl AsyncFn(&Broker)) {
 fn a_group_without_members_takes_a_commit_that_names_a_stranger() {
     on_both(async |broker| {
         let owner = Instance::owner(broker).await;
-        owner
-            .commit("new", 10)
-            .await
-            .expect("a group that never existed");
+        owner.commit("new", 10).await.expect("a group that never existed");
         let stored = owner.settled("new").await.expect("an offset");
-        assert_eq!(
-            (stored.offset.get(), stored.metadata.as_str()),
-            (10, "ours")
-        );
+        assert_eq!((stored.offset.get(), stored.metadata.as_str()), (10, "ours"));
         for protocol in Protocol::all_of(broker.version()) {
             let group = format!("emptied-{protocol:?}");
             Member::join(broker, &group, &["orders"], *protocol).leave();
             owner.commit(&group, 20).await.expect("an emptied group");
-            assert_eq!(
-                owner
-                    .settled(&group)
-                    .await
-                    .map(|stored| stored.offset.get()),
-                Some(20)
-            );
+            assert_eq!(owner.settled(&group).await.map(|stored| stored.offset.get()), Some(20));
         }
     });
 }
@@ -170,14 +140,8 @@ fn a_group_with_members_refuses_it_and_the_producer_goes_on() {
             assert_eq!(refused, FailureClass::GroupActive, "{protocol:?}");
             owner.end(TransactionEnd::Abort).await.expect("an abort");
             let stored = owner.settled(&group).await.expect("theirs");
-            assert_eq!(
-                (stored.offset.get(), stored.metadata.as_str()),
-                (33, "theirs")
-            );
-            owner
-                .commit("another", 5)
-                .await
-                .expect("the producer goes on");
+            assert_eq!((stored.offset.get(), stored.metadata.as_str()), (33, "theirs"));
+            owner.commit("another", 5).await.expect("the producer goes on");
         }
     });
 }
@@ -186,10 +150,7 @@ fn a_group_with_members_refuses_it_and_the_producer_goes_on() {
 fn a_zombie_is_refused_whatever_it_has_open() {
     on_both(async |broker| {
         let zombie = Instance::owner(broker).await;
-        zombie
-            .commit("billing", 10)
-            .await
-            .expect("an owner's commit");
+        zombie.commit("billing", 10).await.expect("an owner's commit");
         zombie.settled("billing").await;
         zombie.write("billing", 20).await.expect("its pending half");
         let owner = Instance::owner(broker).await;
@@ -197,21 +158,9 @@ fn a_zombie_is_refused_whatever_it_has_open() {
         assert_eq!(ended, FailureClass::Fenced);
         let stored = owner.settled("billing").await.expect("the earlier one");
         assert_eq!(stored.offset.get(), 10, "its pending offset is gone");
-        assert_eq!(
-            class(zombie.write("billing", 30).await),
-            FailureClass::Fenced
-        );
-        owner
-            .commit("billing", 40)
-            .await
-            .expect("the owner goes on");
-        assert_eq!(
-            owner
-                .settled("billing")
-                .await
-                .map(|stored| stored.offset.get()),
-            Some(40)
-        );
+        assert_eq!(class(zombie.write("billing", 30).await), FailureClass::Fenced);
+        owner.commit("billing", 40).await.expect("the owner goes on");
+        assert_eq!(owner.settled("billing").await.map(|stored| stored.offset.get()), Some(40));
     });
 }
 
@@ -225,48 +174,22 @@ fn a_foreign_commit_before_our_half_shows_and_one_after_it_wins() {
 
         theirs.commit("orders", 0, 50, "theirs");
         owner.write("billing", 20).await.expect("our half");
-        let seen = owner
-            .stored("billing", false)
-            .await
-            .expect("an answer")
-            .expect("an offset");
-        assert_eq!(
-            seen.offset.get(),
-            50,
-            "the non-stable fetch shows theirs and hides ours"
-        );
+        let seen = owner.stored("billing", false).await.expect("an answer").expect("an offset");
+        assert_eq!(seen.offset.get(), 50, "the non-stable fetch shows theirs and hides ours");
         owner.end(TransactionEnd::Abort).await.expect("an abort");
-        assert_eq!(
-            owner
-                .settled("billing")
-                .await
-                .map(|stored| stored.offset.get()),
-            Some(50)
-        );
+        assert_eq!(owner.settled("billing").await.map(|stored| stored.offset.get()), Some(50));
 
         owner.write("billing", 20).await.expect("our half");
         theirs.commit("orders", 0, 60, "theirs");
         owner.end(TransactionEnd::Commit).await.expect("the end");
-        assert_eq!(
-            owner
-                .settled("billing")
-                .await
-                .map(|stored| stored.offset.get()),
-            Some(60)
-        );
+        assert_eq!(owner.settled("billing").await.map(|stored| stored.offset.get()), Some(60));
 
         owner.write("billing", 20).await.expect("our half");
         let member = Member::join(broker, "billing", &["orders"], Protocol::Classic);
         member.commit("orders", 0, 70, "theirs");
         member.leave();
         owner.end(TransactionEnd::Commit).await.expect("the end");
-        assert_eq!(
-            owner
-                .settled("billing")
-                .await
-                .map(|stored| stored.offset.get()),
-            Some(70)
-        );
+        assert_eq!(owner.settled("billing").await.map(|stored| stored.offset.get()), Some(70));
     });
 }
 
@@ -277,22 +200,12 @@ fn a_pending_offset_is_unknown_and_never_none() {
         owner.write("first", 20).await.expect("a first half");
         let stable = owner.stored("first", true).await;
         assert_eq!(stable.expect_err("unknown").class, FailureClass::Retry);
-        let all = owner
-            .read("first", ReadScope::AllAnd(BTreeSet::new()), true)
-            .await;
+        let all = owner.read("first", ReadScope::AllAnd(BTreeSet::new()), true).await;
         assert_eq!(all.get(&at()), None, "a fetch of all leaves it out");
-        let named = owner
-            .read("first", ReadScope::AllAnd(BTreeSet::from([at()])), true)
-            .await;
+        let named = owner.read("first", ReadScope::AllAnd(BTreeSet::from([at()])), true).await;
         assert!(matches!(named.get(&at()), Some(Err(_))), "{named:?}");
         assert_eq!(owner.stored("first", false).await.expect("an answer"), None);
         owner.end(TransactionEnd::Commit).await.expect("the end");
-        assert_eq!(
-            owner
-                .settled("first")
-                .await
-                .map(|stored| stored.offset.get()),
-            Some(20)
-        );
+        assert_eq!(owner.settled("first").await.map(|stored| stored.offset.get()), Some(20));
     });
 }

@@ -32,15 +32,7 @@ impl Flow {
         let mapped = Mapped::make(&source, &target, "orders", 10_000, 7);
         let watcher = OffsetsWatcher::start(&target);
         let (names, handles) = groups(&source, count).into_iter().unzip();
-        let mut flow = Self {
-            source,
-            target,
-            mapped,
-            watcher,
-            names,
-            handles,
-            position: 0,
-        };
+        let mut flow = Self { source, target, mapped, watcher, names, handles, position: 0 };
         flow.advance();
         flow
     }
@@ -58,12 +50,7 @@ impl Flow {
     #[track_caller]
     fn all_committed(&self) {
         for name in &self.names {
-            committed(
-                &self.watcher,
-                name,
-                &self.mapped.target,
-                self.mapped.at(self.position),
-            );
+            committed(&self.watcher, name, &self.mapped.target, self.mapped.at(self.position));
         }
     }
 
@@ -75,10 +62,7 @@ impl Flow {
         let mut reported = 0;
         for line in sprag.log().iter().filter(|line| event(line) == "committed") {
             let text = |name: &str| {
-                line.field(name)
-                    .and_then(serde_json::Value::as_str)
-                    .expect("a field")
-                    .to_owned()
+                line.field(name).and_then(serde_json::Value::as_str).expect("a field").to_owned()
             };
             let offset = line.field("offset").and_then(serde_json::Value::as_i64);
             let commits = history.commits(&text("group"), &text("topic"), 0);
@@ -99,9 +83,7 @@ fn a_target_broker_that_is_killed_and_restarted() {
     for _ in 0..rounds(2, 5) {
         flow.advance();
         let mark = sprag.mark();
-        sprag.wait_for_after(mark, PATIENCE, "a commit", |line| {
-            event(line) == "committed"
-        });
+        sprag.wait_for_after(mark, PATIENCE, "a commit", |line| event(line) == "committed");
         flow.target.kill();
         flow.advance();
         flow.target.restart();
@@ -127,12 +109,7 @@ fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
     flow.advance();
     flow.target.cont_signal();
     for name in &flow.names[1..] {
-        committed(
-            &flow.watcher,
-            name,
-            &flow.mapped.target,
-            flow.mapped.at(flow.position),
-        );
+        committed(&flow.watcher, name, &flow.mapped.target, flow.mapped.at(flow.position));
     }
     assert_eq!(flow.watcher.decreases(), []);
     flow.every_reported_commit_stands(&sprag);
@@ -145,13 +122,10 @@ fn a_mapping_topic_that_is_deleted_and_made_again() {
     let sprag = flow.sprag();
     flow.all_committed();
     delete_topic(&flow.target, MAPPINGS);
-    sprag.wait_for(PATIENCE, "the loss to be told", |line| {
-        event(line) == "no_mappings"
-    });
+    sprag.wait_for(PATIENCE, "the loss to be told", |line| event(line) == "no_mappings");
     create_mapping_topic(&flow.target);
     let mark = sprag.mark();
-    flow.mapped
-        .publish(&flow.source, &flow.target, 0, 10_000, 0);
+    flow.mapped.publish(&flow.source, &flow.target, 0, 10_000, 0);
     active(&sprag, mark);
     flow.advance();
     flow.all_committed();
@@ -170,8 +144,7 @@ fn a_target_topic_that_is_made_again() {
     });
     create_topic(&flow.target, &flow.mapped.target, 1);
     produce(&flow.target, &flow.mapped.target, 0, 10_007);
-    flow.mapped
-        .publish(&flow.source, &flow.target, 0, 10_000, 1);
+    flow.mapped.publish(&flow.source, &flow.target, 0, 10_000, 1);
     flow.advance();
     flow.all_committed();
 }
@@ -186,12 +159,7 @@ fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
         flow.advance();
         // After one more commit each time, so that it is killed at ever other points.
         eventually(PATIENCE, "commits", || {
-            sprag
-                .log()
-                .iter()
-                .filter(|line| event(line) == "committed")
-                .count()
-                > round * 3
+            sprag.log().iter().filter(|line| event(line) == "committed").count() > round * 3
         });
         sprag.kill();
         reported += flow.every_reported_commit_stands(&sprag);

@@ -34,10 +34,7 @@ fn a_mirrormaker_flow_is_resumed_without_a_gap() {
     let count = records_per_partition();
     fill(&source, count);
     let positions = commit_at_different_lags(&source, count);
-    let options = MirrorOptions {
-        topics: "orders.*".to_owned(),
-        ..MirrorOptions::default()
-    };
+    let options = MirrorOptions { topics: "orders.*".to_owned(), ..MirrorOptions::default() };
     let _mirror = MirrorMaker::start(&source, &target, &options);
     let sprag = Sprag::start(&pipeline(
         &source,
@@ -83,10 +80,7 @@ fn dense_mappings_re_read_nothing() {
     active(&sprag, 0);
     let re_read = resumed_without_a_gap(&target, &positions, dense);
     print_re_read("dense mappings", &re_read, count);
-    assert!(
-        re_read.values().all(|records| *records == 0),
-        "{re_read:#?}"
-    );
+    assert!(re_read.values().all(|records| *records == 0), "{re_read:#?}");
 }
 
 fn records_per_partition() -> i64 {
@@ -133,10 +127,7 @@ fn resumed_without_a_gap(
         .iter()
         .flat_map(|topic| (0..PARTITIONS).map(move |partition| (*topic, partition)))
         .map(|(topic, partition)| {
-            (
-                (topic.to_owned(), partition),
-                read(target, &renamed(topic), partition, 0),
-            )
+            ((topic.to_owned(), partition), read(target, &renamed(topic), partition, 0))
         })
         .collect();
     let mut re_read = BTreeMap::new();
@@ -151,10 +142,7 @@ fn resumed_without_a_gap(
         let missed = records
             .iter()
             .find(|record| record.offset < stored.offset && record.source_offset() >= *position);
-        assert_eq!(
-            missed, None,
-            "{name} would miss it: at {position}, resumes at {stored:?}"
-        );
+        assert_eq!(missed, None, "{name} would miss it: at {position}, resumes at {stored:?}");
         let again = records
             .iter()
             .filter(|record| record.offset >= stored.offset && record.source_offset() < *position);
@@ -188,12 +176,7 @@ fn copy_densely(source: &Broker, target: &Broker, topic: &str, partition: i32) {
     for stretch in records.chunks(1000) {
         produce_raw(target, &copy, partition, None, Some(b"-1"));
         let first = log_range(target, &copy, partition).end;
-        produce_values(
-            target,
-            &copy,
-            partition,
-            stretch.iter().map(Record::source_offset),
-        );
+        produce_values(target, &copy, partition, stretch.iter().map(Record::source_offset));
         runs.push(Run {
             source: SourceOffset(stretch[0].offset),
             target: TargetOffset(first),

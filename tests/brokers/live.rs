@@ -28,13 +28,7 @@ impl Scene {
         let (source, target) = Broker::start_pair(Version::V3_9, target);
         let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
         let watcher = OffsetsWatcher::start(&target);
-        Self {
-            source,
-            target,
-            mapped,
-            watcher,
-            points: Failpoints::listen(),
-        }
+        Self { source, target, mapped, watcher, points: Failpoints::listen() }
     }
 
     fn sprag(&self, mode: &str) -> Sprag {
@@ -54,13 +48,8 @@ impl Scene {
     /// The commits of the group on the target, in order.
     fn commits(&self) -> Vec<(i64, String)> {
         self.watcher.catch_up();
-        let seen = self
-            .watcher
-            .history()
-            .commits(GROUP, &self.mapped.target, 0);
-        seen.into_iter()
-            .map(|seen| (seen.offset, seen.metadata))
-            .collect()
+        let seen = self.watcher.history().commits(GROUP, &self.mapped.target, 0);
+        seen.into_iter().map(|seen| (seen.offset, seen.metadata)).collect()
     }
 
     fn held(&self, sprag: &Sprag, mark: usize, reason: &str) {
@@ -104,34 +93,16 @@ fn commits_that_come_into_a_gap_of_ours_stand() {
         let scene = Scene::set(version);
         scene.source_at(100);
         let sprag = scene.sprag("fenced");
-        committed(
-            &scene.watcher,
-            GROUP,
-            &scene.mapped.target,
-            scene.mapped.at(100),
-        );
+        committed(&scene.watcher, GROUP, &scene.mapped.target, scene.mapped.at(100));
         let mut source = 100;
-        for point in [
-            Point::BeforeDecision,
-            Point::Decided,
-            Point::HalfWritten,
-            Point::Verified,
-        ] {
+        for point in [Point::BeforeDecision, Point::Decided, Point::HalfWritten, Point::Verified] {
             for flapping in [false, true] {
                 source += 10;
                 into_the_gap(&scene, &sprag, point, flapping, source);
             }
         }
-        for point in [
-            Point::BeforeDecision,
-            Point::Decided,
-            Point::HalfWritten,
-            Point::Verified,
-        ] {
-            assert!(
-                scene.points.times_reached(point, GROUP) >= 2,
-                "{point:?} was not reached"
-            );
+        for point in [Point::BeforeDecision, Point::Decided, Point::HalfWritten, Point::Verified] {
+            assert!(scene.points.times_reached(point, GROUP) >= 2, "{point:?} was not reached");
         }
     }
 }
@@ -147,12 +118,7 @@ fn into_the_gap(scene: &Scene, sprag: &Sprag, point: Point, flapping: bool, sour
     let theirs = scene.mapped.at(source) + 100;
     let before = scene.commits_so_far();
     if flapping {
-        let member = Member::join(
-            &scene.target,
-            GROUP,
-            &[&scene.mapped.target],
-            Protocol::Classic,
-        );
+        let member = Member::join(&scene.target, GROUP, &[&scene.mapped.target], Protocol::Classic);
         member.commit(&scene.mapped.target, 0, theirs, "theirs");
         member.leave();
     } else {
@@ -173,20 +139,12 @@ fn into_the_gap(scene: &Scene, sprag: &Sprag, point: Point, flapping: bool, sour
         "{what}: {rest:?}"
     );
     target.delete();
-    committed(
-        &scene.watcher,
-        GROUP,
-        &scene.mapped.target,
-        scene.mapped.at(source),
-    );
+    committed(&scene.watcher, GROUP, &scene.mapped.target, scene.mapped.at(source));
 }
 
 impl Scene {
     fn commits_so_far(&self) -> usize {
-        self.watcher
-            .history()
-            .commits(GROUP, &self.mapped.target, 0)
-            .len()
+        self.watcher.history().commits(GROUP, &self.mapped.target, 0).len()
     }
 }
 
@@ -196,26 +154,15 @@ fn a_consumer_that_commits_without_membership_wins_and_keeps_its_offset() {
     let scene = Scene::set(Version::V3_9);
     scene.source_at(100);
     let sprag = scene.sprag("fenced");
-    committed(
-        &scene.watcher,
-        GROUP,
-        &scene.mapped.target,
-        scene.mapped.at(100),
-    );
+    committed(&scene.watcher, GROUP, &scene.mapped.target, scene.mapped.at(100));
     let target = Group::of(&scene.target, GROUP);
     for offset in 0..20 {
         target.commit(&scene.mapped.target, 0, 600 + offset, "assigned");
         scene.source_at(101 + offset);
     }
     scene.held(&sprag, 0, "the stored commit is not Sprag's");
-    let after: Vec<_> = scene
-        .commits()
-        .into_iter()
-        .skip_while(|(_, metadata)| metadata != "assigned")
-        .collect();
-    assert!(
-        after.iter().all(|(_, metadata)| metadata == "assigned"),
-        "{after:?}"
-    );
+    let after: Vec<_> =
+        scene.commits().into_iter().skip_while(|(_, metadata)| metadata != "assigned").collect();
+    assert!(after.iter().all(|(_, metadata)| metadata == "assigned"), "{after:?}");
     assert_eq!(after.last().map(|(offset, _)| *offset), Some(619));
 }

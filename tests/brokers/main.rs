@@ -5,6 +5,7 @@
 //! long form.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
 
 mod facts;
 mod faults;

@@ -26,15 +26,7 @@ fn synced(overrides: &[(&str, &str)]) -> (Synced, Sprag) {
     Group::of(&source, GROUP).commit(&mapped.source, 0, 900, "");
     let sprag = Sprag::start(&pipeline(&source, &target, overrides));
     committed(&watcher, GROUP, &mapped.target, mapped.at(900));
-    (
-        Synced {
-            source,
-            target,
-            mapped,
-            watcher,
-        },
-        sprag,
-    )
+    (Synced { source, target, mapped, watcher }, sprag)
 }
 
 #[test]
@@ -44,14 +36,12 @@ fn a_reset_on_the_source_is_followed() {
     let group = Group::of(&synced.source, GROUP);
     group.reset_with_kafka_tool(&synced.mapped.source, ResetTo::Offset(100));
     let expected = synced.mapped.at(100);
-    synced.watcher.wait_until(
-        PATIENCE,
-        "the rewind to be followed",
-        |history| match history.latest(GROUP, &synced.mapped.target, 0) {
+    synced.watcher.wait_until(PATIENCE, "the rewind to be followed", |history| {
+        match history.latest(GROUP, &synced.mapped.target, 0) {
             Some(seen) if seen.offset == expected => Ok(()),
             seen => Err(format!("{seen:?}")),
-        },
-    );
+        }
+    });
 }
 
 #[test]
@@ -73,15 +63,10 @@ fn with_the_guard_disabled_a_full_reset_goes_through_and_the_log_is_loud() {
     drop(sprag);
     // Somebody else's commit, far ahead: the guard would hold it.
     Group::of(&synced.target, GROUP).commit(&synced.mapped.target, 0, 1005, "somebody's");
-    let config = pipeline(
-        &synced.source,
-        &synced.target,
-        &[("features.applyMappingsGuard", "disabled")],
-    );
+    let config =
+        pipeline(&synced.source, &synced.target, &[("features.applyMappingsGuard", "disabled")]);
     let sprag = Sprag::start(&config);
-    let loud = sprag.wait_for(PATIENCE, "a loud word", |line| {
-        event(line) == "guard_disabled"
-    });
+    let loud = sprag.wait_for(PATIENCE, "a loud word", |line| event(line) == "guard_disabled");
     assert!(loud.text.contains("ERROR") && loud.message().contains("THE GUARD IS OFF"));
     let expected = synced.mapped.at(900);
     synced.watcher.wait_until(PATIENCE, "the reset", |history| {

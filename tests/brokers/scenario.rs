@@ -32,31 +32,19 @@ pub(crate) fn pipeline(source: &Broker, target: &Broker, overrides: &[(&str, &st
     let (source, target) = (source.bootstrap(), target.bootstrap());
     let mut keys = BTreeMap::from([
         ("name".to_owned(), "dr".to_owned()),
-        (
-            "source.kafka.common.bootstrap.servers".to_owned(),
-            format!("\"{source}\""),
-        ),
-        (
-            "target.kafka.common.bootstrap.servers".to_owned(),
-            format!("\"{target}\""),
-        ),
+        ("source.kafka.common.bootstrap.servers".to_owned(), format!("\"{source}\"")),
+        ("target.kafka.common.bootstrap.servers".to_owned(), format!("\"{target}\"")),
         ("groups.pollInterval".to_owned(), "300ms".to_owned()),
         ("groups.confirmAfter".to_owned(), "1s".to_owned()),
         ("coordination.shards".to_owned(), "4".to_owned()),
-        ("coordination.sessionTimeout".to_owned(), "3s".to_owned()),
+        ("coordination.sessionTimeout".to_owned(), "6s".to_owned()),
     ]);
-    keys.extend(
-        overrides
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-    );
-    keys.iter()
-        .map(|(key, value)| format!("{key}: {value}\n"))
-        .collect()
+    keys.extend(overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    keys.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
-/// What brokers need beside the harness's own properties: short sessions, so that a zombie is one
-/// soon.
+/// What a target needs for `coordination.sessionTimeout` below Kafka's smallest, so that a zombie is
+/// one soon.
 pub(crate) const SHORT_SESSIONS: &[(&str, &str)] = &[("group.min.session.timeout.ms", "1000")];
 
 /// A source topic and its copy, each record at its source offset plus a shift, with native mappings.
@@ -79,11 +67,7 @@ impl Mapped {
         count: i64,
         shift: i64,
     ) -> Self {
-        let mapped = Self {
-            source: topic.to_owned(),
-            target: format!("dr.{topic}"),
-            shift,
-        };
+        let mapped = Self { source: topic.to_owned(), target: format!("dr.{topic}"), shift };
         create_topic(source, topic, 1);
         create_topic(target, &mapped.target, 1);
         produce(target, &mapped.target, 0, count + shift);
@@ -130,11 +114,7 @@ pub(crate) fn create_mapping_topic(target: &Broker) {
 
 /// Publishes a chunk.
 pub(crate) fn publish(target: &Broker, chunk: &Chunk, sequence: i64) {
-    let place = ChunkPlace {
-        epoch: 1,
-        sequence,
-        newest_timestamp: 0,
-    };
+    let place = ChunkPlace { epoch: 1, sequence, newest_timestamp: 0 };
     let (key, value) = encode(chunk, place).expect("a chunk that can be written");
     produce_raw(target, MAPPINGS, 0, Some(&key), Some(&value));
 }
@@ -150,9 +130,7 @@ pub(crate) fn topic_id(broker: &Broker, topic: &str) -> TopicId {
 
 /// Runs a future of the adapter's.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
 
@@ -160,27 +138,21 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 #[track_caller]
 pub(crate) fn committed(watcher: &OffsetsWatcher, group: &str, topic: &str, offset: i64) {
     let what = format!("{group} to be committed at {offset} or later in {topic}-0");
-    watcher.wait_until(PATIENCE, &what, |history| {
-        match history.latest(group, topic, 0) {
-            Some(seen) if seen.offset >= offset => Ok(()),
-            seen => Err(format!("{seen:?}")),
-        }
+    watcher.wait_until(PATIENCE, &what, |history| match history.latest(group, topic, 0) {
+        Some(seen) if seen.offset >= offset => Ok(()),
+        seen => Err(format!("{seen:?}")),
     });
 }
 
 /// Waits until the daemon has made all its shards active, after line `mark` of its log.
 #[track_caller]
 pub(crate) fn active(sprag: &Sprag, mark: usize) {
-    sprag.wait_for_after(mark, PATIENCE, "an active shard", |line| {
-        event(line) == "shard_active"
-    });
+    sprag.wait_for_after(mark, PATIENCE, "an active shard", |line| event(line) == "shard_active");
 }
 
 /// The `event` of a log line.
 pub(crate) fn event(line: &crate::support::logged::LogLine) -> &str {
-    line.field("event")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or("")
+    line.field("event").and_then(serde_json::Value::as_str).unwrap_or("")
 }
 
 /// Commits the same source offset for all groups.

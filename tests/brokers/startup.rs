@@ -39,13 +39,9 @@ fn nothing_is_written_before_all_mappings_are_read() {
             event(line) == "reading_mappings"
         });
         if kill % 4 == 3 {
-            sprag.wait_for(PATIENCE, "an active shard", |line| {
-                event(line) == "shard_active"
-            });
+            sprag.wait_for(PATIENCE, "an active shard", |line| event(line) == "shard_active");
         } else if kill % 4 == 2 {
-            sprag.wait_for(PATIENCE, "a take-over", |line| {
-                event(line) == "fence_acquired"
-            });
+            sprag.wait_for(PATIENCE, "a take-over", |line| event(line) == "fence_acquired");
         }
         sprag.kill();
         let log = sprag.log();
@@ -55,10 +51,7 @@ fn nothing_is_written_before_all_mappings_are_read() {
             assert_eq!(at("committed"), None, "committed before it caught up");
         }
     }
-    assert!(
-        early * 2 >= kills,
-        "only {early} of {kills} were killed before they caught up"
-    );
+    assert!(early * 2 >= kills, "only {early} of {kills} were killed before they caught up");
     let last = Sprag::start(&config);
     committed(&watcher, "billing", &mapped.target, mapped.at(950));
     assert_eq!(watcher.decreases(), []);
@@ -68,29 +61,18 @@ fn nothing_is_written_before_all_mappings_are_read() {
 
 /// Many records about other topics, and at last a newer one about ours.
 fn fill_mappings(source: &Broker, target: &Broker, mapped: &Mapped, records: i64) {
-    let ids = (
-        topic_id(source, &mapped.source),
-        topic_id(target, &mapped.target),
-    );
+    let ids = (topic_id(source, &mapped.source), topic_id(target, &mapped.target));
     let chunk = |topic: &str, from: i64| Chunk {
         source: SourcePartition::new(topic, 0),
         target: TargetPartition::new(format!("dr.{topic}").as_str(), 0),
         source_topic_id: ids.0,
         target_topic_id: ids.1,
         publisher: PublisherId::from("test"),
-        runs: vec![Run {
-            source: SourceOffset(from),
-            target: TargetOffset(from + 7),
-            len: 1,
-        }],
+        runs: vec![Run { source: SourceOffset(from), target: TargetOffset(from + 7), len: 1 }],
     };
     let others = (0..records).map(|nth| {
         let chunk = chunk("others", nth * 2);
-        let place = ChunkPlace {
-            epoch: 1,
-            sequence: nth,
-            newest_timestamp: 0,
-        };
+        let place = ChunkPlace { epoch: 1, sequence: nth, newest_timestamp: 0 };
         encode(&chunk, place).expect("a chunk that can be written")
     });
     produce_pairs(target, MAPPINGS, 0, others);

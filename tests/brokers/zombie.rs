@@ -33,7 +33,7 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
         groups(&source, rounds(40, 200)).into_iter().unzip();
     let mut position = 10;
     commit_all(&handles, &mapped.source, position);
-    let config = pipeline(&source, &target, &[]);
+    let config = pipeline(&source, &target, &[("coordination.sessionTimeout", "2s")]);
     let mut instances = [Sprag::start(&config), Sprag::start(&config)];
     for name in &names {
         committed(&watcher, name, &mapped.target, mapped.at(position));
@@ -42,18 +42,14 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
     let (mut counted, mut tried) = (0, 0);
     while counted < wanted {
         tried += 1;
-        assert!(
-            tried <= wanted * 5,
-            "only {counted} of {tried} rounds met a commit on its way"
-        );
+        assert!(tried <= wanted * 5, "only {counted} of {tried} rounds met a commit on its way");
         let sleeper = tried % 2;
         // Commits are on their way when it falls asleep.
         position += 10;
         commit_all(&handles, &mapped.source, position);
         let asleep = instances[sleeper].mark();
-        instances[sleeper].wait_for_after(asleep, PATIENCE, "a commit", |line| {
-            event(line) == "committed"
-        });
+        instances[sleeper]
+            .wait_for_after(asleep, PATIENCE, "a commit", |line| event(line) == "committed");
         instances[sleeper].stop();
         let others = instances[1 - sleeper].mark();
         active(&instances[1 - sleeper], others);
@@ -86,10 +82,7 @@ fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
     assert_eq!(watcher.decreases(), []);
     committed(&watcher, "billing", &mapped.target, mapped.at(90));
     watcher.catch_up();
-    let latest = watcher
-        .history()
-        .latest("billing", &mapped.target, 0)
-        .map(|seen| seen.offset);
+    let latest = watcher.history().latest("billing", &mapped.target, 0).map(|seen| seen.offset);
     assert_eq!(latest, Some(mapped.at(90)));
 }
 
@@ -98,13 +91,9 @@ fn guarded_mode_has_the_race_that_its_documents_admit() {
     let _alone = alone();
     let (source, target) = brokers();
     let (watcher, _woken, mapped) = held_and_overtaken(&source, &target, "guarded");
-    let decrease = eventually(PATIENCE, "the documented rewind", || {
-        watcher.decreases().into_iter().next()
-    });
-    assert_eq!(
-        (decrease.before.offset, decrease.after.offset),
-        (mapped.at(90), mapped.at(50))
-    );
+    let decrease =
+        eventually(PATIENCE, "the documented rewind", || watcher.decreases().into_iter().next());
+    assert_eq!((decrease.before.offset, decrease.after.offset), (mapped.at(90), mapped.at(50)));
 }
 
 /// Holds an owner between its decision and its commit, puts it to sleep there, lets another
@@ -118,20 +107,13 @@ fn held_and_overtaken(
     let watcher = OffsetsWatcher::start(target);
     let group = Group::of(source, "billing");
     group.commit(&mapped.source, 0, 10, "");
-    let config = pipeline(
-        source,
-        target,
-        &[("groups.commitMode", mode), ("coordination.shards", "1")],
-    );
+    let config =
+        pipeline(source, target, &[("groups.commitMode", mode), ("coordination.shards", "1")]);
     let points = Failpoints::listen();
     let (name, address) = points.variable();
     let mut first = Sprag::start_with(&config, &[(name, address.as_str())]);
     committed(&watcher, "billing", &mapped.target, mapped.at(10));
-    let point = if mode == "fenced" {
-        Point::Decided
-    } else {
-        Point::AgeChecked
-    };
+    let point = if mode == "fenced" { Point::Decided } else { Point::AgeChecked };
     points.hold(point, "billing");
     group.commit(&mapped.source, 0, 50, "");
     let held = points.wait_until_held(point, "billing");

@@ -1,7 +1,7 @@
 //! The judge against a table written apart from it, over every combination of what the table looks
 //! at. Each row of the table must decide some case: without it the two would differ.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 use super::*;
 
@@ -66,11 +66,7 @@ fn hold(reason: HoldReason) -> Verdict {
 }
 
 fn commit(case: &Case, reason: CommitReason) -> Verdict {
-    if case.confirmed {
-        Verdict::Commit(reason)
-    } else {
-        hold(HoldReason::Unconfirmed)
-    }
+    if case.confirmed { Verdict::Commit(reason) } else { hold(HoldReason::Unconfirmed) }
 }
 
 fn correction(case: &Case) -> Verdict {
@@ -97,21 +93,9 @@ fn behind(own: Option<i64>, truncated: bool) -> Verdict {
 /// is two here.
 const TABLE: &[Row] = &[
     ("0", |c| !c.translated, |_| hold(HoldReason::NoMapping)),
-    (
-        "1",
-        |c| c.stored == Kind::Newer,
-        |_| hold(HoldReason::NewerVersion { version: 9 }),
-    ),
+    ("1", |c| c.stored == Kind::Newer, |_| hold(HoldReason::NewerVersion { version: 9 })),
     ("2", |c| c.active, |_| hold(HoldReason::Active)),
-    (
-        "3",
-        |c| c.beyond_end,
-        |c| {
-            hold(HoldReason::BeyondEnd {
-                end: TargetOffset(log_end(c)),
-            })
-        },
-    ),
+    ("3", |c| c.beyond_end, |c| hold(HoldReason::BeyondEnd { end: TargetOffset(log_end(c)) })),
     (
         "off, same",
         |c| !c.guard && c.stored != Kind::Nothing && c.target == Side::Equal,
@@ -134,39 +118,18 @@ const TABLE: &[Row] = &[
         |c| c.sibling && c.foreign == OnForeignCommit::Hold,
         |_| hold(HoldReason::ForeignSibling),
     ),
-    (
-        "5",
-        |c| c.stored == Kind::Nothing,
-        |c| commit(c, CommitReason::First),
-    ),
-    (
-        "6",
-        |c| c.stored == Kind::OtherPipeline,
-        |_| hold(HoldReason::OtherPipeline),
-    ),
-    (
-        "7",
-        |c| c.stored == Kind::OtherShards,
-        |_| hold(HoldReason::FenceChanged),
-    ),
+    ("5", |c| c.stored == Kind::Nothing, |c| commit(c, CommitReason::First)),
+    ("6", |c| c.stored == Kind::OtherPipeline, |_| hold(HoldReason::OtherPipeline)),
+    ("7", |c| c.stored == Kind::OtherShards, |_| hold(HoldReason::FenceChanged)),
     (
         "8 loading",
         |c| c.fence == Side::Below && c.loading,
-        |_| {
-            hold(HoldReason::FenceRegressed {
-                stored: Fence(FENCE),
-            })
-        },
+        |_| hold(HoldReason::FenceRegressed { stored: Fence(FENCE) }),
     ),
     (
         "8",
         |c| c.fence == Side::Below,
-        |_| {
-            Verdict::Block(BlockReason::Stale {
-                stored: Fence(FENCE),
-                own: Fence(FENCE - 1),
-            })
-        },
+        |_| Verdict::Block(BlockReason::Stale { stored: Fence(FENCE), own: Fence(FENCE - 1) }),
     ),
     (
         "9",
@@ -193,16 +156,8 @@ const TABLE: &[Row] = &[
         |c| !c.same_incarnation && c.source == Side::Equal,
         |_| hold(HoldReason::Recreated),
     ),
-    (
-        "11",
-        |c| !c.same_incarnation,
-        |c| commit(c, CommitReason::Reincarnate),
-    ),
-    (
-        "12",
-        |c| c.stored_beyond_end && c.target == Side::Below,
-        correction,
-    ),
+    ("11", |c| !c.same_incarnation, |c| commit(c, CommitReason::Reincarnate)),
+    ("12", |c| c.stored_beyond_end && c.target == Side::Below, correction),
     (
         "13",
         |c| {
@@ -224,21 +179,9 @@ const TABLE: &[Row] = &[
         |c| c.target == Side::Below && c.source == Side::Below,
         |c| commit(c, CommitReason::FollowRewind),
     ),
-    (
-        "15",
-        |c| c.target == Side::Equal,
-        |_| Verdict::Keep(KeepReason::Same),
-    ),
-    (
-        "16",
-        |c| c.target == Side::Above,
-        |c| commit(c, CommitReason::Advance),
-    ),
-    (
-        "17",
-        |_| true,
-        |_| Verdict::Keep(KeepReason::StoredIsSharper),
-    ),
+    ("15", |c| c.target == Side::Equal, |_| Verdict::Keep(KeepReason::Same)),
+    ("16", |c| c.target == Side::Above, |c| commit(c, CommitReason::Advance)),
+    ("17", |_| true, |_| Verdict::Keep(KeepReason::StoredIsSharper)),
 ];
 
 const STORED: i64 = 1000;
@@ -267,29 +210,17 @@ fn log_end(case: &Case) -> i64 {
 fn stamp(case: &Case) -> Stamp {
     let own = ownership(case);
     Stamp {
-        pipeline: PipelineId(if case.stored == Kind::OtherPipeline {
-            2
-        } else {
-            1
-        }),
+        pipeline: PipelineId(if case.stored == Kind::OtherPipeline { 2 } else { 1 }),
         fence_topic: own.fence_topic,
         shard: own.shard,
-        shards: ShardCount(if case.stored == Kind::OtherShards {
-            4
-        } else {
-            8
-        }),
+        shards: ShardCount(if case.stored == Kind::OtherShards { 4 } else { 8 }),
         fence: Fence(FENCE),
         mapping_topic: MappingTopicTag(if case.same_mapping_topic { 5 } else { 6 }),
         mapping_partition: MappingPartition(0),
         as_of: MappingOffset(AS_OF),
         incarnation: Incarnation(if case.same_incarnation { 7 } else { 8 }),
         source: SourceOffset(SOURCE),
-        target: TargetOffset(if case.stored == Kind::Copied {
-            STORED + 50
-        } else {
-            STORED
-        }),
+        target: TargetOffset(if case.stored == Kind::Copied { STORED + 50 } else { STORED }),
     }
 }
 
@@ -335,10 +266,9 @@ fn judged(case: &Case) -> Verdict {
         Kind::Nothing | Kind::Foreign => Metadata::Foreign,
         Kind::Malformed => Metadata::Malformed,
         Kind::Newer => Metadata::NewerVersion { version: 9 },
-        Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => Metadata::Stamped {
-            stamp: stamp(case),
-            source_metadata: String::new(),
-        },
+        Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => {
+            Metadata::Stamped { stamp: stamp(case), source_metadata: String::new() }
+        }
     };
     let stored = match case.stored {
         Kind::Nothing => Stored::Nothing,
@@ -363,21 +293,11 @@ fn judged(case: &Case) -> Verdict {
         log_end: TargetOffset(log_end(case)),
     };
     let candidate = candidate.ok_or(HoldReason::NoMapping);
-    judge(
-        &stored,
-        candidate,
-        &ownership(case),
-        case,
-        findings,
-        &policy,
-    )
+    judge(&stored, candidate, &ownership(case), case, findings, &policy)
 }
 
 fn by_table(case: &Case, without: Option<usize>) -> Option<Verdict> {
-    let rows = TABLE
-        .iter()
-        .enumerate()
-        .filter(|(nth, _)| Some(*nth) != without);
+    let rows = TABLE.iter().enumerate().filter(|(nth, _)| Some(*nth) != without);
     let mut deciding = rows.filter(|(_, (_, applies, _))| applies(case));
     deciding.next().map(|(_, (_, _, verdict))| verdict(case))
 }
@@ -397,17 +317,8 @@ fn spread() -> impl Iterator<Item = Case> {
         Kind::OtherShards,
     ];
     let sides = [Below, Equal, Above];
-    let knowledge = [
-        Behind::No,
-        Behind::Yes,
-        Behind::Truncated,
-        Behind::UnknownPartition,
-    ];
-    let foreign = [
-        OnForeignCommit::Hold,
-        OnForeignCommit::ForwardOnly,
-        OnForeignCommit::Overwrite,
-    ];
+    let knowledge = [Behind::No, Behind::Yes, Behind::Truncated, Behind::UnknownPartition];
+    let foreign = [OnForeignCommit::Hold, OnForeignCommit::ForwardOnly, OnForeignCommit::Overwrite];
     let choices = stored.len() * 27 * knowledge.len() * foreign.len() * (1 << 13);
     (0..choices)
         .step_by(331)
@@ -456,10 +367,7 @@ fn the_judge_is_the_table() {
 fn every_row_decides_something_that_no_other_would() {
     for (nth, (name, _, _)) in TABLE.iter().enumerate() {
         let missed = spread().any(|case| by_table(&case, Some(nth)) != Some(judged(&case)));
-        assert!(
-            missed,
-            "row {name} could be deleted and nobody would notice"
-        );
+        assert!(missed, "row {name} could be deleted and nobody would notice");
     }
 }
 
@@ -473,24 +381,14 @@ fn only_our_own_unmodified_commit_is_refreshed() {
             Kind::Newer => commit_with(Metadata::NewerVersion { version: 2 }),
             Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => {
                 let source_metadata = String::new();
-                commit_with(Metadata::Stamped {
-                    stamp: stamp(&case),
-                    source_metadata,
-                })
+                commit_with(Metadata::Stamped { stamp: stamp(&case), source_metadata })
             }
         };
         let ours = case.stored == Kind::Ours && case.fence != Side::Below && !case.active;
-        assert_eq!(
-            may_refresh(&stored, &ownership(&case), case.active),
-            ours,
-            "{case:#?}"
-        );
+        assert_eq!(may_refresh(&stored, &ownership(&case), case.active), ours, "{case:#?}");
     }
 }
 
 fn commit_with(metadata: Metadata) -> Stored {
-    Stored::Commit {
-        offset: TargetOffset(STORED),
-        metadata,
-    }
+    Stored::Commit { offset: TargetOffset(STORED), metadata }
 }

@@ -56,11 +56,7 @@ impl Core {
         if let Some(record) = state.records.pop_front() {
             state.lane = Lane::Record(record.clone());
             let request = self.requests.ask(Waiter::Shard(shard));
-            self.act(Action::WriteFenceRecord {
-                request,
-                shard,
-                record,
-            });
+            self.act(Action::WriteFenceRecord { request, shard, record });
         } else if let Some(name) = state.queue.pop_front() {
             self.write_half(shard, name);
         }
@@ -86,11 +82,7 @@ impl Core {
     }
 
     fn write_half(&mut self, shard: Shard, name: GroupId) {
-        let Some(Group {
-            stage: Stage::Queued(decision),
-            ..
-        }) = self.groups.get(&name)
-        else {
+        let Some(Group { stage: Stage::Queued(decision), .. }) = self.groups.get(&name) else {
             return;
         };
         let decision = Arc::clone(decision);
@@ -100,20 +92,11 @@ impl Core {
         }
         self.set_stage(&name, Stage::Writing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Commit(Commit::WriteHalf {
-            request,
-            shard,
-            group: name,
-            offsets,
-        }));
+        self.act(Action::Commit(Commit::WriteHalf { request, shard, group: name, offsets }));
     }
 
     pub(super) fn offsets_written(&mut self, name: GroupId, outcome: Result<(), Failure>) {
-        let Some(Group {
-            shard,
-            stage: Stage::Writing(decision),
-            ..
-        }) = self.groups.get(&name)
+        let Some(Group { shard, stage: Stage::Writing(decision), .. }) = self.groups.get(&name)
         else {
             return;
         };
@@ -141,20 +124,11 @@ impl Core {
         let stable = self.policy().commit_mode == CommitMode::Guarded;
         self.set_stage(&name, Stage::Verifying(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Read(Read::TargetOffsets {
-            request,
-            group: name,
-            scope,
-            stable,
-        }));
+        self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable }));
     }
 
     pub(super) fn verified(&mut self, name: GroupId, outcome: Result<TargetOffsets, Failure>) {
-        let Some(Group {
-            stage: Stage::Verifying(decision),
-            ..
-        }) = self.groups.get(&name)
-        else {
+        let Some(Group { stage: Stage::Verifying(decision), .. }) = self.groups.get(&name) else {
             return;
         };
         let decision = Arc::clone(decision);
@@ -183,35 +157,14 @@ impl Core {
             Some(_) => TransactionEnd::Abort,
             None => TransactionEnd::Commit,
         };
-        self.set_stage(
-            &name,
-            Stage::Ending {
-                decision,
-                end,
-                aborted,
-                attempts,
-            },
-        );
+        self.set_stage(&name, Stage::Ending { decision, end, aborted, attempts });
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Commit(Commit::End {
-            request,
-            shard,
-            group: name,
-            end,
-        }));
+        self.act(Action::Commit(Commit::End { request, shard, group: name, end }));
     }
 
     pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<(), Failure>) {
         let Some(Group {
-            shard,
-            stage:
-                Stage::Ending {
-                    decision,
-                    end,
-                    aborted,
-                    attempts,
-                },
-            ..
+            shard, stage: Stage::Ending { decision, end, aborted, attempts }, ..
         }) = self.groups.get(&name)
         else {
             return;
@@ -250,12 +203,7 @@ impl Core {
         self.set_stage(&name, Stage::Committing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         let not_after = self.now + GUARDED_CHECK_AGE;
-        self.act(Action::Commit(Commit::Plain {
-            request,
-            group: name,
-            offsets,
-            not_after,
-        }));
+        self.act(Action::Commit(Commit::Plain { request, group: name, offsets, not_after }));
     }
 
     pub(super) fn offsets_committed(
@@ -263,11 +211,7 @@ impl Core {
         name: GroupId,
         outcome: Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure>,
     ) {
-        let Some(Group {
-            stage: Stage::Committing(decision),
-            ..
-        }) = self.groups.get(&name)
-        else {
+        let Some(Group { stage: Stage::Committing(decision), .. }) = self.groups.get(&name) else {
             return;
         };
         let decision = Arc::clone(decision);
@@ -275,9 +219,7 @@ impl Core {
             Ok(results) => results,
             Err(failure) => return self.round_failed(name, failure),
         };
-        let failed = results
-            .values()
-            .find_map(|result| result.as_ref().err().cloned());
+        let failed = results.values().find_map(|result| result.as_ref().err().cloned());
         let succeeded = |at: &TargetPartition| matches!(results.get(at), Some(Ok(())));
         self.committed(name.clone(), &decision, succeeded);
         if let Some(failure) = failed {
@@ -307,11 +249,7 @@ impl Core {
         let (group, target) = (name.clone(), target.clone());
         match &planned.kind {
             PlannedKind::Refresh => {
-                self.report(Note::Refreshed {
-                    group,
-                    target,
-                    offset: planned.commit.offset,
-                });
+                self.report(Note::Refreshed { group, target, offset: planned.commit.offset });
             }
             PlannedKind::Translation {
                 source,
@@ -340,10 +278,7 @@ impl Core {
     fn aborted(&mut self, name: GroupId, aborted: Aborted) {
         match aborted {
             Aborted::Overtaken(target) => {
-                self.report(Note::Overtaken {
-                    group: name.clone(),
-                    target,
-                });
+                self.report(Note::Overtaken { group: name.clone(), target });
                 self.round_ended(&name);
             }
             Aborted::Failed(failure) => self.round_failed(name, failure),
@@ -365,11 +300,7 @@ impl Core {
 
 fn offsets(decision: &Decision) -> Arc<BTreeMap<TargetPartition, TargetCommit>> {
     let commits = decision.commits.iter();
-    Arc::new(
-        commits
-            .map(|(at, planned)| (at.clone(), planned.commit.clone()))
-            .collect(),
-    )
+    Arc::new(commits.map(|(at, planned)| (at.clone(), planned.commit.clone())).collect())
 }
 
 /// The first partition whose offset or metadata is not what was judged.
@@ -380,7 +311,5 @@ fn overtaken(
     let differs =
         |at: &TargetPartition, judged: &Option<TargetCommit>| read.get(at) != Some(judged);
     let mut judged = decision.judged.iter();
-    judged
-        .find(|(at, judged)| differs(at, judged))
-        .map(|(at, _)| at.clone())
+    judged.find(|(at, judged)| differs(at, judged)).map(|(at, _)| at.clone())
 }

@@ -28,11 +28,7 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            due: Some(now),
-            told: None,
-            twice_published_told: false,
-        }
+        Self { due: Some(now), told: None, twice_published_told: false }
     }
 }
 
@@ -91,9 +87,7 @@ impl Core {
                     found.id,
                     found.partitions
                 );
-                self.report(Note::MappingsRestarted {
-                    detail: detail.into(),
-                });
+                self.report(Note::MappingsRestarted { detail: detail.into() });
                 self.start_mappings(found);
                 self.fence_anew();
             }
@@ -116,22 +110,15 @@ impl Core {
     fn start_mappings(&mut self, topic: MappingTopic) {
         self.control.told = None;
         self.index.restart(topic);
-        self.act(Action::ReadMappings {
-            topic: topic.id,
-            partitions: topic.partitions,
-        });
-        self.report(Note::ReadingMappings {
-            partitions: topic.partitions,
-        });
+        self.act(Action::ReadMappings { topic: topic.id, partitions: topic.partitions });
+        self.report(Note::ReadingMappings { partitions: topic.partitions });
         self.ends_due_now();
     }
 
     /// Reads the mapping topic from its start once more: what was applied does not hold.
     pub(super) fn restart_mappings(&mut self, detail: String) {
         if let Some(topic) = self.index.topic() {
-            self.report(Note::MappingsRestarted {
-                detail: detail.into(),
-            });
+            self.report(Note::MappingsRestarted { detail: detail.into() });
             self.start_mappings(topic);
             self.fence_anew();
         }

@@ -53,14 +53,8 @@ impl Core {
 
     /// Whether a commit or a record of the shard is being written.
     pub(super) fn in_flight(&self, shard: Shard) -> bool {
-        let lane = self
-            .shards
-            .get(&shard)
-            .is_some_and(|state| state.lane != Lane::Free);
-        lane || self
-            .groups
-            .values()
-            .any(|group| group.shard == shard && group.in_transaction())
+        let lane = self.shards.get(&shard).is_some_and(|state| state.lane != Lane::Free);
+        lane || self.groups.values().any(|group| group.shard == shard && group.in_transaction())
     }
 
     /// Gives the shard back: nothing of it is in flight, or it is not ours any more.
@@ -96,10 +90,7 @@ impl Core {
     /// Another instance took the shard over, or its producer is beyond use: every decision made
     /// under the present fence is dropped, and the shard is taken over anew if it is still ours.
     pub(super) fn stand_down(&mut self, shard: Shard, detail: &str) {
-        self.report(Note::StoodDown {
-            shard,
-            detail: detail.into(),
-        });
+        self.report(Note::StoodDown { shard, detail: detail.into() });
         self.back_to_fencing(shard, true);
     }
 
@@ -132,13 +123,7 @@ impl Core {
         }
         let until = self.now + self.back_off(failures);
         let step = Step::BackingOff { until, check };
-        self.shards.insert(
-            shard,
-            ShardState {
-                failures,
-                ..ShardState::new(step)
-            },
-        );
+        self.shards.insert(shard, ShardState { failures, ..ShardState::new(step) });
     }
 
     fn fencing_failed(&mut self, shard: Shard, failure: Failure, check: bool) {
@@ -156,25 +141,12 @@ impl Core {
         let mut ask = || self.requests.ask(Waiter::Shard(shard));
         let action = match step {
             Step::BackingOff { .. } => return,
-            Step::CheckingAssignment => Action::CheckAssignment {
-                request: ask(),
-                shard,
-            },
-            Step::ReadingLog | Step::RereadingLog => Action::ReadFenceLog {
-                request: ask(),
-                shard,
-            },
-            Step::Initialising => Action::InitTransactions {
-                request: ask(),
-                shard,
-            },
+            Step::CheckingAssignment => Action::CheckAssignment { request: ask(), shard },
+            Step::ReadingLog | Step::RereadingLog => Action::ReadFenceLog { request: ask(), shard },
+            Step::Initialising => Action::InitTransactions { request: ask(), shard },
             Step::TakingOver => {
                 let record = self.terms.record();
-                Action::WriteTakeOver {
-                    request: ask(),
-                    shard,
-                    record,
-                }
+                Action::WriteTakeOver { request: ask(), shard, record }
             }
         };
         self.act(action);
@@ -230,10 +202,7 @@ impl Core {
             Err(failure) => return self.fencing_failed(shard, failure, true),
         };
         if let Some(state) = self.shards.get_mut(&shard) {
-            state.life = Life::CatchingUp {
-                fence,
-                ends: Ends::Due(self.now),
-            };
+            state.life = Life::CatchingUp { fence, ends: Ends::Due(self.now) };
             self.report(Note::FenceAcquired { shard, fence });
         }
     }
@@ -253,18 +222,13 @@ impl Core {
         outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
     ) {
         let known = outcome.and_then(|ends| {
-            let all: BTreeMap<_, _> = ends
-                .into_iter()
-                .map(|(at, end)| Ok((at, end?)))
-                .collect::<Result<_, _>>()?;
+            let all: BTreeMap<_, _> =
+                ends.into_iter().map(|(at, end)| Ok((at, end?))).collect::<Result<_, _>>()?;
             Ok(all)
         });
         let due = self.now + ENDS_RETRY;
         let complete = known.as_ref().is_ok_and(|ends| {
-            self.index
-                .partitions()
-                .iter()
-                .all(|partition| ends.contains_key(partition))
+            self.index.partitions().iter().all(|partition| ends.contains_key(partition))
         });
         if let Ok(ends) = &known {
             for (partition, end) in ends {
@@ -305,31 +269,19 @@ impl Core {
         }
         match &state.life {
             Life::Fencing(Step::BackingOff { until, check }) if *until <= self.now => {
-                let step = if *check {
-                    Step::CheckingAssignment
-                } else {
-                    Step::ReadingLog
-                };
+                let step = if *check { Step::CheckingAssignment } else { Step::ReadingLog };
                 self.begin(shard, step);
             }
-            Life::CatchingUp {
-                ends: Ends::Due(due),
-                ..
-            } if *due <= self.now && self.index.topic().is_some() => {
+            Life::CatchingUp { ends: Ends::Due(due), .. }
+                if *due <= self.now && self.index.topic().is_some() =>
+            {
                 self.ask_ends(shard);
             }
-            Life::CatchingUp {
-                fence,
-                ends: Ends::Known(ends),
-            } if self.reached(ends) => {
+            Life::CatchingUp { fence, ends: Ends::Known(ends) } if self.reached(ends) => {
                 let fence = *fence;
                 self.start_loading(shard, fence);
             }
-            Life::Loading {
-                fence,
-                source_listed: true,
-                target_listed: true,
-            } => {
+            Life::Loading { fence, source_listed: true, target_listed: true } => {
                 let fence = *fence;
                 self.activate(shard, fence);
             }
@@ -343,10 +295,7 @@ impl Core {
     fn ask_ends(&mut self, shard: Shard) {
         let request = self.requests.ask(Waiter::Shard(shard));
         let partitions = self.index.partitions();
-        self.act(Action::Read(Read::MappingEnds {
-            request,
-            partitions,
-        }));
+        self.act(Action::Read(Read::MappingEnds { request, partitions }));
         if let Some(Life::CatchingUp { ends, .. }) =
             self.shards.get_mut(&shard).map(|state| &mut state.life)
         {
@@ -357,17 +306,13 @@ impl Core {
     /// Caught up: everything below the ends is applied. The log end counts transaction markers that
     /// a consumer never sees, which the reader's position counts too.
     fn reached(&self, ends: &BTreeMap<MappingPartition, MappingOffset>) -> bool {
-        ends.iter()
-            .all(|(at, end)| self.index.as_of(*at).is_some_and(|as_of| as_of >= *end))
+        ends.iter().all(|(at, end)| self.index.as_of(*at).is_some_and(|as_of| as_of >= *end))
     }
 
     fn activate(&mut self, shard: Shard, fence: Fence) {
         let keep_alive_due = self.now + KEEP_ALIVE;
         if let Some(state) = self.shards.get_mut(&shard) {
-            state.life = Life::Active {
-                fence,
-                keep_alive_due,
-            };
+            state.life = Life::Active { fence, keep_alive_due };
             state.failures = 0;
         }
         self.report(Note::ShardActive { shard, fence });
@@ -385,10 +330,7 @@ impl Core {
     pub(super) fn advance_keep_alive(&mut self, shard: Shard) {
         let now: Instant = self.now;
         if let Some(state) = self.shards.get_mut(&shard)
-            && let Life::Active {
-                fence,
-                keep_alive_due,
-            } = &mut state.life
+            && let Life::Active { fence, keep_alive_due } = &mut state.life
             && *keep_alive_due <= now
         {
             *keep_alive_due = now + KEEP_ALIVE;

@@ -26,33 +26,20 @@ pub(super) struct Listings {
 
 impl Core {
     pub(super) fn listings_due(&self) -> Option<Instant> {
-        self.listings
-            .source_due
-            .into_iter()
-            .chain(self.listings.target_due)
-            .min()
+        self.listings.source_due.into_iter().chain(self.listings.target_due).min()
     }
 
     /// Whether the group has members on the target, as last listed.
     pub(super) fn activity(&self, group: &GroupId) -> GroupActivity {
-        self.listings
-            .target
-            .get(group)
-            .copied()
-            .unwrap_or(GroupActivity::Empty)
+        self.listings.target.get(group).copied().unwrap_or(GroupActivity::Empty)
     }
 
     /// *Loading*: lists that were asked for before the fence do not count.
     pub(super) fn start_loading(&mut self, shard: Shard, fence: Fence) {
         if let Some(state) = self.shards.get_mut(&shard) {
-            state.life = Life::Loading {
-                fence,
-                source_listed: false,
-                target_listed: false,
-            };
+            state.life = Life::Loading { fence, source_listed: false, target_listed: false };
         }
-        self.requests
-            .abandon(|waiter| matches!(waiter, Waiter::SourceList | Waiter::TargetList));
+        self.requests.abandon(|waiter| matches!(waiter, Waiter::SourceList | Waiter::TargetList));
         self.listings.source_due = Some(self.now);
         self.listings.target_due = Some(self.now);
     }
@@ -116,19 +103,12 @@ impl Core {
     }
 
     fn admitted(&self, groups: impl Iterator<Item = GroupId>) -> BTreeSet<GroupId> {
-        groups
-            .filter(|group| self.policy().groups.admits(group).is_ok())
-            .collect()
+        groups.filter(|group| self.policy().groups.admits(group).is_ok()).collect()
     }
 
     fn mark_listed(&mut self, mark: impl Fn(&mut bool, &mut bool)) {
         for state in self.shards.values_mut() {
-            if let Life::Loading {
-                source_listed,
-                target_listed,
-                ..
-            } = &mut state.life
-            {
+            if let Life::Loading { source_listed, target_listed, .. } = &mut state.life {
                 mark(source_listed, target_listed);
             }
         }
@@ -167,8 +147,7 @@ impl Core {
                 }
                 None => {
                     self.agenda.insert((self.now, group.clone()));
-                    self.groups
-                        .insert(group.clone(), Group::new(shard, present, self.now));
+                    self.groups.insert(group.clone(), Group::new(shard, present, self.now));
                 }
             }
         }

@@ -8,11 +8,8 @@ use super::super::action::{Action, Read, ReadScope};
 use super::super::decide::{self, Decision, Round};
 use super::super::event::{SourceCommit, TargetOffsets, Topics};
 use super::super::failure::{Failure, FailureClass};
-use super::super::fence_log::{FenceLog, IncarnationFloor};
 use super::super::group::{Group, Stage};
-use super::super::ids::{
-    GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TopicId, TopicName,
-};
+use super::super::ids::{GroupId, Shard, SourcePartition};
 use super::super::judge::Ownership;
 use super::super::note::Note;
 use super::super::policy::OnActiveGroup;
@@ -26,8 +23,6 @@ const ROUNDS_AT_ONCE: usize = 64;
 const IDLE_ROUNDS: u32 = 12;
 /// ... but never less often than at this multiple of the poll interval.
 const IDLE_MOST: u32 = 4;
-/// Offset syncs stand in this partition alone.
-const SYNC_PARTITION: MappingPartition = MappingPartition(0);
 
 /// Topics are read for all groups that wait, by one request at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,15 +73,9 @@ impl Core {
             return;
         };
         let coordinator_since = group.source.coordinator_since(self.now, confirm_after);
-        group.stage = Stage::ReadingSource {
-            rediscovered: coordinator_since.is_some(),
-        };
+        group.stage = Stage::ReadingSource { rediscovered: coordinator_since.is_some() };
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Read(Read::SourceOffsets {
-            request,
-            group: name,
-            coordinator_since,
-        }));
+        self.act(Action::Read(Read::SourceOffsets { request, group: name, coordinator_since }));
     }
 
     pub(super) fn source_disturbed(&mut self) {
@@ -116,16 +105,9 @@ impl Core {
             }
         };
         let same = group.source.commits().eq(offsets.iter());
-        group.idle = if same {
-            group.idle.saturating_add(1)
-        } else {
-            0
-        };
+        group.idle = if same { group.idle.saturating_add(1) } else { 0 };
         group.source.read(now, offsets, rediscovered, confirm_after);
-        group.stage = Stage::Gathering {
-            target: None,
-            topics: false,
-        };
+        group.stage = Stage::Gathering { target: None, topics: false };
         let (_, mut targets) = decide::wanted(&self.index, &group.source);
         targets.extend(group.written.keys().cloned());
         let request = self.requests.ask(Waiter::Group(name.clone()));
@@ -147,21 +129,14 @@ impl Core {
         let (mut source, mut target) = (BTreeSet::new(), BTreeSet::new());
         for group in waiting.iter().filter_map(|name| self.groups.get(name)) {
             let (sources, targets) = decide::wanted(&self.index, &group.source);
-            let mapped = sources
-                .iter()
-                .filter(|at| self.index.lineages(at).next().is_some());
+            let mapped = sources.iter().filter(|at| self.index.lineages(at).next().is_some());
             source.extend(mapped.map(|at| at.topic.clone()));
             target.extend(targets);
         }
         let source_ends = self.index.replays_without_end();
         self.topic_reads.under_way = Some(waiting);
         let request = self.requests.ask(Waiter::Topics);
-        self.act(Action::Read(Read::Topics {
-            request,
-            source,
-            target,
-            source_ends,
-        }));
+        self.act(Action::Read(Read::Topics { request, source, target, source_ends }));
     }
 
     pub(super) fn topics_read(&mut self, outcome: Result<Topics, Failure>) {
@@ -184,14 +159,8 @@ impl Core {
             return;
         }
         for name in waiting {
-            if let Some(Group {
-                stage:
-                    Stage::Gathering {
-                        target,
-                        topics: read,
-                    },
-                ..
-            }) = self.groups.get_mut(&name)
+            if let Some(Group { stage: Stage::Gathering { target, topics: read }, .. }) =
+                self.groups.get_mut(&name)
             {
                 *read = true;
                 if target.is_some() {
@@ -206,10 +175,8 @@ impl Core {
     }
 
     fn awaits_topics(&mut self, name: &GroupId) {
-        if let Some(Group {
-            stage: Stage::Gathering { topics, .. },
-            ..
-        }) = self.groups.get_mut(name)
+        if let Some(Group { stage: Stage::Gathering { topics, .. }, .. }) =
+            self.groups.get_mut(name)
         {
             *topics = false;
         }
@@ -248,11 +215,7 @@ impl Core {
         let Some(group) = self.groups.get(&name) else {
             return;
         };
-        let Stage::Gathering {
-            target: Some(target),
-            ..
-        } = &group.stage
-        else {
+        let Stage::Gathering { target: Some(target), .. } = &group.stage else {
             return;
         };
         let target = match decide::all_read(target.clone()) {
@@ -326,9 +289,7 @@ impl Core {
         };
         let before = std::mem::replace(&mut group.verdicts, decision.verdicts.clone());
         for (subject, verdict) in &decision.verdicts {
-            let told = before
-                .get(subject)
-                .is_some_and(|before| before.name() == verdict.name());
+            let told = before.get(subject).is_some_and(|before| before.name() == verdict.name());
             match verdict {
                 Verdict::Commit(_) => {}
                 Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) if told => {}
@@ -360,34 +321,22 @@ impl Core {
     fn refresh_due(&self, group: &Group) -> BTreeSet<super::super::ids::TargetPartition> {
         let interval = self.policy().refresh_interval;
         let due = |since: &Instant| self.now.since(*since) >= interval;
-        group
-            .written
-            .iter()
-            .filter(|(_, at)| due(at))
-            .map(|(at, _)| at.clone())
-            .collect()
+        group.written.iter().filter(|(_, at)| due(at)).map(|(at, _)| at.clone()).collect()
     }
 
     /// The round came to a good end; the next one is due after the poll interval, later for an idle
     /// group, sooner where a source read waits to be confirmed.
     pub(super) fn round_ended(&mut self, name: &GroupId) {
         let policy = self.policy();
-        let (poll, confirm, refresh) = (
-            policy.poll_interval,
-            policy.confirm_after,
-            policy.refresh_interval,
-        );
+        let (poll, confirm, refresh) =
+            (policy.poll_interval, policy.confirm_after, policy.refresh_interval);
         let now = self.now;
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
         group.failures = 0;
         let idle = (1 + group.idle / IDLE_ROUNDS).min(IDLE_MOST);
-        let interval = if group.on_source {
-            poll * idle
-        } else {
-            refresh / 2
-        };
+        let interval = if group.on_source { poll * idle } else { refresh / 2 };
         let due = match group.source.confirm_due(confirm) {
             Some(due) => due.max(now + Duration::from_millis(1)),
             None => now + interval,
@@ -407,124 +356,18 @@ impl Core {
         let failures = group.failures;
         let fail_when_active = self.policy().on_active_group == OnActiveGroup::Fail;
         if failure.class == FailureClass::GroupActive && fail_when_active {
-            return self.fail(format!(
-                "{failure}; errorHandling.onActiveConsumerGroupCommit is fail"
-            ));
+            return self
+                .fail(format!("{failure}; errorHandling.onActiveConsumerGroupCommit is fail"));
         }
         let due = self.now + self.back_off(failures);
         self.rest(&name, due);
-        self.report(Note::GroupFailed {
-            group: name,
-            failure,
-        });
+        self.report(Note::GroupFailed { group: name, failure });
     }
 
     fn rest(&mut self, name: &GroupId, due: Instant) {
         if let Some(group) = self.groups.get_mut(name) {
             group.stage = Stage::Resting { due };
             self.agenda.insert((due, name.clone()));
-        }
-    }
-
-    /// Compares the ids of the topics behind offset syncs with those that the fence log keeps. True
-    /// if a topic was recreated, and everything starts anew.
-    fn recreated(&mut self, waiting: &BTreeSet<GroupId>, topics: &Topics) -> bool {
-        let groups = waiting.iter().filter_map(|name| self.groups.get(name));
-        let sources: BTreeSet<SourcePartition> = groups
-            .flat_map(|group| group.source.commits())
-            .map(|(at, _)| at.clone())
-            .collect();
-        let mut recreated = None;
-        for (source, target) in decide::synced_topics(&self.index, sources.iter()) {
-            let (Some(Ok(source_id)), Some(Ok(target_id))) =
-                (topics.source.get(&source), topics.target.get(&target))
-            else {
-                continue;
-            };
-            if self.incarnation_seen(&source, &target, (*source_id, *target_id)) {
-                recreated = Some((source, target));
-            }
-        }
-        let Some((source, target)) = recreated else {
-            return false;
-        };
-        let detail = format!("{source} or {target} was recreated");
-        self.report(Note::TopicRecreated { source, target });
-        self.restart_mappings(detail);
-        true
-    }
-
-    /// True if syncs that were applied belong to an earlier incarnation.
-    fn incarnation_seen(
-        &mut self,
-        source: &TopicName,
-        target: &TopicName,
-        (source_id, target_id): (TopicId, TopicId),
-    ) -> bool {
-        let Some(mapping_topic) = self.index.tag() else {
-            return false;
-        };
-        let key = (source.clone(), target.clone());
-        let known = self.floors.get(&key);
-        let same_ids =
-            known.is_none_or(|known| known.source == source_id && known.target == target_id);
-        let floor = match known {
-            Some(known) if same_ids && known.mapping_topic == mapping_topic => return false,
-            Some(_) if !same_ids => self.index.as_of(SYNC_PARTITION).unwrap_or_default(),
-            Some(_) | None => MappingOffset(0),
-        };
-        let floor = IncarnationFloor {
-            source: source_id,
-            target: target_id,
-            mapping_topic,
-            floor,
-        };
-        self.floors.insert(key, floor);
-        let active: Vec<_> = self.shards.keys().copied().collect();
-        for shard in active {
-            if let Some(state) = self.shards.get_mut(&shard)
-                && state.active_fence().is_some()
-            {
-                state.records.push_back(floor.record(source, target));
-            }
-        }
-        self.index.raise_floor(source, target, floor.floor) && !same_ids
-    }
-
-    /// A shard's fence log tells which incarnations its earlier owners saw.
-    pub(super) fn floors_read(&mut self, log: &FenceLog) {
-        let mut raised = None;
-        for ((source, target), floor) in log.floors() {
-            let key = (source, target);
-            let known = self.floors.get(&key);
-            if known.is_some_and(|known| known.floor >= floor.floor) {
-                continue;
-            }
-            self.floors.insert(key.clone(), floor);
-            let ours = self
-                .index
-                .tag()
-                .is_none_or(|tag| tag == floor.mapping_topic);
-            if ours && self.index.raise_floor(&key.0, &key.1, floor.floor) {
-                raised = Some(key);
-            }
-        }
-        if let Some((source, target)) = raised {
-            self.restart_mappings(format!(
-                "an earlier owner saw that {source} or {target} was recreated"
-            ));
-        }
-    }
-
-    /// Keeps in this shard's fence log what is known of incarnations.
-    pub(super) fn queue_floors(&mut self, shard: Shard) {
-        let records: Vec<_> = self
-            .floors
-            .iter()
-            .map(|((source, target), floor)| floor.record(source, target))
-            .collect();
-        if let Some(state) = self.shards.get_mut(&shard) {
-            state.records.extend(records);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The core as a whole: what it orders in which order, and what comes of it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod faults;
 mod policies;
@@ -33,10 +33,7 @@ fn the_first_commit_of_a_group_step_by_step() {
 #[test]
 fn a_guarded_commit_step_by_step() {
     let mut world = World::new();
-    world.settled(Policy {
-        commit_mode: CommitMode::Guarded,
-        ..policy()
-    });
+    world.settled(Policy { commit_mode: CommitMode::Guarded, ..policy() });
     insta::assert_snapshot!(world.transcript.join("\n"));
 }
 
@@ -91,11 +88,7 @@ fn nothing_is_decided_before_the_ends_read_after_the_fence_are_reached() {
     world.mapping_end = 5;
     let mut core = world.settled(policy());
     world.pass(&mut core, poll() * 3);
-    assert!(
-        !world.told("read source offsets"),
-        "{:#?}",
-        world.transcript
-    );
+    assert!(!world.told("read source offsets"), "{:#?}", world.transcript);
     world.mappings.push((250, 1300));
     let event = world.mappings_read(super::super::ids::TopicId([8; 16]));
     core.handle(world.now, event);
@@ -130,9 +123,7 @@ fn a_stop_waits_for_the_commit_in_flight() {
     let mut world = World::new();
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
-    let half = until(&mut world, &mut core, |action| {
-        matches!(action, Action::Commit(_))
-    });
+    let half = until(&mut world, &mut core, |action| matches!(action, Action::Commit(_)));
     core.handle(world.now, Event::StopRequested);
     world.settle(&mut core);
     assert_eq!(world.stopped, None, "the first half is under way");
@@ -147,9 +138,7 @@ fn a_revoked_shard_is_given_back_only_when_its_commit_is_resolved() {
     let mut world = World::new();
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
-    let half = until(&mut world, &mut core, |action| {
-        matches!(action, Action::Commit(_))
-    });
+    let half = until(&mut world, &mut core, |action| matches!(action, Action::Commit(_)));
     core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
     world.settle(&mut core);
     assert!(!world.told("release shard"));
@@ -162,9 +151,7 @@ fn a_revoked_shard_is_given_back_only_when_its_commit_is_resolved() {
 /// Settles until the core orders an action for which `is` holds, and keeps that one back.
 fn until(world: &mut World, core: &mut Core, is: impl Fn(&Action) -> bool) -> Action {
     for _ in 0..1000 {
-        let action = core
-            .poll_action()
-            .expect("the core ordered something before");
+        let action = core.poll_action().expect("the core ordered something before");
         if is(&action) {
             return action;
         }

@@ -46,10 +46,9 @@ impl Core {
         }
         let shards = self.shards.values().filter_map(|state| match &state.life {
             Life::Fencing(Step::BackingOff { until, .. }) => Some((*until, Why::FencingBackOff)),
-            Life::CatchingUp {
-                ends: Ends::Due(due),
-                ..
-            } if self.index.topic().is_some() => Some((*due, Why::MappingEnds)),
+            Life::CatchingUp { ends: Ends::Due(due), .. } if self.index.topic().is_some() => {
+                Some((*due, Why::MappingEnds))
+            }
             Life::Active { keep_alive_due, .. } if state.lane == Lane::Free => {
                 Some((*keep_alive_due, Why::KeepAlive))
             }
@@ -78,9 +77,7 @@ impl Core {
 
     /// Exponential, with up to half of it taken off so that instances do not move in step.
     pub(super) fn back_off(&mut self, failures: u32) -> Duration {
-        let factor = 1u32
-            .checked_shl(failures.saturating_sub(1).min(16))
-            .unwrap_or(u32::MAX);
+        let factor = 1u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
         let longest = BACK_OFF_FIRST.saturating_mul(factor).min(BACK_OFF_MOST);
         let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(millis - self.next_jitter() % (millis / 2).max(1))
@@ -106,9 +103,7 @@ impl Core {
         }
         if self.shards.is_empty() {
             self.stopped = true;
-            self.act(Action::Stop {
-                reason: StopReason::Asked,
-            });
+            self.act(Action::Stop { reason: StopReason::Asked });
         }
     }
 

@@ -13,14 +13,8 @@ impl Core {
     /// When one is broken: that is a defect of the core, never of its input.
     pub fn validate(&self) {
         for (name, group) in &self.groups {
-            let active = self
-                .shards
-                .get(&group.shard)
-                .and_then(|state| state.active_fence());
-            assert!(
-                active.is_some(),
-                "{name} is looked after, but its shard is not active"
-            );
+            let active = self.shards.get(&group.shard).and_then(|state| state.active_fence());
+            assert!(active.is_some(), "{name} is looked after, but its shard is not active");
             let resting = match &group.stage {
                 Stage::Resting { due } => {
                     let planned = self.agenda.contains(&(*due, name.clone()));
@@ -36,42 +30,25 @@ impl Core {
                 | Stage::Committing(_) => false,
             };
             let waiting = self.waits(name);
-            assert!(
-                resting || waiting || self.stopped,
-                "{name} is stuck: nobody will wake it"
-            );
+            assert!(resting || waiting || self.stopped, "{name} is stuck: nobody will wake it");
         }
         assert_eq!(
             self.agenda.len(),
-            self.groups
-                .values()
-                .filter(|g| matches!(g.stage, Stage::Resting { .. }))
-                .count(),
+            self.groups.values().filter(|g| matches!(g.stage, Stage::Resting { .. })).count(),
             "the agenda names each resting group once"
         );
         for (shard, state) in &self.shards {
             if let Lane::Group(name) = &state.lane {
-                let open = self
-                    .groups
-                    .get(name)
-                    .is_some_and(|group| group.in_transaction());
-                assert!(
-                    open,
-                    "shard {shard}: the lane is {name}'s, which has no transaction"
-                );
-                assert!(
-                    state.active_fence().is_some(),
-                    "shard {shard} writes without a fence"
-                );
+                let open = self.groups.get(name).is_some_and(|group| group.in_transaction());
+                assert!(open, "shard {shard}: the lane is {name}'s, which has no transaction");
+                assert!(state.active_fence().is_some(), "shard {shard} writes without a fence");
             }
         }
     }
 
     fn waits(&self, name: &super::super::ids::GroupId) -> bool {
         let queued = self.shards.values().any(|state| state.queue.contains(name));
-        let asked = self
-            .requests
-            .any(|waiter| *waiter == Waiter::Group(name.clone()));
+        let asked = self.requests.any(|waiter| *waiter == Waiter::Group(name.clone()));
         queued || asked || self.topic_reads.awaits(name)
     }
 }

@@ -23,8 +23,7 @@ impl Lowered {
     /// Translations of `[from, until)` fell by a record below `as_of`.
     pub(super) fn note(&mut self, from: i64, until: Option<i64>, as_of: MappingOffset) {
         let note = Note { from, until, as_of };
-        self.notes
-            .retain(|old| !(note.covers(old) && note.as_of >= old.as_of));
+        self.notes.retain(|old| !(note.covers(old) && note.as_of >= old.as_of));
         self.notes.push(note);
         if self.notes.len() > MOST_NOTES {
             self.coarsen();
@@ -33,9 +32,7 @@ impl Lowered {
 
     /// Whether the translation of `position` fell by a record at or above `as_of`.
     pub(super) fn after(&self, position: i64, as_of: MappingOffset) -> bool {
-        self.notes
-            .iter()
-            .any(|note| note.as_of > as_of && note.holds(position))
+        self.notes.iter().any(|note| note.as_of > as_of && note.holds(position))
     }
 
     /// One note for the two oldest. It may say "fell" of a position between them that did not: a
@@ -44,10 +41,7 @@ impl Lowered {
         let (first, second) = (self.notes[0], self.notes[1]);
         let both = Note {
             from: first.from.min(second.from),
-            until: first
-                .until
-                .zip(second.until)
-                .map(|(first, second)| first.max(second)),
+            until: first.until.zip(second.until).map(|(first, second)| first.max(second)),
             as_of: first.as_of.max(second.as_of),
         };
         self.notes.splice(0..2, [both]);

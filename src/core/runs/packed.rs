@@ -48,20 +48,13 @@ impl Packed {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Run> + '_ {
-        self.blocks
-            .iter()
-            .flat_map(|block| (0..block.len()).map(|index| block.get(index)))
+        self.blocks.iter().flat_map(|block| (0..block.len()).map(|index| block.get(index)))
     }
 
     /// The runs with index `from` to `until`, exclusive, as far as they exist.
     pub(super) fn range(&self, from: usize, until: usize) -> impl Iterator<Item = Run> + '_ {
         let (block, within) = self.locate(from);
-        let rest = self
-            .blocks
-            .get(block..)
-            .unwrap_or_default()
-            .iter()
-            .enumerate();
+        let rest = self.blocks.get(block..).unwrap_or_default().iter().enumerate();
         rest.flat_map(move |(nth, block)| {
             let skip = if nth == 0 { within } else { 0 };
             (skip..block.len()).map(|index| block.get(index))
@@ -71,17 +64,11 @@ impl Packed {
 
     /// The last run that starts at or below `source`, and the one behind it.
     pub(super) fn around(&self, source: i64) -> (Option<Run>, Option<Run>) {
-        let Some(block) = self
-            .blocks
-            .partition_point(|b| b.source <= source)
-            .checked_sub(1)
-        else {
+        let Some(block) = self.blocks.partition_point(|b| b.source <= source).checked_sub(1) else {
             return (None, self.first());
         };
         let within = self.blocks[block].first_where(|run| run.source.get() > source);
-        let below = within
-            .checked_sub(1)
-            .map(|index| self.blocks[block].get(index));
+        let below = within.checked_sub(1).map(|index| self.blocks[block].get(index));
         let next = if within < self.blocks[block].len() {
             Some(self.blocks[block].get(within))
         } else {
@@ -154,15 +141,9 @@ impl Packed {
 
     /// The index of the first run for which `is` holds; it holds for all behind that one.
     fn index_where(&self, is: impl Fn(Run) -> bool) -> usize {
-        let block = self
-            .blocks
-            .partition_point(|block| !is(block.get(block.len() - 1)));
+        let block = self.blocks.partition_point(|block| !is(block.get(block.len() - 1)));
         let before: usize = self.blocks[..block].iter().map(Block::len).sum();
-        before
-            + self
-                .blocks
-                .get(block)
-                .map_or(0, |block| block.first_where(is))
+        before + self.blocks.get(block).map_or(0, |block| block.first_where(is))
     }
 
     /// Block and index within it; behind the end, the last block's end.
@@ -181,18 +162,10 @@ impl Packed {
 impl Block {
     fn of(run: Run) -> Self {
         let cells = match u32::try_from(run.len) {
-            Ok(len) => Cells::Narrow(vec![Cell {
-                source: 0,
-                target: 0,
-                len,
-            }]),
+            Ok(len) => Cells::Narrow(vec![Cell { source: 0, target: 0, len }]),
             Err(_) => Cells::Wide(run.len),
         };
-        Self {
-            source: run.source.get(),
-            target: run.target.get(),
-            cells,
-        }
+        Self { source: run.source.get(), target: run.target.get(), cells }
     }
 
     fn len(&self) -> usize {
@@ -206,11 +179,7 @@ impl Block {
         let (source, target, len) = match &self.cells {
             Cells::Narrow(cells) => {
                 let cell = cells[index];
-                (
-                    i64::from(cell.source),
-                    i64::from(cell.target),
-                    u64::from(cell.len),
-                )
+                (i64::from(cell.source), i64::from(cell.target), u64::from(cell.len))
             }
             Cells::Wide(len) => (0, 0, *len),
         };
@@ -231,18 +200,11 @@ impl Block {
         match (source, target, u32::try_from(run.len)) {
             (Ok(source), Ok(target), Ok(len)) if cells.len() < BLOCK_RUNS => {
                 if cells.len() == cells.capacity() {
-                    let more = if cells.len() < 16 {
-                        cells.len()
-                    } else {
-                        BLOCK_RUNS - cells.len()
-                    };
+                    let more =
+                        if cells.len() < 16 { cells.len() } else { BLOCK_RUNS - cells.len() };
                     cells.reserve_exact(more);
                 }
-                cells.push(Cell {
-                    source,
-                    target,
-                    len,
-                });
+                cells.push(Cell { source, target, len });
                 true
             }
             _ => false,

@@ -10,11 +10,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn run(source: i64, target: i64, len: u64) -> Run {
-    Run {
-        source: SourceOffset(source),
-        target: TargetOffset(target),
-        len,
-    }
+    Run { source: SourceOffset(source), target: TargetOffset(target), len }
 }
 
 fn of(runs: &[Run]) -> Staircase {
@@ -27,10 +23,7 @@ fn of(runs: &[Run]) -> Staircase {
 }
 
 fn runs(staircase: &Staircase) -> Vec<(i64, i64, u64)> {
-    staircase
-        .iter()
-        .map(|run| (run.source.get(), run.target.get(), run.len))
-        .collect()
+    staircase.iter().map(|run| (run.source.get(), run.target.get(), run.len)).collect()
 }
 
 fn copies(runs: &[Run]) -> BTreeSet<(i64, i64)> {
@@ -44,28 +37,15 @@ fn copies(runs: &[Run]) -> BTreeSet<(i64, i64)> {
 /// Kept iff no other known copy has a source at or above and a target at or below.
 fn kept(known: &BTreeSet<(i64, i64)>) -> BTreeSet<(i64, i64)> {
     let dominated = |copy: &(i64, i64)| {
-        known
-            .iter()
-            .any(|other| other != copy && other.0 >= copy.0 && other.1 <= copy.1)
+        known.iter().any(|other| other != copy && other.0 >= copy.0 && other.1 <= copy.1)
     };
-    known
-        .iter()
-        .filter(|copy| !dominated(copy))
-        .copied()
-        .collect()
+    known.iter().filter(|copy| !dominated(copy)).copied().collect()
 }
 
 /// The translation by definition, for comparison.
 fn translated(kept: &BTreeSet<(i64, i64)>, position: i64) -> Option<i64> {
-    let at = kept
-        .iter()
-        .find(|copy| copy.0 == position)
-        .map(|copy| copy.1);
-    let below = kept
-        .iter()
-        .rev()
-        .find(|copy| copy.0 < position)
-        .map(|copy| copy.1 + 1);
+    let at = kept.iter().find(|copy| copy.0 == position).map(|copy| copy.1);
+    let below = kept.iter().rev().find(|copy| copy.0 < position).map(|copy| copy.1 + 1);
     at.or(below)
 }
 
@@ -82,14 +62,8 @@ fn target(translation: Translation) -> Option<i64> {
 fn runs_that_touch_in_source_and_target_become_one() {
     assert_eq!(runs(&of(&[run(0, 10, 5), run(5, 15, 5)])), [(0, 10, 10)]);
     assert_eq!(runs(&of(&[run(5, 15, 5), run(0, 10, 5)])), [(0, 10, 10)]);
-    assert_eq!(
-        runs(&of(&[run(0, 10, 5), run(5, 16, 5)])),
-        [(0, 10, 5), (5, 16, 5)]
-    );
-    assert_eq!(
-        runs(&of(&[run(0, 10, 5), run(10, 20, 5), run(5, 15, 5)])),
-        [(0, 10, 15)]
-    );
+    assert_eq!(runs(&of(&[run(0, 10, 5), run(5, 16, 5)])), [(0, 10, 5), (5, 16, 5)]);
+    assert_eq!(runs(&of(&[run(0, 10, 5), run(10, 20, 5), run(5, 15, 5)])), [(0, 10, 15)]);
 }
 
 #[test]
@@ -102,16 +76,10 @@ fn a_replay_appends_what_is_new() {
 #[test]
 fn a_copy_further_back_cuts_what_it_dominates_and_says_so() {
     let mut staircase = of(&[run(0, 1000, 100)]);
-    assert_eq!(
-        staircase.insert(run(50, 500, 10), MappingOffset(9)),
-        Inserted::Lowered
-    );
+    assert_eq!(staircase.insert(run(50, 500, 10), MappingOffset(9)), Inserted::Lowered);
     assert_eq!(runs(&staircase), [(50, 500, 10), (60, 1060, 40)]);
     for position in 0..60 {
-        assert!(
-            staircase.lowered_after(SourceOffset(position), MappingOffset(8)),
-            "{position}"
-        );
+        assert!(staircase.lowered_after(SourceOffset(position), MappingOffset(8)), "{position}");
         assert!(!staircase.lowered_after(SourceOffset(position), MappingOffset(9)));
     }
     assert!(!staircase.lowered_after(SourceOffset(60), MappingOffset(0)));
@@ -120,52 +88,26 @@ fn a_copy_further_back_cuts_what_it_dominates_and_says_so() {
 #[test]
 fn positions_are_exact_inside_a_run_and_bounded_behind_it() {
     let staircase = of(&[run(10, 100, 5), run(20, 130, 5)]);
-    let exact = |target| Translation::Exact {
-        target: TargetOffset(target),
-    };
+    let exact = |target| Translation::Exact { target: TargetOffset(target) };
     let translate = |position| staircase.translate(SourceOffset(position));
-    assert_eq!(
-        translate(9),
-        Translation::BelowFirst {
-            first: run(10, 100, 5)
-        }
-    );
+    assert_eq!(translate(9), Translation::BelowFirst { first: run(10, 100, 5) });
     assert_eq!(translate(10), exact(100));
     assert_eq!(translate(14), exact(104));
     let next = Some(TargetOffset(130));
-    assert_eq!(
-        translate(15),
-        Translation::LowerBound {
-            target: TargetOffset(105),
-            next
-        }
-    );
+    assert_eq!(translate(15), Translation::LowerBound { target: TargetOffset(105), next });
     assert_eq!(translate(20), exact(130));
-    let last = Translation::LowerBound {
-        target: TargetOffset(135),
-        next: None,
-    };
+    let last = Translation::LowerBound { target: TargetOffset(135), next: None };
     assert_eq!(translate(1_000_000), last);
-    assert_eq!(
-        Staircase::default().translate(SourceOffset(0)),
-        Translation::Empty
-    );
+    assert_eq!(Staircase::default().translate(SourceOffset(0)), Translation::Empty);
 }
 
 #[test]
 fn impossible_runs_are_refused() {
     let mut staircase = Staircase::default();
-    for run in [
-        run(0, 0, 0),
-        run(-1, 0, 1),
-        run(0, -1, 1),
-        run(i64::MAX, 0, 1),
-        run(0, 0, u64::MAX),
-    ] {
-        assert!(
-            staircase.insert(run, MappingOffset(1)).is_rejected(),
-            "{run:?}"
-        );
+    for run in
+        [run(0, 0, 0), run(-1, 0, 1), run(0, -1, 1), run(i64::MAX, 0, 1), run(0, 0, u64::MAX)]
+    {
+        assert!(staircase.insert(run, MappingOffset(1)).is_rejected(), "{run:?}");
     }
     assert!(staircase.is_empty());
 }
@@ -173,11 +115,8 @@ fn impossible_runs_are_refused() {
 #[test]
 fn long_runs_and_large_distances_are_kept_exactly() {
     let far = i64::from(u32::MAX) * 3;
-    let wide = of(&[
-        run(0, 0, 1 << 40),
-        run((1 << 40) + far, (1 << 40) + far * 2, 7),
-        run(5, 3, 1),
-    ]);
+    let wide =
+        of(&[run(0, 0, 1 << 40), run((1 << 40) + far, (1 << 40) + far * 2, 7), run(5, 3, 1)]);
     let expected = (1 << 40) + far * 2 + 6;
     let last = SourceOffset((1 << 40) + far + 6);
     assert_eq!(target(wide.translate(last)), Some(expected));
@@ -191,10 +130,7 @@ fn many_runs_cross_the_blocks() {
     let mut shuffled = all.clone();
     shuffled.sort_by_key(|run| (run.source.get() * 7919) % 5003);
     assert_eq!(runs(&forwards), runs(&of(&shuffled)));
-    assert_eq!(
-        target(forwards.translate(SourceOffset(49_991))),
-        Some(4999 * 11 + 1)
-    );
+    assert_eq!(target(forwards.translate(SourceOffset(49_991))), Some(4999 * 11 + 1));
 }
 
 fn any_runs() -> impl Strategy<Value = Vec<Run>> {

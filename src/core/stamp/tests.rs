@@ -37,10 +37,7 @@ fn writes_the_documented_text() {
 fn keeps_the_sources_metadata_byte_for_byte() {
     for own in ["m", "a|b", "|", "k2k_", "k2k_v1:", "заказы", " k2k_v1:x"] {
         let composed = stamp().compose("k2k_", own);
-        let expected = Metadata::Stamped {
-            stamp: stamp(),
-            source_metadata: own.to_owned(),
-        };
+        let expected = Metadata::Stamped { stamp: stamp(), source_metadata: own.to_owned() };
         assert_eq!(parse(&composed.text), expected, "{own}");
     }
 }
@@ -61,21 +58,12 @@ fn leaves_out_source_metadata_that_does_not_fit() {
     let fits = "𝄞".repeat(room / 2);
     assert!(!stamp().compose("k2k_", &fits).source_metadata_dropped);
     let too_long = stamp().compose("k2k_", &"𝄞".repeat(room / 2 + 1));
-    assert_eq!(
-        too_long,
-        Composed {
-            text: format!("k2k_{TEXT}"),
-            source_metadata_dropped: true
-        }
-    );
+    assert_eq!(too_long, Composed { text: format!("k2k_{TEXT}"), source_metadata_dropped: true });
 }
 
 #[test]
 fn reads_former_prefixes_and_prefers_the_longest() {
-    assert!(matches!(
-        parse(&format!("old_{TEXT}")),
-        Metadata::Stamped { .. }
-    ));
+    assert!(matches!(parse(&format!("old_{TEXT}")), Metadata::Stamped { .. }));
     let nested = Metadata::parse(&format!("k2k_v{TEXT}"), ["k2k_", "k2k_v"]);
     assert!(matches!(nested, Metadata::Stamped { .. }), "{nested:?}");
 }
@@ -85,10 +73,7 @@ fn tells_foreign_newer_and_malformed_apart() {
     assert_eq!(parse(""), Metadata::Foreign);
     assert_eq!(parse("something else"), Metadata::Foreign);
     assert_eq!(parse("K2K_v1:x"), Metadata::Foreign);
-    assert_eq!(
-        parse("k2k_v2:whatever|follows"),
-        Metadata::NewerVersion { version: 2 }
-    );
+    assert_eq!(parse("k2k_v2:whatever|follows"), Metadata::NewerVersion { version: 2 });
     assert_eq!(parse("k2k_v0:x"), Metadata::NewerVersion { version: 0 });
     for broken in [
         "k2k_".to_owned(),
@@ -114,13 +99,7 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
     let offset = 0..=i64::MAX;
     (
         any::<(u32, u32, u32, u32, u32, u32)>(),
-        (
-            0..=i32::MAX,
-            offset.clone(),
-            offset.clone(),
-            offset.clone(),
-            offset,
-        ),
+        (0..=i32::MAX, offset.clone(), offset.clone(), offset.clone(), offset),
     )
         .prop_map(|(small, large)| Stamp {
             pipeline: PipelineId(small.0),

@@ -92,20 +92,12 @@ pub enum Isolation {
 impl<C: ConsumerContext + 'static> Admin<C> {
     /// An admin client on `consumer`, which has a `group.id` and is used for nothing else.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of its own serves the native queue"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
     pub fn new(consumer: BaseConsumer<C>) -> Self {
         // SAFETY: the client is live and is kept beside the queue.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let (closing, unanswered) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let shared = Arc::new(Shared {
-            queue,
-            consumer,
-            closing,
-            unanswered,
-        });
+        let shared = Arc::new(Shared { queue, consumer, closing, unanswered });
         let pumped = Arc::clone(&shared);
         std::thread::spawn(move || pump(&pumped));
         Self { shared }
@@ -268,16 +260,10 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     }
 
     /// The cluster's id; `None` if no broker told it in time.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "librdkafka has no asynchronous call for it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.cluster_id(timeout))
-            .await
-            .ok()
-            .flatten()
+        tokio::task::spawn_blocking(move || shared.cluster_id(timeout)).await.ok().flatten()
     }
 
     fn options(&self, op: Op, timeout: Duration) -> Result<Options, NativeError> {
@@ -312,11 +298,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         let opaque = Box::into_raw(Box::new(sender)).cast::<c_void>();
         // SAFETY: the opaque comes back with the one answer, where `pump` takes the box again.
         unsafe { sys::rd_kafka_AdminOptions_set_opaque(options.0, opaque) };
-        send(
-            self.shared.consumer.client().native_ptr(),
-            options.0,
-            self.shared.queue,
-        );
+        send(self.shared.consumer.client().native_ptr(), options.0, self.shared.queue);
         let gone = || NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the client was closed");
         let answer = receiver.await.map_err(|_| gone())?;
         answer.error().map_or(Ok(answer), Err)
@@ -345,9 +327,7 @@ impl Options {
         };
         // SAFETY: the options are live; the error is ours.
         let error = unsafe {
-            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(
-                self.0, level,
-            ))
+            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.0, level))
         };
         error.map_or(Ok(()), Err)
     }
@@ -390,9 +370,6 @@ fn pump<C: ConsumerContext + 'static>(shared: &Shared<C>) {
 
 fn c_string(text: &str) -> Result<CString, NativeError> {
     CString::new(text).map_err(|_| {
-        NativeError::new(
-            RDKafkaErrorCode::InvalidArgument,
-            format!("{text:?} has a NUL byte"),
-        )
+        NativeError::new(RDKafkaErrorCode::InvalidArgument, format!("{text:?} has a NUL byte"))
     })
 }

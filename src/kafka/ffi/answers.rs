@@ -83,10 +83,7 @@ pub struct TopicDescription {
 }
 
 fn unexpected(what: &str) -> NativeError {
-    NativeError::new(
-        RDKafkaErrorCode::BadMessage,
-        format!("the reply holds no {what}"),
-    )
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply holds no {what}"))
 }
 
 pub(super) fn group_listings(answer: &Answer) -> Result<GroupListings, NativeError> {
@@ -130,9 +127,7 @@ pub(super) fn group_description(answer: &Answer) -> Result<GroupDescription, Nat
         }
         let mut len = 0;
         let array = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut len);
-        let group = *elements(array, len)
-            .first()
-            .ok_or_else(|| unexpected("group"))?;
+        let group = *elements(array, len).first().ok_or_else(|| unexpected("group"))?;
         match NativeError::read(sys::rd_kafka_ConsumerGroupDescription_error(group)) {
             Some(error) => Err(error),
             None => {
@@ -213,11 +208,7 @@ unsafe fn partition_offset(part: &sys::rd_kafka_topic_partition_t) -> PartitionO
         Some(error) => Err(error),
         None => Ok((part.offset >= 0).then_some((part.offset, metadata))),
     };
-    PartitionOffset {
-        topic,
-        partition: part.partition,
-        outcome,
-    }
+    PartitionOffset { topic, partition: part.partition, outcome }
 }
 
 pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
@@ -229,10 +220,7 @@ pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, Nativ
         }
         let mut len = 0;
         let array = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut len);
-        let infos = elements(
-            array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(),
-            len,
-        );
+        let infos = elements(array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(), len);
         Ok(infos
             .iter()
             .map(|info| {
@@ -286,9 +274,6 @@ unsafe fn topic_description(
         bytes[..8].copy_from_slice(&most.to_be_bytes());
         bytes[8..].copy_from_slice(&least.to_be_bytes());
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        Ok(TopicDescription {
-            id: bytes,
-            partitions,
-        })
+        Ok(TopicDescription { id: bytes, partitions })
     }
 }

@@ -56,11 +56,7 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
         // SAFETY: the consumer is live and kept beside the queue, which is released before it.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Self {
-            queue,
-            messages: vec![std::ptr::null_mut(); most],
-            consumer,
-        }
+        Self { queue, messages: vec![std::ptr::null_mut(); most], consumer }
     }
 
     /// The consumer.
@@ -108,10 +104,7 @@ unsafe fn delivered(message: &sys::rd_kafka_message_t) -> Delivered<'_> {
     let Some(mut error) = NativeError::of_native(message.err) else {
         // SAFETY: key and payload are null, or as long as the message says.
         let (key, value) = unsafe {
-            (
-                bytes(message.key.cast(), message.key_len),
-                bytes(message.payload.cast(), message.len),
-            )
+            (bytes(message.key.cast(), message.key_len), bytes(message.payload.cast(), message.len))
         };
         return Delivered::Record {
             partition: message.partition,
@@ -121,20 +114,14 @@ unsafe fn delivered(message: &sys::rd_kafka_message_t) -> Delivered<'_> {
         };
     };
     if error.code == RDKafkaErrorCode::PartitionEOF {
-        return Delivered::End {
-            partition: message.partition,
-            position: message.offset,
-        };
+        return Delivered::End { partition: message.partition, position: message.offset };
     }
     // SAFETY: an error message's payload is its sentence, owned by the message.
     error.message = unsafe { text(sys::rd_kafka_message_errstr(message)) };
     if message.rkt.is_null() || message.partition < 0 {
         Delivered::Failed(error)
     } else {
-        Delivered::PartitionFailed {
-            partition: message.partition,
-            error,
-        }
+        Delivered::PartitionFailed { partition: message.partition, error }
     }
 }
 

@@ -18,10 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::time::Duration;
 
 fn committed(offset: i64, metadata: &str) -> Option<Committed> {
-    Some(Committed {
-        offset,
-        metadata: metadata.to_owned(),
-    })
+    Some(Committed { offset, metadata: metadata.to_owned() })
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn a_broker_keeps_its_data_and_address_through_kill_shutdown_and_pause() {
         let cluster_id = client.client().fetch_cluster_id(DEADLINE);
         assert_eq!(cluster_id.as_deref(), Some(broker.cluster_id()));
         assert_eq!(log_range(&broker, "orders", 1), 0..100);
-        assert_eq!(
-            group.committed("orders", 1),
-            committed(42, "before the crash")
-        );
+        assert_eq!(group.committed("orders", 1), committed(42, "before the crash"));
 
         broker.shut_down();
         broker.restart();
@@ -59,11 +53,7 @@ fn a_broker_keeps_its_data_and_address_through_kill_shutdown_and_pause() {
         let answer = std::thread::scope(|scope| {
             let asked = scope.spawn(|| paused.committed("orders", 1));
             let early = try_eventually(Duration::from_secs(2), || asked.is_finished());
-            assert_eq!(
-                early,
-                Err("not so".to_owned()),
-                "a stopped broker does not answer"
-            );
+            assert_eq!(early, Err("not so".to_owned()), "a stopped broker does not answer");
             broker.cont_signal();
             asked.join().unwrap()
         });
@@ -79,19 +69,11 @@ fn records_carry_their_offsets_and_topics_change_as_asked() {
         create_topic(&broker, "orders", 1);
         assert_eq!(produce(&broker, "orders", 0, 10), 0..10);
         assert_eq!(produce_in_transaction(&broker, "orders", 0, 5), 10..15);
-        assert_eq!(
-            log_range(&broker, "orders", 0),
-            0..16,
-            "the marker takes an offset"
-        );
+        assert_eq!(log_range(&broker, "orders", 0), 0..16, "the marker takes an offset");
         assert_eq!(produce(&broker, "orders", 0, 4), 16..20);
         let records = read(&broker, "orders", 0, 3);
         assert_eq!(records.len(), 16);
-        assert!(
-            records
-                .iter()
-                .all(|record| record.source_offset() == record.offset)
-        );
+        assert!(records.iter().all(|record| record.source_offset() == record.offset));
 
         delete_records(&broker, "orders", 0, 7);
         assert_eq!(log_range(&broker, "orders", 0), 7..20);
@@ -100,10 +82,7 @@ fn records_carry_their_offsets_and_topics_change_as_asked() {
         add_partitions(&broker, "orders", 3);
         assert_eq!(produce_raw(&broker, "orders", 2, Some(b"k"), None), 0);
         let tombstone = &read(&broker, "orders", 2, 0)[0];
-        assert_eq!(
-            (tombstone.key.as_deref(), tombstone.value.as_deref()),
-            (Some(&b"k"[..]), None)
-        );
+        assert_eq!((tombstone.key.as_deref(), tombstone.value.as_deref()), (Some(&b"k"[..]), None));
 
         delete_topic(&broker, "orders");
         create_topic_with(&broker, "orders", 1, &[("cleanup.policy", "compact")]);
@@ -155,14 +134,9 @@ fn a_live_member_of_either_protocol_keeps_plain_outsiders_off() {
             member.commit("orders", 0, 100, "by a member");
             assert_eq!(
                 outsider.try_commit(&[("orders", 0, 1, "")]),
-                Err(KafkaError::ConsumerCommit(
-                    RDKafkaErrorCode::UnknownMemberId
-                ))
+                Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId))
             );
-            assert_eq!(
-                outsider.committed("orders", 0),
-                committed(100, "by a member")
-            );
+            assert_eq!(outsider.committed("orders", 0), committed(100, "by a member"));
             member.leave();
             outsider.commit("orders", 0, 1, "the group is empty again");
         }

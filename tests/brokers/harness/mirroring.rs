@@ -13,10 +13,7 @@ use crate::support::wait::eventually;
 #[test]
 fn mirrormaker_replicates_from_3_9_to_4_3() {
     let _alone = alone();
-    let options = MirrorOptions {
-        topics: "orders.*".to_owned(),
-        ..MirrorOptions::default()
-    };
+    let options = MirrorOptions { topics: "orders.*".to_owned(), ..MirrorOptions::default() };
     replicates(Version::V3_9, Version::V4_3, &options);
 }
 
@@ -39,31 +36,18 @@ fn replicates(source_version: Version, target_version: Version, options: &Mirror
     let mut mirror = MirrorMaker::start(&source, &target, options);
     let copy = replicated("orders");
     wait_for_topic(&target, &copy, 1);
-    eventually(DEADLINE, "1000 replicated records", || {
-        match log_range(&target, &copy, 0).end {
-            end if end >= 1000 => Ok(()),
-            end => Err(format!("{end} records")),
-        }
+    eventually(DEADLINE, "1000 replicated records", || match log_range(&target, &copy, 0).end {
+        end if end >= 1000 => Ok(()),
+        end => Err(format!("{end} records")),
     });
-    let copies: Vec<i64> = read(&target, &copy, 0, 0)
-        .iter()
-        .map(|r| r.source_offset())
-        .collect();
+    let copies: Vec<i64> = read(&target, &copy, 0, 0).iter().map(|r| r.source_offset()).collect();
     assert_eq!(copies, (0..1000).collect::<Vec<i64>>());
     assert_eq!(true_target_offset(&target, &copy, 0, 700), Some(700));
     assert_eq!(true_target_offset(&target, &copy, 0, 1000), None);
 
-    let syncs_at = if options.syncs_on_target {
-        &target
-    } else {
-        &source
-    };
+    let syncs_at = if options.syncs_on_target { &target } else { &source };
     let syncs = read(syncs_at, &options.offset_syncs_topic(), 0, 0);
-    assert!(
-        syncs
-            .iter()
-            .any(|sync| sync.key.as_deref() == Some(&b"\0\x06orders\0\0\0\0"[..]))
-    );
+    assert!(syncs.iter().any(|sync| sync.key.as_deref() == Some(&b"\0\x06orders\0\0\0\0"[..])));
 
     // The marker of the transaction took the source offset 1000 and has no copy.
     mirror.stop_signal();
@@ -77,9 +61,7 @@ fn replicates(source_version: Version, target_version: Version, options: &Mirror
     assert!(!is_running(first_pid));
     assert_eq!(produce(&source, "orders", 0, 1), 1002..1003);
     mirror.restart();
-    eventually(
-        DEADLINE,
-        "the record written while MirrorMaker was down",
-        || true_target_offset(&target, &copy, 0, 1002),
-    );
+    eventually(DEADLINE, "the record written while MirrorMaker was down", || {
+        true_target_offset(&target, &copy, 0, 1002)
+    });
 }

@@ -60,15 +60,11 @@ fn a_killed_test_process_leaves_nothing_behind() {
         .arg("harness::processes::a_killed_test_process_leaves_nothing_behind")
         .env(IN_CHILD, "1");
     let mut test = Logged::spawn("a copy of this test", command);
-    let line = test.wait_for(DEADLINE, "its child's id", |line| {
-        line.text.contains("started=")
-    });
+    let line = test.wait_for(DEADLINE, "its child's id", |line| line.text.contains("started="));
     let pid: u32 = line.text.rsplit('=').next().unwrap().parse().unwrap();
     assert!(is_running(pid) && is_running(test.pid()));
     test.kill();
-    eventually(DEADLINE, "the child of the killed test to be gone", || {
-        !is_running(pid)
-    });
+    eventually(DEADLINE, "the child of the killed test to be gone", || !is_running(pid));
 }
 
 #[test]
@@ -83,9 +79,7 @@ fn a_logged_process_is_followed_line_by_line() {
     let mut command = Command::new("perl");
     command.args(["-e", script]);
     let mut process = Logged::spawn("a program that logs", command);
-    let ready = process.wait_for(DEADLINE, "that it is ready", |line| {
-        line.message() == "ready"
-    });
+    let ready = process.wait_for(DEADLINE, "that it is ready", |line| line.message() == "ready");
     assert_eq!(ready.field("shard"), Some(&serde_json::json!(3)));
     assert_eq!(ready.field("level"), Some(&serde_json::json!("INFO")));
     let plain = process.wait_for(DEADLINE, "its plain text", |line| line.json.is_none());
@@ -93,9 +87,7 @@ fn a_logged_process_is_followed_line_by_line() {
     let mark = process.mark();
     assert_eq!(process.exit_status(), None);
     process.signal(Signal::Term);
-    process.wait_for_after(mark, DEADLINE, "its farewell", |line| {
-        line.message() == "bye"
-    });
+    process.wait_for_after(mark, DEADLINE, "its farewell", |line| line.message() == "bye");
     assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7));
     assert_eq!(process.lines().len(), 3);
 }

@@ -10,12 +10,7 @@ use crate::support::watcher::OffsetsWatcher;
 use crate::support::{DEADLINE, rounds};
 
 fn offsets(watcher: &OffsetsWatcher, group: &str) -> Vec<i64> {
-    watcher
-        .history()
-        .commits(group, "orders", 0)
-        .iter()
-        .map(|seen| seen.offset)
-        .collect()
+    watcher.history().commits(group, "orders", 0).iter().map(|seen| seen.offset).collect()
 }
 
 #[test]
@@ -25,9 +20,7 @@ fn every_commit_is_seen_in_order_with_its_metadata() {
         let mut broker = Broker::start(version);
         let watcher = OffsetsWatcher::start(&broker);
         create_topic(&broker, "orders", 1);
-        let groups: Vec<Group> = (0..8)
-            .map(|n| Group::of(&broker, &format!("g{n}")))
-            .collect();
+        let groups: Vec<Group> = (0..8).map(|n| Group::of(&broker, &format!("g{n}"))).collect();
         let last = i64::try_from(rounds(20, 500)).unwrap();
         for offset in 1..=last {
             for group in &groups {
@@ -76,12 +69,8 @@ fn offsets_in_transactions_are_seen_when_they_commit_and_only_then() {
         create_topic(&broker, "orders", 1);
         let group = Group::of(&broker, "g1");
         group.commit("orders", 0, 1, "plain");
-        group
-            .begin_transactional_commit("t", &[("orders", 0, 2, "aborted")])
-            .abort();
-        group
-            .begin_transactional_commit("t", &[("orders", 0, 3, "committed")])
-            .commit();
+        group.begin_transactional_commit("t", &[("orders", 0, 2, "aborted")]).abort();
+        group.begin_transactional_commit("t", &[("orders", 0, 3, "committed")]).commit();
         watcher.catch_up();
         assert_eq!(offsets(&watcher, "g1"), [1, 3]);
 
@@ -93,18 +82,13 @@ fn offsets_in_transactions_are_seen_when_they_commit_and_only_then() {
                 crate::support::wait::try_eventually(std::time::Duration::from_secs(1), || {
                     offsets(&watcher, "g1").len() > 2 || certain.is_finished()
                 });
-            assert!(
-                seen.is_err(),
-                "nothing behind an open transaction is certain"
-            );
+            assert!(seen.is_err(), "nothing behind an open transaction is certain");
             open.commit();
             certain.join().unwrap();
         });
         assert_eq!(offsets(&watcher, "g1"), [1, 3, 4, 5]);
         let reached = watcher.wait_until(DEADLINE, "the offset 5", |history| {
-            history
-                .latest("g1", "orders", 0)
-                .filter(|seen| seen.offset == 5)
+            history.latest("g1", "orders", 0).filter(|seen| seen.offset == 5)
         });
         assert_eq!(reached.metadata, "behind an open transaction");
     }

@@ -25,10 +25,7 @@ pub(crate) fn alone() -> Alone {
 #[track_caller]
 pub(super) fn insist() {
     let held = HELD.load(Ordering::Acquire);
-    assert!(
-        held,
-        "a test that starts a broker begins with `let _alone = alone();`"
-    );
+    assert!(held, "a test that starts a broker begins with `let _alone = alone();`");
 }
 
 impl Drop for Alone {

@@ -5,10 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const POM: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/brokers/support/kafka/pom.xml"
-);
+const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brokers/support/kafka/pom.xml");
 const ATTEMPTS: usize = 3;
 
 /// A version of Apache Kafka that Sprag is tested on.
@@ -38,11 +35,7 @@ impl Version {
         let mut command = Command::new("java");
         command
             .arg(format!("-Xmx{heap}"))
-            .args([
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Xshare:auto",
-            ])
+            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=info")
             .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
             .arg("-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn")
@@ -57,11 +50,7 @@ impl Version {
     /// # Panics
     /// When Java or Maven is missing, or the artifacts cannot be fetched.
     pub(crate) fn libs(self) -> PathBuf {
-        let folder = scratch()
-            .parent()
-            .expect("a target folder")
-            .join("kafka")
-            .join(self.number());
+        let folder = scratch().parent().expect("a target folder").join("kafka").join(self.number());
         let libs = folder.join("libs");
         fs::create_dir_all(&folder).expect("a folder for Kafka's jars");
         // Held until the end of this function: another test process waits here, then finds them.

@@ -58,10 +58,8 @@ impl Broker {
     #[track_caller]
     pub(crate) fn start_with(version: Version, extra: &[(&str, &str)]) -> Self {
         alone::insist();
-        let extra: Vec<_> = extra
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let extra: Vec<_> =
+            extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         for _ in 0..PORT_ATTEMPTS {
             let ports = Ports::pick();
             let folder = new_folder(&format!("broker-{}-", version.number()));
@@ -70,14 +68,7 @@ impl Broker {
             format_data(version, folder.path(), &cluster_id);
             match launch(version, folder.path(), ports) {
                 Ok(process) => {
-                    return Self {
-                        version,
-                        cluster_id,
-                        extra,
-                        ports,
-                        process,
-                        folder,
-                    };
+                    return Self { version, cluster_id, extra, ports, process, folder };
                 }
                 Err(StartFailure::PortTaken) => {}
                 Err(StartFailure::Other(why)) => panic!("{why}"),
@@ -128,9 +119,7 @@ impl Broker {
     /// SIGTERM, and waits for the clean shutdown. The data stay for [`Broker::restart`].
     pub(crate) fn shut_down(&mut self) {
         self.process.signal(Signal::Term);
-        super::wait::eventually(DEADLINE, "a broker to shut down", || {
-            self.process.exit_status()
-        });
+        super::wait::eventually(DEADLINE, "a broker to shut down", || self.process.exit_status());
     }
 
     /// Starts it again on the same ports and data, killing it first if it still runs; it answers
@@ -149,10 +138,7 @@ impl Broker {
                 Err(StartFailure::Other(why)) => panic!("{why}"),
             }
         }
-        panic!(
-            "cannot restart the broker: another process holds port {}",
-            self.ports.client
-        );
+        panic!("cannot restart the broker: another process holds port {}", self.ports.client);
     }
 
     /// SIGSTOP: it keeps its sockets open and answers nothing.
@@ -175,11 +161,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let number = self.version.number();
-            eprintln!(
-                "broker {number} at {}: {}",
-                self.bootstrap(),
-                log_tail(&self.log_file())
-            );
+            eprintln!("broker {number} at {}: {}", self.bootstrap(), log_tail(&self.log_file()));
         }
     }
 }
@@ -190,10 +172,7 @@ impl Ports {
         let bind = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
         let (client, controller) = (bind(), bind());
-        Self {
-            client: port(&client),
-            controller: port(&controller),
-        }
+        Self { client: port(&client), controller: port(&controller) }
     }
 
     fn bootstrap(self) -> String {
@@ -241,10 +220,7 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", "1".to_owned()),
         ("controller.quorum.voters", format!("1@{controller}")),
-        (
-            "listeners",
-            format!("PLAINTEXT://{client},CONTROLLER://{controller}"),
-        ),
+        ("listeners", format!("PLAINTEXT://{client},CONTROLLER://{controller}")),
         ("advertised.listeners", format!("PLAINTEXT://{client}")),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         ("log.dirs", folder.join("data").display().to_string()),
@@ -253,10 +229,7 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("transaction.state.log.replication.factor", "1".to_owned()),
         ("transaction.state.log.min.isr", "1".to_owned()),
         ("transaction.state.log.num.partitions", "5".to_owned()),
-        (
-            "share.coordinator.state.topic.replication.factor",
-            "1".to_owned(),
-        ),
+        ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
         // A killed broker is let in again only when the session of its former life has expired.
@@ -264,19 +237,10 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("broker.heartbeat.interval.ms", "500".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
     ];
-    let mut properties: BTreeMap<&str, &str> = fixed
-        .iter()
-        .map(|(key, value)| (*key, value.as_str()))
-        .collect();
-    properties.extend(
-        extra
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str())),
-    );
-    let text: String = properties
-        .iter()
-        .map(|(key, value)| format!("{key}={value}\n"))
-        .collect();
+    let mut properties: BTreeMap<&str, &str> =
+        fixed.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    properties.extend(extra.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     fs::write(properties_file(folder), text).expect("the broker's properties file");
 }
 
@@ -319,9 +283,7 @@ fn launch(version: Version, folder: &Path, ports: Ports) -> Result<Process, Star
                 return Err(StartFailure::PortTaken);
             }
             let tail = log_tail(&log_file(folder));
-            Err(StartFailure::Other(format!(
-                "a new broker ended: {how}; {tail}"
-            )))
+            Err(StartFailure::Other(format!("a new broker ended: {how}; {tail}")))
         }
         Err(last) => Err(StartFailure::Other(format!(
             "a new broker did not answer within {DEADLINE:?} ({last}); {}",
@@ -337,19 +299,14 @@ enum Readiness {
 
 /// Asks for metadata until the broker names itself as the one live broker.
 fn readiness(process: &mut Process, bootstrap: &str) -> impl FnMut() -> Result<Readiness, String> {
-    let probe: BaseConsumer = clients::config(bootstrap)
-        .create()
-        .expect("a probing client");
+    let probe: BaseConsumer = clients::config(bootstrap).create().expect("a probing client");
     move || {
         if let Some(status) = process.exit_status() {
             return Ok(Readiness::Ended(status.to_string()));
         }
         match probe.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(metadata) if metadata.brokers().len() == 1 => Ok(Readiness::Answers),
-            Ok(metadata) => Err(format!(
-                "it names {} live brokers",
-                metadata.brokers().len()
-            )),
+            Ok(metadata) => Err(format!("it names {} live brokers", metadata.brokers().len())),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -25,27 +25,20 @@ pub(crate) fn produce_pairs(
         .create()
         .expect("a producer");
     for (key, value) in records {
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic)
-            .partition(partition)
-            .payload(&value);
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(&value);
         if !key.is_empty() {
             record = record.key(&key);
         }
         while let Err((error, again)) = producer.send(record) {
             assert!(
-                matches!(
-                    error,
-                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
-                ),
+                matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)),
                 "{error}"
             );
             producer.poll(Duration::from_millis(10));
             record = again;
         }
     }
-    producer
-        .flush(DEADLINE)
-        .expect("the broker to take all records");
+    producer.flush(DEADLINE).expect("the broker to take all records");
 }
 
 /// Appends records whose values are these numbers in decimal.

@@ -49,12 +49,10 @@ pub(crate) fn admin<T, E: Display>(
         &AdminOptions,
     ) -> Result<Vec<Result<T, E>>, KafkaError>,
 ) {
-    let client: AdminClient<DefaultClientContext> = config(bootstrap)
-        .create()
-        .unwrap_or_else(|error| panic!("cannot {what}: {error}"));
-    let options = AdminOptions::new()
-        .request_timeout(Some(DEADLINE))
-        .operation_timeout(Some(DEADLINE));
+    let client: AdminClient<DefaultClientContext> =
+        config(bootstrap).create().unwrap_or_else(|error| panic!("cannot {what}: {error}"));
+    let options =
+        AdminOptions::new().request_timeout(Some(DEADLINE)).operation_timeout(Some(DEADLINE));
     let results =
         block_on(call(&client, &options)).unwrap_or_else(|error| panic!("cannot {what}: {error}"));
     for result in results {
@@ -77,9 +75,7 @@ pub(crate) fn is_transient(error: &KafkaError) -> bool {
         RDKafkaErrorCode::OperationTimedOut,
         RDKafkaErrorCode::RequestTimedOut,
     ];
-    error
-        .rdkafka_error_code()
-        .is_some_and(|code| transient.contains(&code))
+    error.rdkafka_error_code().is_some_and(|code| transient.contains(&code))
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {

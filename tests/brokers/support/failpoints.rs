@@ -64,9 +64,7 @@ impl Failpoints {
         eventually(DEADLINE, &what, || {
             let mut state = self.state();
             match state.held.iter().position(|(place, _)| *place == wanted) {
-                Some(at) => Ok(Held {
-                    stream: state.held.remove(at).1,
-                }),
+                Some(at) => Ok(Held { stream: state.held.remove(at).1 }),
                 None => Err(format!("it reached {:?}", state.reached)),
             }
         })
@@ -75,11 +73,7 @@ impl Failpoints {
     /// How often `point` was reached for `group`, held or not.
     pub(crate) fn times_reached(&self, point: Point, group: &str) -> usize {
         let wanted = place(point, group);
-        self.state()
-            .reached
-            .iter()
-            .filter(|place| **place == wanted)
-            .count()
+        self.state().reached.iter().filter(|place| **place == wanted).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -47,15 +47,8 @@ impl Group {
     /// A handle; creates nothing on the broker.
     pub(crate) fn of(broker: &Broker, name: &str) -> Self {
         let bootstrap = broker.bootstrap();
-        let client = group_config(&bootstrap, name)
-            .create()
-            .expect("a client of the group");
-        Self {
-            name: name.to_owned(),
-            bootstrap,
-            version: broker.version(),
-            client,
-        }
+        let client = group_config(&bootstrap, name).create().expect("a client of the group");
+        Self { name: name.to_owned(), bootstrap, version: broker.version(), client }
     }
 
     /// Commits one offset without membership.
@@ -78,14 +71,12 @@ impl Group {
     /// started answers.
     pub(crate) fn try_commit(&self, offsets: &[(&str, i32, i64, &str)]) -> Result<(), KafkaError> {
         let list = offset_list(offsets);
-        eventually(
-            DEADLINE,
-            &format!("an answer to a commit for group {}", self.name),
-            || match self.client.commit(&list, CommitMode::Sync) {
+        eventually(DEADLINE, &format!("an answer to a commit for group {}", self.name), || {
+            match self.client.commit(&list, CommitMode::Sync) {
                 Err(error) if is_transient(&error) => Err(error),
                 outcome => Ok(outcome),
-            },
-        )
+            }
+        })
     }
 
     /// The committed offset of one partition, none when there is none.
@@ -113,15 +104,9 @@ impl Group {
     /// Deletes the group and its offsets. It must have no members.
     #[track_caller]
     pub(crate) fn delete(&self) {
-        admin(
-            &self.bootstrap,
-            &format!("delete group {}", self.name),
-            async |client, options| {
-                Ok(with_names(
-                    client.delete_groups(&[&self.name], options).await?,
-                ))
-            },
-        );
+        admin(&self.bootstrap, &format!("delete group {}", self.name), async |client, options| {
+            Ok(with_names(client.delete_groups(&[&self.name], options).await?))
+        });
     }
 
     /// Resets the group's offsets of a topic with Kafka's own `kafka-consumer-groups` tool, as an
@@ -131,27 +116,24 @@ impl Group {
     /// When the tool fails or refuses, with what it printed.
     #[track_caller]
     pub(crate) fn reset_with_kafka_tool(&self, topic: &str, to: ResetTo) {
-        let mut command = self.version.java(
-            "256m",
-            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-        );
-        command
-            .args(["--bootstrap-server", &self.bootstrap, "--group", &self.name])
-            .args(["--topic", topic, "--reset-offsets", "--execute"]);
+        let mut command =
+            self.version.java("256m", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
+        command.args(["--bootstrap-server", &self.bootstrap, "--group", &self.name]).args([
+            "--topic",
+            topic,
+            "--reset-offsets",
+            "--execute",
+        ]);
         match to {
             ResetTo::Earliest => command.arg("--to-earliest"),
             ResetTo::Latest => command.arg("--to-latest"),
             ResetTo::Offset(offset) => command.arg("--to-offset").arg(offset.to_string()),
         };
         let output = command.output().expect("java, which runs the broker");
-        let (printed, errors) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
+        let (printed, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         // The tool also exits with 0 when it refuses; it then prints an error and no such line.
-        let done = printed
-            .lines()
-            .any(|line| line.contains(&self.name) && line.contains(topic));
+        let done = printed.lines().any(|line| line.contains(&self.name) && line.contains(topic));
         assert!(
             output.status.success() && done && !printed.contains("Error:"),
             "kafka-consumer-groups did not reset {} to {to:?}:\n{printed}{errors}",
@@ -171,9 +153,7 @@ impl Group {
             .set("transactional.id", transactional_id)
             .create()
             .expect("a transactional producer");
-        producer
-            .init_transactions(DEADLINE)
-            .expect("a transactional producer");
+        producer.init_transactions(DEADLINE).expect("a transactional producer");
         producer.begin_transaction().expect("a transaction");
         let member = self.client.group_metadata().expect("the group's metadata");
         producer
@@ -185,13 +165,8 @@ impl Group {
     #[track_caller]
     fn fetch(&self, list: TopicPartitionList) -> BTreeMap<i32, Committed> {
         let fetched = try_eventually(DEADLINE, || -> Result<_, KafkaError> {
-            let answer = self
-                .client
-                .committed_offsets(list.clone(), Duration::from_secs(10))?;
-            answer
-                .elements()
-                .iter()
-                .try_for_each(|element| element.error())?;
+            let answer = self.client.committed_offsets(list.clone(), Duration::from_secs(10))?;
+            answer.elements().iter().try_for_each(|element| element.error())?;
             Ok(answer)
         });
         let fetched =
@@ -217,17 +192,13 @@ impl PendingCommit {
     /// Ends the transaction, and with it the offsets become visible.
     #[track_caller]
     pub(crate) fn commit(self) {
-        self.producer
-            .commit_transaction(DEADLINE)
-            .expect("the transaction to commit");
+        self.producer.commit_transaction(DEADLINE).expect("the transaction to commit");
     }
 
     /// Ends the transaction and drops the offsets.
     #[track_caller]
     pub(crate) fn abort(self) {
-        self.producer
-            .abort_transaction(DEADLINE)
-            .expect("the transaction to abort");
+        self.producer.abort_transaction(DEADLINE).expect("the transaction to abort");
     }
 }
 
@@ -236,9 +207,7 @@ pub(crate) fn offset_list(offsets: &[(&str, i32, i64, &str)]) -> TopicPartitionL
     let mut list = TopicPartitionList::new();
     for (topic, partition, offset, metadata) in offsets {
         let mut element = list.add_partition(topic, *partition);
-        element
-            .set_offset(Offset::Offset(*offset))
-            .expect("an offset that is not negative");
+        element.set_offset(Offset::Offset(*offset)).expect("an offset that is not negative");
         element.set_metadata(metadata);
     }
     list

@@ -98,9 +98,7 @@ impl History {
     /// Every step backwards, of every group. A commit after a deletion is none.
     pub(crate) fn decreases(&self) -> Vec<Decrease> {
         let steps = self.changes.iter().flat_map(|(key, changes)| {
-            changes
-                .windows(2)
-                .map(move |pair| (key, &pair[0], &pair[1]))
+            changes.windows(2).map(move |pair| (key, &pair[0], &pair[1]))
         });
         steps
             .filter_map(|(key, before, after)| match (before, after) {
@@ -119,11 +117,7 @@ impl History {
     }
 
     fn changes_of(&self, group: &str, topic: &str, partition: i32) -> &[Change] {
-        let key = CommitKey {
-            group: group.to_owned(),
-            topic: topic.to_owned(),
-            partition,
-        };
+        let key = CommitKey { group: group.to_owned(), topic: topic.to_owned(), partition };
         self.changes.get(&key).map_or(&[], Vec::as_slice)
     }
 }

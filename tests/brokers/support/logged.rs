@@ -35,9 +35,7 @@ impl LogLine {
 
     /// The `message` of a structured line, or the whole of any other.
     pub(crate) fn message(&self) -> &str {
-        self.field("message")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or(&self.text)
+        self.field("message").and_then(serde_json::Value::as_str).unwrap_or(&self.text)
     }
 }
 
@@ -63,29 +61,14 @@ struct OutputState {
 impl Logged {
     /// Starts `command` with both its streams captured and nothing to read.
     pub(crate) fn spawn(name: &str, mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(name, command);
         let output = Arc::new(Output::default());
-        let stdout = process
-            .child_mut()
-            .stdout
-            .take()
-            .expect("its standard output");
-        let stderr = process
-            .child_mut()
-            .stderr
-            .take()
-            .expect("its standard error");
+        let stdout = process.child_mut().stdout.take().expect("its standard output");
+        let stderr = process.child_mut().stderr.take().expect("its standard error");
         follow(stdout, &output);
         follow(stderr, &output);
-        Self {
-            name: name.to_owned(),
-            process,
-            output,
-        }
+        Self { name: name.to_owned(), process, output }
     }
 
     /// Every line so far, in the order in which they were read.
@@ -133,11 +116,7 @@ impl Logged {
             let ended = state.closed_streams == STREAMS;
             if ended || left.is_zero() {
                 drop(state);
-                let why = if ended {
-                    "its output ended"
-                } else {
-                    "the deadline passed"
-                };
+                let why = if ended { "its output ended" } else { "the deadline passed" };
                 panic!("{} did not log {what}: {why}; {}", self.name, self.tail());
             }
             state = self.output.wait(state, left);
@@ -156,11 +135,7 @@ impl Logged {
                 self.await_end_of_output();
                 status
             }
-            Err(_) => panic!(
-                "{} still runs after {deadline:?}; {}",
-                self.name,
-                self.tail()
-            ),
+            Err(_) => panic!("{} still runs after {deadline:?}; {}", self.name, self.tail()),
         }
     }
 
@@ -189,18 +164,13 @@ impl Logged {
 
     fn await_end_of_output(&self) {
         let what = format!("the end of the output of {}", self.name);
-        eventually(DEADLINE, &what, || {
-            self.output.state().closed_streams == STREAMS
-        });
+        eventually(DEADLINE, &what, || self.output.state().closed_streams == STREAMS);
     }
 
     fn tail(&self) -> String {
         let lines = self.lines();
         let from = lines.len().saturating_sub(LINES_SHOWN);
-        let shown: Vec<&str> = lines[from..]
-            .iter()
-            .map(|line| line.text.as_str())
-            .collect();
+        let shown: Vec<&str> = lines[from..].iter().map(|line| line.text.as_str()).collect();
         format!("the last lines of its output:\n{}", shown.join("\n"))
     }
 }
@@ -223,10 +193,7 @@ impl Output {
         state: std::sync::MutexGuard<'a, OutputState>,
         at_most: Duration,
     ) -> std::sync::MutexGuard<'a, OutputState> {
-        self.changed
-            .wait_timeout(state, at_most)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
+        self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 

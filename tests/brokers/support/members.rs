@@ -64,38 +64,22 @@ impl Member {
             received: Mutex::default(),
         });
         let polled = Arc::clone(&shared);
-        let member = Self {
-            shared,
-            poller: Some(thread::spawn(move || polled.poll())),
-        };
-        eventually(
-            DEADLINE,
-            &format!("a member of {group} to be assigned a partition"),
-            || !member.assignment().is_empty(),
-        );
+        let member = Self { shared, poller: Some(thread::spawn(move || polled.poll())) };
+        eventually(DEADLINE, &format!("a member of {group} to be assigned a partition"), || {
+            !member.assignment().is_empty()
+        });
         member
     }
 
     /// The partitions that it is assigned now.
     pub(crate) fn assignment(&self) -> Vec<(String, i32)> {
-        let list = self
-            .shared
-            .consumer
-            .assignment()
-            .expect("an assignment, even if empty");
-        list.elements()
-            .iter()
-            .map(|e| (e.topic().to_owned(), e.partition()))
-            .collect()
+        let list = self.shared.consumer.assignment().expect("an assignment, even if empty");
+        list.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect()
     }
 
     /// The offsets of the records that it received from a partition, in the order of arrival.
     pub(crate) fn received(&self, topic: &str, partition: i32) -> Vec<i64> {
-        self.shared
-            .received()
-            .get(&(topic.to_owned(), partition))
-            .cloned()
-            .unwrap_or_default()
+        self.shared.received().get(&(topic.to_owned(), partition)).cloned().unwrap_or_default()
     }
 
     /// Commits as the member that it is.

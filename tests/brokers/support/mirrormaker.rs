@@ -30,23 +30,14 @@ pub(crate) struct MirrorOptions {
 impl Default for MirrorOptions {
     /// Every topic but internal ones, offset syncs on the source, no checkpoints.
     fn default() -> Self {
-        Self {
-            topics: ".*".to_owned(),
-            version: None,
-            syncs_on_target: false,
-            extra: Vec::new(),
-        }
+        Self { topics: ".*".to_owned(), version: None, syncs_on_target: false, extra: Vec::new() }
     }
 }
 
 impl MirrorOptions {
     /// The offset-syncs topic that these options lead to.
     pub(crate) fn offset_syncs_topic(&self) -> String {
-        let other = if self.syncs_on_target {
-            SOURCE_ALIAS
-        } else {
-            TARGET_ALIAS
-        };
+        let other = if self.syncs_on_target { SOURCE_ALIAS } else { TARGET_ALIAS };
         format!("mm2-offset-syncs.{other}.internal")
     }
 }
@@ -71,11 +62,7 @@ impl MirrorMaker {
         let folder = new_folder("mirrormaker-");
         write_properties(folder.path(), source, target, options);
         let process = launch(version, folder.path());
-        Self {
-            version,
-            process,
-            folder,
-        }
+        Self { version, process, folder }
     }
 
     /// SIGKILL, and waits until the process is gone. What it stored lies on the brokers.
@@ -123,11 +110,7 @@ fn log_file(folder: &Path) -> PathBuf {
 
 fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &MirrorOptions) {
     let (main, dr) = (SOURCE_ALIAS, TARGET_ALIAS);
-    let location = if options.syncs_on_target {
-        "target"
-    } else {
-        "source"
-    };
+    let location = if options.syncs_on_target { "target" } else { "source" };
     let mut properties: BTreeMap<String, String> = [
         ("clusters".to_owned(), format!("{main}, {dr}")),
         (format!("{main}.bootstrap.servers"), source.bootstrap()),
@@ -135,10 +118,7 @@ fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &M
         (format!("{main}->{dr}.enabled"), "true".to_owned()),
         (format!("{dr}->{main}.enabled"), "false".to_owned()),
         ("topics".to_owned(), options.topics.clone()),
-        (
-            "offset-syncs.topic.location".to_owned(),
-            location.to_owned(),
-        ),
+        ("offset-syncs.topic.location".to_owned(), location.to_owned()),
     ]
     .into();
     let fixed = [
@@ -160,10 +140,7 @@ fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &M
     ];
     properties.extend(fixed.map(|(key, value)| (key.to_owned(), value.to_owned())));
     properties.extend(options.extra.iter().cloned());
-    let text: String = properties
-        .iter()
-        .map(|(key, value)| format!("{key}={value}\n"))
-        .collect();
+    let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     fs::write(properties_file(folder), text).expect("MirrorMaker's properties file");
 }
 

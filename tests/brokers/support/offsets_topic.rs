@@ -64,11 +64,7 @@ fn decode_value(value: &[u8]) -> Result<CommitValue, String> {
         return Err(format!("value version {version} is not known"));
     }
     let offset = reader.i64("the offset")?;
-    let leader_epoch = if version >= 3 {
-        reader.i32("the leader epoch")?
-    } else {
-        -1
-    };
+    let leader_epoch = if version >= 3 { reader.i32("the leader epoch")? } else { -1 };
     let metadata = match version {
         4 => reader.compact_string("the metadata")?,
         _ => reader.string("the metadata")?,
@@ -77,19 +73,9 @@ fn decode_value(value: &[u8]) -> Result<CommitValue, String> {
     if version == 1 {
         reader.i64("the expire timestamp")?;
     }
-    let topic_id = if version == 4 {
-        reader.topic_id()?
-    } else {
-        None
-    };
+    let topic_id = if version == 4 { reader.topic_id()? } else { None };
     reader.end("the value")?;
-    Ok(CommitValue {
-        offset,
-        metadata,
-        commit_timestamp,
-        leader_epoch,
-        topic_id,
-    })
+    Ok(CommitValue { offset, metadata, commit_timestamp, leader_epoch, topic_id })
 }
 
 /// What is left to read.
@@ -98,19 +84,14 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     fn bytes(&mut self, count: usize, what: &str) -> Result<&'a [u8], String> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(|| {
-            format!(
-                "{what} needs {count} bytes, but only {} are left",
-                self.0.len()
-            )
+            format!("{what} needs {count} bytes, but only {} are left", self.0.len())
         })?;
         self.0 = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], String> {
-        self.bytes(N, what)?
-            .try_into()
-            .map_err(|_| format!("{what} is not {N} bytes long"))
+        self.bytes(N, what)?.try_into().map_err(|_| format!("{what} is not {N} bytes long"))
     }
 
     fn i16(&mut self, what: &str) -> Result<i16, String> {
@@ -133,9 +114,7 @@ impl<'a> Reader<'a> {
 
     fn compact_string(&mut self, what: &str) -> Result<String, String> {
         let length = self.unsigned_varint(what)?;
-        let length = length
-            .checked_sub(1)
-            .ok_or_else(|| format!("{what} is null"))?;
+        let length = length.checked_sub(1).ok_or_else(|| format!("{what} is null"))?;
         self.utf8(length, what)
     }
 
@@ -165,9 +144,8 @@ impl<'a> Reader<'a> {
             let size = self.unsigned_varint("the size of a tagged field")?;
             let field = self.bytes(size, "a tagged field")?;
             if tag == 0 {
-                let id: [u8; 16] = field
-                    .try_into()
-                    .map_err(|_| format!("a topic id of {size} bytes"))?;
+                let id: [u8; 16] =
+                    field.try_into().map_err(|_| format!("a topic id of {size} bytes"))?;
                 topic_id = (id != [0; 16]).then_some(id);
             }
         }

@@ -37,10 +37,7 @@ impl Process {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = spawn_from_lasting_thread(command)
             .unwrap_or_else(|error| panic!("cannot start {name} ({program}): {error}"));
-        Self {
-            name: name.to_owned(),
-            child,
-        }
+        Self { name: name.to_owned(), child }
     }
 
     /// The process id. It stays this process's until its exit status has been read.
@@ -56,9 +53,7 @@ impl Process {
     /// The exit status, or none while it runs.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         let name = &self.name;
-        self.child
-            .try_wait()
-            .unwrap_or_else(|error| panic!("cannot ask after {name}: {error}"))
+        self.child.try_wait().unwrap_or_else(|error| panic!("cannot ask after {name}: {error}"))
     }
 
     /// Sends a signal.
@@ -68,10 +63,7 @@ impl Process {
     #[track_caller]
     pub(crate) fn signal(&mut self, signal: Signal) {
         if let Some(status) = self.exit_status() {
-            panic!(
-                "cannot send {signal:?} to {}: it ended with {status}",
-                self.name
-            );
+            panic!("cannot send {signal:?} to {}: it ended with {status}", self.name);
         }
         self.send(signal)
             .unwrap_or_else(|error| panic!("cannot send {signal:?} to {}: {error}", self.name));
@@ -84,11 +76,8 @@ impl Process {
             return status;
         }
         let name = &self.name;
-        self.send(Signal::Kill)
-            .unwrap_or_else(|error| panic!("cannot kill {name}: {error}"));
-        self.child
-            .wait()
-            .unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"))
+        self.send(Signal::Kill).unwrap_or_else(|error| panic!("cannot kill {name}: {error}"));
+        self.child.wait().unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"))
     }
 
     /// Only while the child has not been waited for: until then the kernel keeps its id.
@@ -121,14 +110,8 @@ impl Drop for Process {
 /// Whether a process of this id exists, as a running one: a zombie counts as gone.
 pub(crate) fn is_running(pid: u32) -> bool {
     // The state follows the command name, which may itself contain blanks and brackets.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .starts_with('Z')
-    })
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
 }
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);

@@ -66,14 +66,10 @@ pub(crate) fn produce_in_transaction(
 ) -> Range<i64> {
     let first = log_range(broker, topic, partition).end;
     let producer = producer(broker, Some(&format!("tests.{topic}.{partition}")));
-    producer
-        .init_transactions(DEADLINE)
-        .expect("a transactional producer");
+    producer.init_transactions(DEADLINE).expect("a transactional producer");
     producer.begin_transaction().expect("a transaction");
     send_numbered(&producer, topic, partition, first..first + count);
-    producer
-        .commit_transaction(DEADLINE)
-        .expect("the transaction to commit");
+    producer.commit_transaction(DEADLINE).expect("the transaction to commit");
     // The coordinator answers once the outcome is certain; the marker follows.
     eventually(DEADLINE, "the transaction's marker", || {
         match log_range(broker, topic, partition).end {
@@ -97,10 +93,7 @@ pub(crate) fn produce_raw(
     let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
     record.key = key;
     record.payload = value;
-    producer
-        .send(record)
-        .map_err(|(error, _)| error)
-        .expect("room for one record");
+    producer.send(record).map_err(|(error, _)| error).expect("room for one record");
     await_deliveries(&producer, 1)[0]
 }
 
@@ -114,8 +107,7 @@ pub(crate) fn read(broker: &Broker, topic: &str, partition: i32, from: i64) -> V
         .create()
         .expect("a consumer");
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(from))
-        .expect("an offset");
+    list.add_partition_offset(topic, partition, Offset::Offset(from)).expect("an offset");
     consumer.assign(&list).expect("an assignment");
     let end = Instant::now() + DEADLINE;
     let mut records = Vec::new();
@@ -132,10 +124,7 @@ pub(crate) fn read(broker: &Broker, topic: &str, partition: i32, from: i64) -> V
                 panic!("cannot read {topic}-{partition} from {from}: {error}")
             }
             Some(Err(_)) => {}
-            None => assert!(
-                Instant::now() < end,
-                "no end of {topic}-{partition} in {DEADLINE:?}"
-            ),
+            None => assert!(Instant::now() < end, "no end of {topic}-{partition} in {DEADLINE:?}"),
         }
     }
 }
@@ -169,10 +158,7 @@ impl ProducerContext for Deliveries {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.to_string()),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(landed);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(landed);
     }
 }
 
@@ -180,16 +166,12 @@ impl ProducerContext for Deliveries {
 /// found by [`send_numbered`]. Not idempotent: the producer id takes a new client half a second.
 fn producer(broker: &Broker, transactional_id: Option<&str>) -> BaseProducer<Deliveries> {
     let mut config = config(&broker.bootstrap());
-    config
-        .set("linger.ms", "5")
-        .set("queue.buffering.max.messages", "1000000");
+    config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
     match transactional_id {
         Some(id) => config.set("transactional.id", id),
         None => config.set("max.in.flight.requests.per.connection", "1"),
     };
-    config
-        .create_with_context(Deliveries::default())
-        .expect("a producer")
+    config.create_with_context(Deliveries::default()).expect("a producer")
 }
 
 #[track_caller]
@@ -201,13 +183,8 @@ fn send_numbered(
 ) {
     for offset in offsets.clone() {
         let value = offset.to_string();
-        let record = BaseRecord::<(), str>::to(topic)
-            .partition(partition)
-            .payload(&value);
-        producer
-            .send(record)
-            .map_err(|(error, _)| error)
-            .expect("room in the producer's queue");
+        let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("room in the producer's queue");
     }
     let count = usize::try_from(offsets.end - offsets.start).expect("a number of records");
     let landed = await_deliveries(producer, count);
@@ -219,14 +196,8 @@ fn send_numbered(
 
 #[track_caller]
 fn await_deliveries(producer: &BaseProducer<Deliveries>, count: usize) -> Vec<i64> {
-    producer
-        .flush(DEADLINE)
-        .expect("the broker to take all records");
-    let reports = producer
-        .context()
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    producer.flush(DEADLINE).expect("the broker to take all records");
+    let reports = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner);
     let landed: Result<Vec<i64>, String> = reports.iter().cloned().collect();
     let landed = landed.unwrap_or_else(|error| panic!("a record was not delivered: {error}"));
     assert_eq!(landed.len(), count, "one report for each record");

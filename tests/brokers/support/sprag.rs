@@ -34,10 +34,7 @@ impl Sprag {
             .arg(&file)
             .envs(environment.iter().copied())
             .current_dir(folder.path());
-        Self {
-            process: Logged::spawn("sprag start", command),
-            folder,
-        }
+        Self { process: Logged::spawn("sprag start", command), folder }
     }
 
     /// Its configuration file, for other commands (`plan`, `status`) on the same pipeline.

@@ -31,11 +31,9 @@ pub(crate) fn create_topic_with(
         replication: TopicReplication::Fixed(1),
         config: configurations.to_vec(),
     };
-    admin(
-        &broker.bootstrap(),
-        &format!("create topic {topic}"),
-        async |client, options| Ok(with_names(client.create_topics([&new], options).await?)),
-    );
+    admin(&broker.bootstrap(), &format!("create topic {topic}"), async |client, options| {
+        Ok(with_names(client.create_topics([&new], options).await?))
+    });
     wait_for_topic(broker, topic, partitions);
 }
 
@@ -44,31 +42,25 @@ pub(crate) fn create_topic_with(
 pub(crate) fn add_partitions(broker: &Broker, topic: &str, partitions: i32) {
     let count = usize::try_from(partitions).expect("a number of partitions");
     let new = NewPartitions::new(topic, count);
-    admin(
-        &broker.bootstrap(),
-        &format!("add partitions to {topic}"),
-        async |client, options| Ok(with_names(client.create_partitions([&new], options).await?)),
-    );
+    admin(&broker.bootstrap(), &format!("add partitions to {topic}"), async |client, options| {
+        Ok(with_names(client.create_partitions([&new], options).await?))
+    });
     wait_for_topic(broker, topic, partitions);
 }
 
 /// Deletes a topic and waits until the broker no longer knows it.
 #[track_caller]
 pub(crate) fn delete_topic(broker: &Broker, topic: &str) {
-    admin(
-        &broker.bootstrap(),
-        &format!("delete topic {topic}"),
-        async |client, options| Ok(with_names(client.delete_topics(&[topic], options).await?)),
-    );
+    admin(&broker.bootstrap(), &format!("delete topic {topic}"), async |client, options| {
+        Ok(with_names(client.delete_topics(&[topic], options).await?))
+    });
     let client: BaseConsumer = config(&broker.bootstrap()).create().expect("a client");
-    eventually(
-        DEADLINE,
-        &format!("topic {topic} to be gone"),
-        || match partitions_of(&client, topic)? {
+    eventually(DEADLINE, &format!("topic {topic} to be gone"), || {
+        match partitions_of(&client, topic)? {
             None => Ok(()),
             Some(count) => Err(format!("{count} partitions")),
-        },
-    );
+        }
+    });
 }
 
 /// Waits until a topic has exactly this many partitions, each with a leader: for topics that
@@ -76,23 +68,20 @@ pub(crate) fn delete_topic(broker: &Broker, topic: &str) {
 #[track_caller]
 pub(crate) fn wait_for_topic(broker: &Broker, topic: &str, partitions: i32) {
     let client: BaseConsumer = config(&broker.bootstrap()).create().expect("a client");
-    eventually(
-        DEADLINE,
-        &format!("topic {topic} with {partitions} partitions"),
-        || match partitions_of(&client, topic)? {
+    eventually(DEADLINE, &format!("topic {topic} with {partitions} partitions"), || {
+        match partitions_of(&client, topic)? {
             Some(count) if count == partitions => Ok(()),
             Some(count) => Err(format!("{count} partitions")),
             None => Err("no such topic".to_owned()),
-        },
-    );
+        }
+    });
 }
 
 /// Deletes the records of a partition below `before`, which becomes the log start offset.
 #[track_caller]
 pub(crate) fn delete_records(broker: &Broker, topic: &str, partition: i32, before: i64) {
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(before))
-        .expect("an offset");
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
     admin(
         &broker.bootstrap(),
         &format!("delete records of {topic}-{partition}"),
@@ -115,15 +104,11 @@ pub(crate) fn log_range(broker: &Broker, topic: &str, partition: i32) -> Range<i
         .set("isolation.level", "read_uncommitted")
         .create()
         .expect("a client");
-    eventually(
-        DEADLINE,
-        &format!("the log range of {topic}-{partition}"),
-        || {
-            client
-                .fetch_watermarks(topic, partition, Duration::from_secs(5))
-                .map(|(start, end)| start..end)
-        },
-    )
+    eventually(DEADLINE, &format!("the log range of {topic}-{partition}"), || {
+        client
+            .fetch_watermarks(topic, partition, Duration::from_secs(5))
+            .map(|(start, end)| start..end)
+    })
 }
 
 /// The number of a topic's partitions once all have leaders, none without the topic, or why it is
@@ -137,21 +122,11 @@ pub(crate) fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Option
     };
     if let Some(error) = found.error() {
         let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        return if error == unknown {
-            Ok(None)
-        } else {
-            Err(format!("{error:?}"))
-        };
+        return if error == unknown { Ok(None) } else { Err(format!("{error:?}")) };
     }
-    match found
-        .partitions()
-        .iter()
-        .find(|partition| partition.leader() < 0)
-    {
+    match found.partitions().iter().find(|partition| partition.leader() < 0) {
         Some(partition) => Err(format!("partition {} has no leader", partition.id())),
-        None => i32::try_from(found.partitions().len())
-            .map(Some)
-            .map_err(|e| e.to_string()),
+        None => i32::try_from(found.partitions().len()).map(Some).map_err(|e| e.to_string()),
     }
 }
 

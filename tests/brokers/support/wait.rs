@@ -74,9 +74,7 @@ pub(crate) fn try_eventually<A: Answer>(
 /// Lets time pass, where time itself is what a scenario is about: nothing is waited for.
 pub(crate) fn pass(time: Duration) {
     let end = Instant::now() + time;
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     {
         thread::park_timeout(left);
     }

@@ -62,24 +62,14 @@ impl OffsetsWatcher {
             .expect("a consumer");
         let partitions = ensure_topic(&consumer);
         let query = |isolation: &str| {
-            config(&bootstrap)
-                .set("isolation.level", isolation)
-                .create()
-                .expect("a client")
+            config(&bootstrap).set("isolation.level", isolation).create().expect("a client")
         };
         let (uncommitted, committed) = (query("read_uncommitted"), query("read_committed"));
         let shared = Arc::new(Shared::default());
         let (requests, inbox) = channel();
         let reader = Reader::new(consumer, partitions, Arc::clone(&shared));
         let thread = thread::spawn(move || reader.run(&inbox));
-        Self {
-            shared,
-            partitions,
-            uncommitted,
-            committed,
-            requests,
-            thread: Some(thread),
-        }
+        Self { shared, partitions, uncommitted, committed, requests, thread: Some(thread) }
     }
 
     /// Returns when everything that was committed before this call is in the history: each
@@ -108,17 +98,12 @@ impl OffsetsWatcher {
             });
         }
         let (reply, done) = channel();
-        self.requests
-            .send(reply)
-            .expect("the watcher's thread runs");
+        self.requests.send(reply).expect("the watcher's thread runs");
         done.recv_timeout(DEADLINE).unwrap_or_else(|_| {
             panic!("the watcher did not reach the end of {TOPIC} within {DEADLINE:?}")
         });
         let problems = self.shared.state().problems.clone();
-        assert!(
-            problems.is_empty(),
-            "{TOPIC} was not understood: {problems:#?}"
-        );
+        assert!(problems.is_empty(), "{TOPIC} was not understood: {problems:#?}");
     }
 
     /// What was read so far. Call [`OffsetsWatcher::catch_up`] first to be certain of it.
@@ -195,13 +180,7 @@ struct Reader {
 
 impl Reader {
     fn new(consumer: BaseConsumer, partitions: i32, shared: Arc<Shared>) -> Self {
-        Self {
-            consumer,
-            partitions,
-            next: BTreeMap::new(),
-            shared,
-            serving: None,
-        }
+        Self { consumer, partitions, next: BTreeMap::new(), shared, serving: None }
     }
 
     fn run(mut self, requests: &Receiver<Reread>) {
@@ -230,12 +209,8 @@ impl Reader {
     fn assign(&self) {
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
-            let from = self
-                .next
-                .get(&partition)
-                .map_or(Offset::Beginning, |n| Offset::Offset(*n));
-            list.add_partition_offset(TOPIC, partition, from)
-                .expect("an offset");
+            let from = self.next.get(&partition).map_or(Offset::Beginning, |n| Offset::Offset(*n));
+            list.add_partition_offset(TOPIC, partition, from).expect("an offset");
         }
         self.consumer.assign(&list).expect("an assignment");
     }
@@ -263,9 +238,7 @@ fn apply(
     let mut state = shared.state();
     match decode(message.key().unwrap_or_default(), message.payload()) {
         Ok(record) => state.history.apply(position, record),
-        Err(why) => state
-            .problems
-            .push(format!("{TOPIC}-{partition} at {position}: {why}")),
+        Err(why) => state.problems.push(format!("{TOPIC}-{partition} at {position}: {why}")),
     }
     shared.changed.notify_all();
     None
@@ -274,10 +247,7 @@ fn apply(
 /// Lost connections mend themselves; a position outside the log does not.
 fn note(error: &KafkaError, shared: &Shared) -> Option<i32> {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
-        shared
-            .state()
-            .problems
-            .push(format!("the topic lost records that were read: {error}"));
+        shared.state().problems.push(format!("the topic lost records that were read: {error}"));
     }
     None
 }
@@ -285,25 +255,19 @@ fn note(error: &KafkaError, shared: &Shared) -> Option<i32> {
 /// The number of partitions, once the topic exists: asking for a coordinator makes the broker
 /// create it.
 fn ensure_topic(consumer: &BaseConsumer) -> i32 {
-    eventually(
-        DEADLINE,
-        "the topic __consumer_offsets",
-        || -> Result<i32, String> {
-            if let Some(partitions) = partitions_of(consumer, TOPIC)? {
-                return Ok(partitions);
-            }
-            let mut list = TopicPartitionList::new();
-            list.add_partition(TOPIC, 0);
-            match consumer.committed_offsets(list, Duration::from_secs(1)) {
-                Ok(_) => Err("no such topic, though the coordinator answers".to_owned()),
-                Err(error) => Err(error.to_string()),
-            }
-        },
-    )
+    eventually(DEADLINE, "the topic __consumer_offsets", || -> Result<i32, String> {
+        if let Some(partitions) = partitions_of(consumer, TOPIC)? {
+            return Ok(partitions);
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(TOPIC, 0);
+        match consumer.committed_offsets(list, Duration::from_secs(1)) {
+            Ok(_) => Err("no such topic, though the coordinator answers".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
 }
 
 fn end_of(client: &BaseConsumer, partition: i32) -> Result<i64, KafkaError> {
-    client
-        .fetch_watermarks(TOPIC, partition, Duration::from_secs(5))
-        .map(|(_, end)| end)
+    client.fetch_watermarks(TOPIC, partition, Duration::from_secs(5)).map(|(_, end)| end)
 }

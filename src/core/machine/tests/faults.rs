@@ -12,9 +12,7 @@ use super::{policy, poll, until};
 #[test]
 fn a_commit_by_somebody_else_between_check_and_end_stands() {
     let mut world = World::new();
-    world
-        .before
-        .insert("verify target offsets", |world| world.store(7, "theirs"));
+    world.before.insert("verify target offsets", |world| world.store(7, "theirs"));
     let mut core = world.settled(policy());
     assert!(world.told("abort transaction") && !world.told("commit transaction"));
     assert_eq!(world.stored(), Some(7));
@@ -29,9 +27,7 @@ fn equal_offset_with_other_metadata_counts_as_changed() {
     let mut world = World::new();
     let mut core = world.settled(policy());
     world.source = Some(200);
-    world
-        .before
-        .insert("verify target offsets", |world| world.store(1150, "theirs"));
+    world.before.insert("verify target offsets", |world| world.store(1150, "theirs"));
     world.pass(&mut core, poll());
     assert_eq!(world.target[&target()].metadata, "theirs");
 }
@@ -77,11 +73,7 @@ fn a_fenced_owner_drops_its_decision_and_takes_over_anew_only_if_still_assigned(
             core.handle(world.now, Event::ShardLost { shard: Shard(0) });
         }
         world.pass(&mut core, Duration::from_secs(30));
-        let taken = world
-            .transcript
-            .iter()
-            .filter(|line| *line == "write take-over")
-            .count();
+        let taken = world.transcript.iter().filter(|line| *line == "write take-over").count();
         assert_eq!(taken, again, "{:#?}", world.transcript);
     }
 }
@@ -99,10 +91,7 @@ fn an_unknown_outcome_is_asked_for_again_and_then_given_up_with_the_producer() {
     }
     let mut core = world.settled(policy());
     assert!(world.told("destroy producer") && world.told("stood down"));
-    assert!(
-        !world.told("committed 1150"),
-        "an unknown outcome is no commit"
-    );
+    assert!(!world.told("committed 1150"), "an unknown outcome is no commit");
     world.pass(&mut core, Duration::from_secs(30));
     assert_eq!(world.stored(), Some(1150), "under a new fence");
 }
@@ -141,19 +130,10 @@ fn every_initialisation_is_a_take_over_with_its_own_ends_lists_and_reads() {
     world.source = Some(200);
     world.fail("write half", FailureClass::Fenced);
     world.pass(&mut core, poll());
-    let fenced = world
-        .transcript
-        .iter()
-        .position(|line| line.contains("stood down"))
-        .unwrap();
+    let fenced = world.transcript.iter().position(|line| line.contains("stood down")).unwrap();
     world.pass(&mut core, Duration::from_secs(5));
     let after = &world.transcript[fenced..];
-    let at = |name: &str| {
-        after
-            .iter()
-            .position(|line| line == name)
-            .unwrap_or(usize::MAX)
-    };
+    let at = |name: &str| after.iter().position(|line| line == name).unwrap_or(usize::MAX);
     let order = [
         "check assignment",
         "read fence log",
@@ -166,12 +146,7 @@ fn every_initialisation_is_a_take_over_with_its_own_ends_lists_and_reads() {
         "write half",
     ];
     for pair in order.windows(2) {
-        assert!(
-            at(pair[0]) < at(pair[1]),
-            "{} before {}:\n{after:#?}",
-            pair[0],
-            pair[1]
-        );
+        assert!(at(pair[0]) < at(pair[1]), "{} before {}:\n{after:#?}", pair[0], pair[1]);
     }
     assert_eq!(world.stored(), Some(1250));
 }
@@ -203,11 +178,7 @@ fn a_fence_log_that_lost_records_holds_instead_of_standing_down_for_ever() {
     world.source = Some(200);
     let mut core = world.settled(policy());
     world.pass(&mut core, poll() * 2);
-    assert!(
-        world.told("the fence topic lost records"),
-        "{:#?}",
-        world.transcript
-    );
+    assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -233,11 +204,7 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     let mut core = world.settled(policy());
     world.source_topic = [77; 16];
     world.pass(&mut core, poll() * 2);
-    assert!(
-        world.told("orders or dr.orders was recreated"),
-        "{:#?}",
-        world.transcript
-    );
+    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
     assert!(world.told("write fence record"));
 }

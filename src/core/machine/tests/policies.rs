@@ -28,10 +28,7 @@ fn nothing(_: &mut World) {}
 fn the_guard_prefix_is_what_stamps_begin_with() {
     for prefix in ["k2k_", "other-"] {
         let mut world = World::new();
-        world.settled(Policy {
-            guard_prefix: prefix.to_owned(),
-            ..policy()
-        });
+        world.settled(Policy { guard_prefix: prefix.to_owned(), ..policy() });
         let metadata = &world.target[&target()].metadata;
         assert!(metadata.starts_with(&format!("{prefix}v1:")), "{metadata}");
     }
@@ -40,25 +37,12 @@ fn the_guard_prefix_is_what_stamps_begin_with() {
 #[test]
 fn a_former_prefix_is_ours_only_where_it_is_accepted() {
     let mut before = World::new();
-    before.settled(Policy {
-        guard_prefix: "old_".to_owned(),
-        ..policy()
-    });
+    before.settled(Policy { guard_prefix: "old_".to_owned(), ..policy() });
     let stamped = before.target[&target()].metadata.clone();
-    assert!(matches!(
-        Metadata::parse(&stamped, ["old_"]),
-        Metadata::Stamped { .. }
-    ));
+    assert!(matches!(Metadata::parse(&stamped, ["old_"]), Metadata::Stamped { .. }));
     let advanced = |accepted: Vec<String>| {
-        let policy = Policy {
-            accepted_guard_prefixes: accepted,
-            ..policy()
-        };
-        after(
-            |world| world.store(1150, &stamped),
-            policy,
-            |world| world.source = Some(200),
-        )
+        let policy = Policy { accepted_guard_prefixes: accepted, ..policy() };
+        after(|world| world.store(1150, &stamped), policy, |world| world.source = Some(200))
     };
     assert_eq!(advanced(vec![]), Some(1150));
     assert_eq!(advanced(vec!["old_".to_owned()]), Some(1250));
@@ -68,24 +52,16 @@ fn a_former_prefix_is_ours_only_where_it_is_accepted() {
 fn the_guard_compares_or_does_not() {
     let foreign = |world: &mut World| world.store(5000, "somebody's");
     assert_eq!(after(foreign, policy(), nothing), Some(5000));
-    let off = Policy {
-        apply_mappings_guard: false,
-        ..policy()
-    };
+    let off = Policy { apply_mappings_guard: false, ..policy() };
     assert_eq!(after(foreign, off, nothing), Some(1150));
 }
 
 #[test]
 fn the_commit_mode_decides_how_it_is_written() {
-    for (mode, way) in [
-        (CommitMode::Fenced, "write half"),
-        (CommitMode::Guarded, "commit plainly"),
-    ] {
+    for (mode, way) in [(CommitMode::Fenced, "write half"), (CommitMode::Guarded, "commit plainly")]
+    {
         let mut world = World::new();
-        world.settled(Policy {
-            commit_mode: mode,
-            ..policy()
-        });
+        world.settled(Policy { commit_mode: mode, ..policy() });
         assert!(world.told(way), "{mode:?}: {:#?}", world.transcript);
         assert_eq!(world.stored(), Some(1150));
     }
@@ -94,10 +70,7 @@ fn the_commit_mode_decides_how_it_is_written() {
 #[test]
 fn a_foreign_commit_is_held_passed_or_overwritten() {
     let with = |on_foreign_commit, stored| {
-        let policy = Policy {
-            on_foreign_commit,
-            ..policy()
-        };
+        let policy = Policy { on_foreign_commit, ..policy() };
         after(|world| world.store(stored, ""), policy, nothing)
     };
     assert_eq!(with(OnForeignCommit::Hold, 900), Some(900));
@@ -109,10 +82,7 @@ fn a_foreign_commit_is_held_passed_or_overwritten() {
 #[test]
 fn a_source_rewind_is_followed_or_held() {
     let with = |on_source_rewind| {
-        let policy = Policy {
-            on_source_rewind,
-            ..policy()
-        };
+        let policy = Policy { on_source_rewind, ..policy() };
         after(nothing, policy, |world| world.source = Some(100))
     };
     assert_eq!(with(OnSourceRewind::Follow), Some(1100));
@@ -122,10 +92,7 @@ fn a_source_rewind_is_followed_or_held() {
 #[test]
 fn a_stored_offset_beyond_the_end_is_corrected_or_held() {
     let with = |on_correction| {
-        let policy = Policy {
-            on_correction,
-            ..policy()
-        };
+        let policy = Policy { on_correction, ..policy() };
         let mut world = World::new();
         world.source = Some(200);
         let mut core = world.settled(policy);
@@ -149,10 +116,7 @@ fn a_stored_offset_beyond_the_end_is_corrected_or_held() {
 #[test]
 fn below_the_first_mapping_is_held_or_the_log_start() {
     let with = |on_below_first_mapping| {
-        let policy = Policy {
-            on_below_first_mapping,
-            ..policy()
-        };
+        let policy = Policy { on_below_first_mapping, ..policy() };
         let low = |world: &mut World| {
             world.source = Some(7);
             world.log.start = super::super::super::ids::TargetOffset(33);
@@ -168,10 +132,7 @@ fn an_active_group_stops_everything_or_only_itself() {
     for (on_active_group, stops) in [(OnActiveGroup::Ignore, false), (OnActiveGroup::Fail, true)] {
         let mut world = World::new();
         world.activity = GroupActivity::Active;
-        world.settled(Policy {
-            on_active_group,
-            ..policy()
-        });
+        world.settled(Policy { on_active_group, ..policy() });
         assert_eq!(world.stopped.is_some(), stops);
         assert_eq!(world.stored(), None);
     }
@@ -180,10 +141,7 @@ fn an_active_group_stops_everything_or_only_itself() {
 #[test]
 fn a_doubtful_read_waits_as_long_as_it_is_told_to() {
     let followed_after = |seconds: u64| {
-        let policy = Policy {
-            confirm_after: Duration::from_secs(seconds),
-            ..policy()
-        };
+        let policy = Policy { confirm_after: Duration::from_secs(seconds), ..policy() };
         let mut world = World::new();
         let mut core = world.settled(policy);
         world.source = Some(100);
@@ -199,10 +157,7 @@ fn a_commit_is_written_again_when_it_is_old() {
     let refreshed = |hours: u64| {
         let interval = Duration::from_secs(hours * 3600);
         let mut world = World::new();
-        let mut core = world.settled(Policy {
-            refresh_interval: interval,
-            ..policy()
-        });
+        let mut core = world.settled(Policy { refresh_interval: interval, ..policy() });
         let before = world.target.clone();
         world.transcript.clear();
         world.pass(&mut core, Duration::from_secs(5 * 3600));
@@ -218,17 +173,10 @@ fn groups_are_polled_as_often_as_it_says() {
     let rounds = |seconds: u64| {
         let mut world = World::new();
         let poll_interval = Duration::from_secs(seconds);
-        let mut core = world.settled(Policy {
-            poll_interval,
-            ..policy()
-        });
+        let mut core = world.settled(Policy { poll_interval, ..policy() });
         world.transcript.clear();
         world.pass(&mut core, Duration::from_secs(30));
-        world
-            .transcript
-            .iter()
-            .filter(|line| *line == "read source offsets")
-            .count()
+        world.transcript.iter().filter(|line| *line == "read source offsets").count()
     };
     assert_eq!((rounds(5), rounds(10)), (6, 3));
 }

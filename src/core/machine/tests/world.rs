@@ -63,16 +63,10 @@ impl World {
             source: Some(150),
             target: BTreeMap::new(),
             activity: GroupActivity::Empty,
-            log: LogRange {
-                start: TargetOffset(0),
-                end: TargetOffset(10_000),
-            },
+            log: LogRange { start: TargetOffset(0), end: TargetOffset(10_000) },
             mappings: vec![(100, 1100), (149, 1149), (150, 1150), (200, 1250)],
             mapping_end: 4,
-            fences: FenceLog {
-                newest: BTreeMap::new(),
-                members: Some(1),
-            },
+            fences: FenceLog { newest: BTreeMap::new(), members: Some(1) },
             next_fence: 10,
             source_topic: [1; 16],
             source_end: 300,
@@ -89,10 +83,7 @@ impl World {
             policy,
             source_cluster: "source".into(),
             target_cluster: "target".into(),
-            fence_topic: FenceTopic {
-                id: TopicId([9; 16]),
-                shards: ShardCount(1),
-            },
+            fence_topic: FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) },
             mapping_topic: "syncs".into(),
             jitter_seed: 7,
         };
@@ -115,10 +106,7 @@ impl World {
             };
             self.answer(core, action);
         }
-        panic!(
-            "the core never comes to rest:\n{}",
-            self.transcript.join("\n")
-        );
+        panic!("the core never comes to rest:\n{}", self.transcript.join("\n"));
     }
 
     /// Answers one action.
@@ -150,18 +138,12 @@ impl World {
     }
 
     pub(super) fn store(&mut self, offset: i64, metadata: &str) {
-        let commit = TargetCommit {
-            offset: TargetOffset(offset),
-            metadata: metadata.to_owned(),
-        };
+        let commit = TargetCommit { offset: TargetOffset(offset), metadata: metadata.to_owned() };
         self.target.insert(target(), commit);
     }
 
     pub(super) fn fail(&mut self, action: &'static str, class: FailureClass) {
-        self.instead
-            .entry(action)
-            .or_default()
-            .push_back(failure(class));
+        self.instead.entry(action).or_default().push_back(failure(class));
     }
 
     pub(super) fn told(&self, part: &str) -> bool {
@@ -224,29 +206,19 @@ impl World {
                 let outcome = self.outcome("init transactions", |world| world.pending = None);
                 vec![Event::TransactionsInitialised { request, outcome }]
             }
-            Action::WriteTakeOver {
-                request, record, ..
-            } => {
+            Action::WriteTakeOver { request, record, .. } => {
                 let outcome = self.outcome("write take-over", |world| {
                     let fence = Fence(world.next_fence);
                     world.next_fence += 2;
-                    world
-                        .fences
-                        .newest
-                        .insert(record.key, (fence, record.value));
+                    world.fences.newest.insert(record.key, (fence, record.value));
                     fence
                 });
                 vec![Event::TakeOverWritten { request, outcome }]
             }
-            Action::WriteFenceRecord {
-                request, record, ..
-            } => {
+            Action::WriteFenceRecord { request, record, .. } => {
                 let outcome = self.outcome("write fence record", |world| {
                     let fence = Fence(world.next_fence);
-                    world
-                        .fences
-                        .newest
-                        .insert(record.key, (fence, record.value));
+                    world.fences.newest.insert(record.key, (fence, record.value));
                 });
                 vec![Event::FenceRecordWritten { request, outcome }]
             }
@@ -277,14 +249,8 @@ impl World {
         match read {
             Read::ControlTopics { request } => {
                 let outcome = self.outcome("describe control topics", |_| ControlTopics {
-                    fence: Ok(FenceTopic {
-                        id: TopicId([9; 16]),
-                        shards: ShardCount(1),
-                    }),
-                    mapping: Ok(MappingTopic {
-                        id: TopicId([8; 16]),
-                        partitions: 1,
-                    }),
+                    fence: Ok(FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) }),
+                    mapping: Ok(MappingTopic { id: TopicId([8; 16]), partitions: 1 }),
                 });
                 Event::ControlTopicsDescribed { request, outcome }
             }
@@ -310,24 +276,12 @@ impl World {
                         offset: SourceOffset(offset),
                         metadata: String::new(),
                     });
-                    commit
-                        .into_iter()
-                        .map(|commit| (source(), commit))
-                        .collect()
+                    commit.into_iter().map(|commit| (source(), commit)).collect()
                 });
                 Event::SourceOffsetsRead { request, outcome }
             }
-            Read::TargetOffsets {
-                request,
-                scope,
-                stable,
-                ..
-            } => {
-                let name = if stable {
-                    "read target offsets"
-                } else {
-                    "verify target offsets"
-                };
+            Read::TargetOffsets { request, scope, stable, .. } => {
+                let name = if stable { "read target offsets" } else { "verify target offsets" };
                 let outcome = self.outcome(name, |world| {
                     let (named, mut read) = match scope {
                         ReadScope::Only(named) => (named, BTreeMap::new()),
@@ -344,12 +298,7 @@ impl World {
                 });
                 Event::TargetOffsetsRead { request, outcome }
             }
-            Read::Topics {
-                request,
-                source,
-                target,
-                source_ends,
-            } => {
+            Read::Topics { request, source, target, source_ends } => {
                 let outcome = self.outcome("read topics", |world| Topics {
                     source: source
                         .into_iter()
@@ -372,9 +321,7 @@ impl World {
 
     fn commit(&mut self, commit: Commit) -> Event {
         match commit {
-            Commit::WriteHalf {
-                request, offsets, ..
-            } => {
+            Commit::WriteHalf { request, offsets, .. } => {
                 let outcome = self.outcome("write half", |world| {
                     world.pending = Some(offsets.as_ref().clone());
                 });
@@ -393,9 +340,7 @@ impl World {
                 });
                 Event::TransactionEnded { request, outcome }
             }
-            Commit::Plain {
-                request, offsets, ..
-            } => {
+            Commit::Plain { request, offsets, .. } => {
                 let outcome = self.outcome("commit plainly", |world| {
                     world.target.extend(offsets.as_ref().clone());
                     offsets.keys().map(|at| (at.clone(), Ok(()))).collect()

@@ -4,25 +4,16 @@ const KEY: &str = "00010002673100066f726465727300000003";
 
 fn bytes(hex: &str) -> Vec<u8> {
     let hex: String = hex.split_whitespace().collect();
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 fn key() -> CommitKey {
-    CommitKey {
-        group: "g1".to_owned(),
-        topic: "orders".to_owned(),
-        partition: 3,
-    }
+    CommitKey { group: "g1".to_owned(), topic: "orders".to_owned(), partition: 3 }
 }
 
 fn value(hex: &str) -> CommitValue {
     let decoded = decode(&bytes(KEY), Some(&bytes(hex))).unwrap();
-    let OffsetRecord::Commit(found, value) = decoded else {
-        panic!("no commit: {decoded:?}")
-    };
+    let OffsetRecord::Commit(found, value) = decoded else { panic!("no commit: {decoded:?}") };
     assert_eq!(found, key());
     value
 }
@@ -62,10 +53,7 @@ fn a_record_of_a_real_4_1_broker_decodes() {
         leader_epoch: -1,
         topic_id: None,
     };
-    assert_eq!(
-        value("0004000000000021d4a8ffffffff010000019964f2d83600"),
-        expected
-    );
+    assert_eq!(value("0004000000000021d4a8ffffffff010000019964f2d83600"), expected);
 }
 
 #[test]
@@ -76,10 +64,7 @@ fn other_tags_are_skipped_by_their_size() {
 
 #[test]
 fn a_null_value_is_a_tombstone() {
-    assert_eq!(
-        decode(&bytes(KEY), None),
-        Ok(OffsetRecord::Tombstone(key()))
-    );
+    assert_eq!(decode(&bytes(KEY), None), Ok(OffsetRecord::Tombstone(key())));
 }
 
 #[test]
@@ -87,10 +72,7 @@ fn records_about_groups_are_told_apart() {
     for record_type in [2_i16, 3, 8, 15, 17, 99] {
         let mut key = record_type.to_be_bytes().to_vec();
         key.extend(bytes("00026731"));
-        assert_eq!(
-            decode(&key, Some(&[1, 2, 3])),
-            Ok(OffsetRecord::Other(record_type))
-        );
+        assert_eq!(decode(&key, Some(&[1, 2, 3])), Ok(OffsetRecord::Other(record_type)));
     }
 }
 

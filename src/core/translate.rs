@@ -1,0 +1,54 @@
+//! From a source position to a target position that skips nothing (`docs/protocol.md`,
+//! "Translation").
+
+use super::event::LogRange;
+use super::ids::{SourceOffset, TargetOffset};
+use super::index::{Copies, Replay};
+use super::policy::OnBelowFirstMapping;
+use super::runs::Translation;
+use super::verdict::HoldReason;
+
+/// A target position, at or before the copy of every record that is not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Translated {
+    /// The position, within the target's log.
+    pub(crate) target: TargetOffset,
+    /// How many records are read again at the most; `None` where that is not known.
+    pub(crate) re_read: Option<u64>,
+}
+
+/// Translates `position`, clamped up to the target's log start: below it a consumer would fall back
+/// to its reset policy, and might skip everything.
+///
+/// # Errors
+///
+/// Why there is no translation.
+pub(crate) fn translate(
+    position: SourceOffset,
+    copies: &Copies,
+    below_first: OnBelowFirstMapping,
+    log: LogRange,
+) -> Result<Translated, HoldReason> {
+    // While the replicator copies again, the first copy of a record may lie below what is known.
+    if let Some(Replay { until }) = copies.replay
+        && until.is_none_or(|until| position < until)
+    {
+        return Err(HoldReason::Replay { until });
+    }
+    match copies.staircase.translate(position) {
+        Translation::Exact { target } => {
+            Ok(Translated { target: target.max(log.start), re_read: Some(0) })
+        }
+        Translation::LowerBound { target, next } => {
+            let target = target.max(log.start);
+            let until = next.unwrap_or(log.end).get();
+            let re_read = u64::try_from(until.saturating_sub(target.get())).unwrap_or(0);
+            Ok(Translated { target, re_read: Some(re_read) })
+        }
+        Translation::BelowFirst { first } => match below_first {
+            OnBelowFirstMapping::Hold => Err(HoldReason::BelowFirst { first: first.source }),
+            OnBelowFirstMapping::LogStart => Ok(Translated { target: log.start, re_read: None }),
+        },
+        Translation::Empty => Err(HoldReason::NoMapping),
+    }
+}
