@@ -2,6 +2,7 @@
 //! command line or the configuration is wrong.
 
 mod config;
+mod demo;
 mod log;
 mod start;
 
@@ -25,6 +26,8 @@ enum Command {
     /// Keep the target's consumer groups in sync, until it is asked to stop.
     #[command(visible_alias = "run")]
     Start(StartArgs),
+    /// See it work, on two clusters inside this process.
+    Demo(DemoArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -49,6 +52,19 @@ struct StartArgs {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// How to print what came out.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Show the log lines of the instances.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Leave the guard out where it should block, to see the demo fail.
+    #[arg(long, hide = true)]
+    break_guard: bool,
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +95,7 @@ enum LogFormat {
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Start(args) => start::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Config(ConfigCommand::Show { files, output }) => config::show(&files, output),
     }
 }

@@ -5,6 +5,8 @@ pub mod cli;
 pub mod config;
 pub mod core;
 #[cfg(feature = "kafka")]
+pub mod demo;
+#[cfg(feature = "kafka")]
 pub mod driver;
 #[cfg(feature = "kafka")]
 pub mod failpoint;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -33,6 +34,8 @@ pub type Properties = BTreeMap<String, String>;
 pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "sprag").set("log.connection.close", "false");
+    // What it would log comes back as an error of some request, and is told with that.
+    config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {
         config.set(key, value);
     }

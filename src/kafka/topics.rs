@@ -59,30 +59,17 @@ impl TopicReader for KafkaTopics {
         source_ends: &BTreeSet<SourcePartition>,
     ) -> Result<Topics, Failure> {
         let target_topics: BTreeSet<_> = target.iter().map(|at| at.topic.clone()).collect();
-        let parts: Vec<_> = target.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
         let ends: Vec<_> = source_ends.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
-        let (source_ids, target_ids, starts, log_ends, source_ends) = futures::join!(
+        let (source_ids, target_ids, ranges, source_ends) = futures::join!(
             ids(&self.source, source),
             ids(&self.target, &target_topics),
-            log_offsets(&self.target, &parts, OffsetSpec::Earliest),
-            log_offsets(&self.target, &parts, OffsetSpec::Latest),
+            log_ranges(&self.target, target),
             log_offsets(&self.source, &ends, OffsetSpec::Latest),
         );
-        let (mut starts, mut log_ends) = (starts?, log_ends?);
-        let range = |at: &TargetPartition| {
-            let key = (at.topic.to_string(), at.partition);
-            let start = starts.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
-            let end = log_ends.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
-            Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
-        };
-        let ranges = target.iter().map(|at| (at.clone(), at)).map({
-            let mut range = range;
-            move |(key, at)| (key, range(at))
-        });
         Ok(Topics {
             source: source_ids?,
             target: target_ids?,
-            ranges: ranges.collect(),
+            ranges: ranges?,
             source_ends: source_ends?
                 .into_iter()
                 .map(|((topic, partition), end)| {
@@ -91,6 +78,30 @@ impl TopicReader for KafkaTopics {
                 .collect(),
         })
     }
+}
+
+/// The log ranges of partitions; each that was asked for is in the answer.
+///
+/// # Errors
+///
+/// The request's failure.
+pub async fn log_ranges(
+    client: &AdminClient,
+    partitions: &BTreeSet<TargetPartition>,
+) -> Result<BTreeMap<TargetPartition, Result<LogRange, Failure>>, Failure> {
+    let parts: Vec<_> = partitions.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
+    let (starts, ends) = futures::join!(
+        log_offsets(client, &parts, OffsetSpec::Earliest),
+        log_offsets(client, &parts, OffsetSpec::Latest),
+    );
+    let (mut starts, mut ends) = (starts?, ends?);
+    let mut range = |at: &TargetPartition| {
+        let key = (at.topic.to_string(), at.partition);
+        let start = starts.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
+        let end = ends.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
+        Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
+    };
+    Ok(partitions.iter().map(|at| (at.clone(), range(at))).collect())
 }
 
 /// Describes one topic.

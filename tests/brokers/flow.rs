@@ -43,6 +43,8 @@ fn a_mirrormaker_flow_is_resumed_without_a_gap() {
             ("offsetMapping.format", "mirrorMaker2"),
             ("offsetMapping.mirrorMaker2.sourceAlias", "main"),
             ("offsetMapping.mirrorMaker2.targetAlias", "dr"),
+            // MirrorMaker does not always publish the first record of a partition.
+            ("groups.onBelowFirstMapping", "logStart"),
         ],
     ));
     for topic in TOPICS {
@@ -143,9 +145,9 @@ fn resumed_without_a_gap(
             .iter()
             .find(|record| record.offset < stored.offset && record.source_offset() >= *position);
         assert_eq!(missed, None, "{name} would miss it: at {position}, resumes at {stored:?}");
-        let again = records
-            .iter()
-            .filter(|record| record.offset >= stored.offset && record.source_offset() < *position);
+        let again = records.iter().filter(|record| {
+            record.offset >= stored.offset && (0..*position).contains(&record.source_offset())
+        });
         re_read.insert((name.clone(), topic.clone(), *partition), again.count());
     }
     re_read
@@ -167,7 +169,7 @@ fn dense(topic: &str) -> String {
     format!("copy.{topic}")
 }
 
-/// Copies a partition with a gap every 1,000 records, as transaction markers make them, and
+/// Copies a partition with a gap every 1,000 records (a record that is no copy), and
 /// publishes one run per stretch, in chunks of 10 runs.
 fn copy_densely(source: &Broker, target: &Broker, topic: &str, partition: i32) {
     let copy = dense(topic);

@@ -1,5 +1,7 @@
 //! Scenario 3: an owner that sleeps longer than its session, and wakes up with old decisions.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sprag::failpoint::Point;
 
 use crate::scenario::{
@@ -10,6 +12,7 @@ use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::failpoints::Failpoints;
 use crate::support::groups::Group;
+use crate::support::logged::LogLine;
 use crate::support::rounds;
 use crate::support::sprag::Sprag;
 use crate::support::wait::eventually;
@@ -44,31 +47,51 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
         tried += 1;
         assert!(tried <= wanted * 5, "only {counted} of {tried} rounds met a commit on its way");
         let sleeper = tried % 2;
-        // Commits are on their way when it falls asleep.
-        position += 10;
-        commit_all(&handles, &mapped.source, position);
-        let asleep = instances[sleeper].mark();
-        instances[sleeper]
-            .wait_for_after(asleep, PATIENCE, "a commit", |line| event(line) == "committed");
-        instances[sleeper].stop();
-        let others = instances[1 - sleeper].mark();
-        active(&instances[1 - sleeper], others);
+        let [first, second] = &mut instances;
+        let (asleep, other) = if sleeper == 0 { (first, second) } else { (second, first) };
+        position = while_groups_go_on(&handles, &mapped.source, position, || {
+            let mark = asleep.mark();
+            asleep.wait_for_after(mark, PATIENCE, "a commit", |line| event(line) == "committed");
+            asleep.stop();
+        });
+        let mark = other.mark();
+        active(other, mark);
         position += 10;
         commit_all(&handles, &mapped.source, position);
         for name in &names {
             committed(&watcher, name, &mapped.target, mapped.at(position));
         }
-        let woken = instances[sleeper].mark();
-        instances[sleeper].cont();
-        let refused = instances[sleeper].wait_for_after(woken, PATIENCE, "its end", |line| {
-            matches!(event(line), "stood_down" | "shard_left" | "fencing_failed")
-        });
-        let met = event(&refused) == "stood_down";
-        counted += usize::from(met);
-        active(&instances[sleeper], woken);
+        let woken = asleep.mark();
+        asleep.cont();
+        active(asleep, woken);
+        let refused = |line: &LogLine| event(line) == "stood_down";
+        counted += usize::from(asleep.log().iter().skip(woken).any(refused));
     }
     assert_eq!(watcher.decreases(), []);
     eprintln!("zombie: {counted} rounds of {tried} met a commit on its way; 0 decreases");
+}
+
+/// All source groups go on and on, until `happens` is done; their last position.
+fn while_groups_go_on(
+    handles: &[Group],
+    topic: &str,
+    position: i64,
+    happens: impl FnOnce(),
+) -> i64 {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let going_on = scope.spawn(|| {
+            let mut position = position;
+            while !done.load(Ordering::Acquire) {
+                position += 1;
+                commit_all(handles, topic, position);
+            }
+            position
+        });
+        happens();
+        done.store(true, Ordering::Release);
+        going_on.join().expect("the groups' thread")
+    })
 }
 
 #[test]
@@ -76,9 +99,9 @@ fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
     let _alone = alone();
     let (source, target) = brokers();
     let (watcher, woken, mapped) = held_and_overtaken(&source, &target, "fenced");
-    eventually(PATIENCE, "the woken owner to be fenced", || {
-        woken.log().iter().any(|line| event(line) == "stood_down")
-    });
+    let refusal =
+        woken.wait_for(PATIENCE, "the broker's refusal", |line| event(line) == "stood_down");
+    assert!(refusal.message().contains("another instance took the shard over"));
     assert_eq!(watcher.decreases(), []);
     committed(&watcher, "billing", &mapped.target, mapped.at(90));
     watcher.catch_up();
@@ -124,7 +147,8 @@ fn held_and_overtaken(
     committed(&watcher, "billing", &mapped.target, mapped.at(90));
     // The rewind, if there is one, must be the sleeper's.
     drop(second);
-    first.cont();
+    // Its answer is there when it wakes up, before it can learn that its session is over.
     held.release();
+    first.cont();
     (watcher, first, mapped)
 }

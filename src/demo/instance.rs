@@ -1,0 +1,93 @@
+//! One instance of the demo: the real core and the real driver on the demo's ports, as one future
+//! that can be left unpolled, which is what a frozen process is.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::clusters::{Clusters, MAPPINGS};
+use super::ports::{DemoPorts, FENCE_TOPIC, enough_looks, wait};
+use crate::core::action::StopReason;
+use crate::core::ids::{ClusterId, GroupId, TopicName};
+use crate::core::machine::{Core, Setup};
+use crate::core::policy::{CommitMode, Policy};
+use crate::driver;
+use crate::ports::{Clock, Ports};
+
+/// What is wrong with an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing.
+    None,
+    /// It reads mappings up to this offset, and believes that it has read all.
+    HalfRead(i64),
+    /// Its source goes on answering what it answered first.
+    OldSource,
+}
+
+/// A running instance; it runs while it is awaited, and is frozen otherwise.
+pub(super) struct Instance {
+    ports: &'static DemoPorts,
+    running: Pin<Box<dyn Future<Output = StopReason>>>,
+}
+
+const PATIENCE_MILLIS: u64 = 10_000;
+const STEP_MILLIS: u64 = 20;
+
+impl Instance {
+    /// Starts an instance with or without the guard.
+    pub(super) fn start(
+        clusters: &Clusters,
+        groups: &[GroupId],
+        fault: Fault,
+        guard: bool,
+    ) -> Self {
+        let ports = DemoPorts::new(clusters.source(), clusters.target(), groups, fault);
+        // A few instances for the life of a short process; their futures borrow them.
+        let ports: &'static DemoPorts = Box::leak(Box::new(ports));
+        let policy = Policy {
+            commit_mode: CommitMode::Guarded,
+            apply_mappings_guard: guard,
+            poll_interval: Duration::from_millis(100),
+            confirm_after: Duration::from_millis(200),
+            ..Policy::for_pipeline("demo")
+        };
+        let setup = Setup {
+            policy,
+            source_cluster: ClusterId::from("demo-source"),
+            target_cluster: ClusterId::from("demo-target"),
+            fence_topic: FENCE_TOPIC,
+            mapping_topic: TopicName::from(MAPPINGS),
+            jitter_seed: 0,
+        };
+        let core = Core::new(setup, ports.clock().now());
+        let running = Box::pin(driver::run(core, ports, std::future::pending()));
+        Self { ports, running }
+    }
+
+    /// Lets it run until `done` says so, or ten seconds have passed. True if it was done.
+    pub(super) async fn run_until(&mut self, done: impl Fn() -> bool) -> bool {
+        let clock = self.ports.clock();
+        let end = clock.now() + Duration::from_millis(PATIENCE_MILLIS);
+        while clock.now() < end {
+            tokio::select! {
+                biased;
+                _ = &mut self.running => return done(),
+                () = wait(clock, STEP_MILLIS) => {}
+            }
+            if done() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets it run until it has looked at each of `groups` groups some times more.
+    pub(super) async fn run_some_rounds(&mut self, groups: usize) {
+        let ports = self.ports;
+        let enough = ports.target.looks() + enough_looks(groups);
+        let fences = ports.clock().now() + Duration::from_millis(1500);
+        // One that stood down looks no more; a second and a half is longer than any round here.
+        self.run_until(|| ports.target.looks() >= enough || ports.clock().now() > fences).await;
+    }
+}

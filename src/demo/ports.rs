@@ -1,0 +1,310 @@
+//! The demo's ports: the real adapter wherever a mock cluster can serve it, stand-ins where it cannot
+//! (it lists no groups, describes no topics, and has no coordination worth showing), and the faults
+//! of the story.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::clusters::{FENCES, MAPPINGS, SOURCE_ID, SOURCE_TOPIC, TARGET_ID};
+use super::instance::Fault;
+use crate::core::action::ReadScope;
+use crate::core::event::{
+    ControlTopics, Event, FenceTopic, GroupActivity, MappingTopic, SourceCommit, TargetCommit,
+    TargetOffsets, Topics,
+};
+use crate::core::failure::Failure;
+use crate::core::ids::{
+    GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset, SourcePartition,
+    TargetPartition, TopicId, TopicName,
+};
+use crate::core::policy::CommitMode;
+use crate::core::time::Instant;
+use crate::kafka::client::{AdminClient, Properties};
+use crate::kafka::clock::ProcessClock;
+use crate::kafka::committer::KafkaCommitter;
+use crate::kafka::groups::KafkaTargetGroups;
+use crate::kafka::mapping_reader::KafkaMappings;
+use crate::kafka::topics::log_ranges;
+use crate::mapping::Format;
+use crate::ports::{Clock, Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader};
+
+/// The demo's fence topic.
+pub(super) const FENCE_TOPIC: FenceTopic =
+    FenceTopic { id: TopicId([3; 16]), shards: ShardCount(1) };
+const MAPPING_TOPIC: MappingTopic = MappingTopic { id: TopicId([4; 16]), partitions: 1 };
+
+/// One instance's ports.
+pub(super) struct DemoPorts {
+    pub(super) clock: ProcessClock,
+    source: Source,
+    pub(super) target: Target,
+    topics: TopicStandIn,
+    mappings: PartialMappings,
+    ownership: AllAtOnce,
+    committer: KafkaCommitter,
+}
+
+impl DemoPorts {
+    pub(super) fn new(
+        source: Properties,
+        target: Properties,
+        groups: &[GroupId],
+        fault: Fault,
+    ) -> Self {
+        let clock = ProcessClock::start();
+        let source_admin = Rc::new(AdminClient::new(source, "source", clock));
+        let target_admin = Rc::new(AdminClient::new(target.clone(), "target", clock));
+        let mappings = KafkaMappings::new(
+            Rc::clone(&target_admin),
+            target.clone(),
+            TopicName::from(MAPPINGS),
+            Format::Native,
+        );
+        let committer = KafkaCommitter::new(
+            Rc::clone(&target_admin),
+            target.clone(),
+            target,
+            TopicName::from(FENCES),
+            "sprag.demo".to_owned(),
+            "sprag.demo".to_owned(),
+            CommitMode::Guarded,
+        );
+        Self {
+            clock,
+            source: Source {
+                inner: KafkaTargetGroups::new(source_admin, clock),
+                groups: groups.to_vec(),
+                remembered: (fault == Fault::OldSource).then(RefCell::default),
+            },
+            target: Target {
+                inner: KafkaTargetGroups::new(Rc::clone(&target_admin), clock),
+                groups: groups.to_vec(),
+                looks: Cell::new(0),
+            },
+            topics: TopicStandIn { target: target_admin },
+            mappings: PartialMappings {
+                inner: mappings,
+                until: match fault {
+                    Fault::HalfRead(until) => Some(MappingOffset(until)),
+                    Fault::None | Fault::OldSource => None,
+                },
+            },
+            ownership: AllAtOnce { assigned: Cell::new(false) },
+            committer,
+        }
+    }
+}
+
+impl Ports for DemoPorts {
+    type Clock = ProcessClock;
+    type SourceGroups = Source;
+    type TargetGroups = Target;
+    type TopicReader = TopicStandIn;
+    type Mappings = PartialMappings;
+    type Ownership = AllAtOnce;
+    type Committer = KafkaCommitter;
+
+    fn clock(&self) -> &ProcessClock {
+        &self.clock
+    }
+
+    fn source_groups(&self) -> &Source {
+        &self.source
+    }
+
+    fn target_groups(&self) -> &Target {
+        &self.target
+    }
+
+    fn topic_reader(&self) -> &TopicStandIn {
+        &self.topics
+    }
+
+    fn mappings(&self) -> &PartialMappings {
+        &self.mappings
+    }
+
+    fn ownership(&self) -> &AllAtOnce {
+        &self.ownership
+    }
+
+    fn committer(&self) -> &KafkaCommitter {
+        &self.committer
+    }
+}
+
+/// The source's groups; a zombie's go on saying what they said first.
+pub(super) struct Source {
+    /// A mock cluster cannot be asked for all offsets of a group, so its partition is named.
+    inner: KafkaTargetGroups,
+    groups: Vec<GroupId>,
+    remembered: Option<RefCell<BTreeMap<GroupId, BTreeMap<SourcePartition, SourceCommit>>>>,
+}
+
+impl SourceGroups for Source {
+    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
+        Ok(self.groups.clone())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        _coordinator_since: Option<Instant>,
+    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+        let known = self.remembered.as_ref().and_then(|all| all.borrow().get(group).cloned());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let at = TargetPartition::new(SOURCE_TOPIC, 0);
+        let named = ReadScope::Only(BTreeSet::from([at]));
+        let mut read = BTreeMap::new();
+        for (at, found) in self.inner.offsets(group, &named, false).await? {
+            if let Some(TargetCommit { offset, metadata }) = found? {
+                let offset = SourceOffset(offset.get());
+                let at = SourcePartition { topic: at.topic, partition: at.partition };
+                read.insert(at, SourceCommit { offset, metadata });
+            }
+        }
+        if let Some(remembered) = &self.remembered {
+            remembered.borrow_mut().insert(group.clone(), read.clone());
+        }
+        Ok(read)
+    }
+
+    async fn disturbed(&self) {
+        std::future::pending().await
+    }
+}
+
+/// The target's groups; counts how often one was looked at.
+pub(super) struct Target {
+    inner: KafkaTargetGroups,
+    groups: Vec<GroupId>,
+    looks: Cell<usize>,
+}
+
+impl Target {
+    /// How many looks there were.
+    pub(super) fn looks(&self) -> usize {
+        self.looks.get()
+    }
+}
+
+impl TargetGroups for Target {
+    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
+        Ok(self.groups.iter().map(|group| (group.clone(), GroupActivity::Empty)).collect())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        scope: &ReadScope,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        // Every partition that matters is named; a mock cluster cannot be asked for all.
+        let named = match scope {
+            ReadScope::AllAnd(named) | ReadScope::Only(named) => named.clone(),
+        };
+        let read = self.inner.offsets(group, &ReadScope::Only(named), stable).await;
+        self.looks.set(self.looks.get() + 1);
+        read
+    }
+
+    async fn commit(
+        &self,
+        group: &GroupId,
+        offsets: &BTreeMap<TargetPartition, TargetCommit>,
+        not_after: Instant,
+    ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
+        self.inner.commit(group, offsets, not_after).await
+    }
+}
+
+/// Topic ids that never change, and real log ranges.
+pub(super) struct TopicStandIn {
+    target: Rc<AdminClient>,
+}
+
+impl TopicReader for TopicStandIn {
+    async fn control(&self) -> Result<ControlTopics, Failure> {
+        Ok(ControlTopics { fence: Ok(FENCE_TOPIC), mapping: Ok(MAPPING_TOPIC) })
+    }
+
+    async fn topics(
+        &self,
+        source: &BTreeSet<TopicName>,
+        target: &BTreeSet<TargetPartition>,
+        _source_ends: &BTreeSet<SourcePartition>,
+    ) -> Result<Topics, Failure> {
+        Ok(Topics {
+            source: source.iter().map(|name| (name.clone(), Ok(SOURCE_ID))).collect(),
+            target: target.iter().map(|at| (at.topic.clone(), Ok(TARGET_ID))).collect(),
+            ranges: log_ranges(&self.target, target).await?,
+            source_ends: BTreeMap::new(),
+        })
+    }
+}
+
+/// The mapping reader; a half-read one stops early, and believes that it has reached the end.
+pub(super) struct PartialMappings {
+    inner: KafkaMappings,
+    until: Option<MappingOffset>,
+}
+
+impl Mappings for PartialMappings {
+    fn read(&self, topic: TopicId, partitions: i32) {
+        self.inner.read(topic, partitions);
+    }
+
+    async fn next(&self) -> Event {
+        match (self.inner.next().await, self.until) {
+            (Event::MappingsRead { topic, partition, mut records, position }, Some(until)) => {
+                records.retain(|(offset, _)| *offset < until);
+                let position = position.min(until);
+                Event::MappingsRead { topic, partition, records, position }
+            }
+            (event, _) => event,
+        }
+    }
+
+    async fn ends(
+        &self,
+        partitions: &BTreeSet<MappingPartition>,
+    ) -> Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure> {
+        match self.until {
+            Some(until) => Ok(partitions.iter().map(|at| (*at, Ok(until))).collect()),
+            None => self.inner.ends(partitions).await,
+        }
+    }
+}
+
+/// Every instance owns the one shard: what zombies are made of.
+pub(super) struct AllAtOnce {
+    assigned: Cell<bool>,
+}
+
+impl Ownership for AllAtOnce {
+    async fn next(&self) -> Event {
+        if self.assigned.replace(true) {
+            return std::future::pending().await;
+        }
+        Event::ShardAssigned { shard: Shard(0) }
+    }
+
+    async fn check(&self, _shard: Shard) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    fn release(&self, _shard: Shard) {}
+}
+
+/// When this many looks at groups were taken, `ports` has judged each of `groups` at least twice.
+pub(super) fn enough_looks(groups: usize) -> usize {
+    groups * 3
+}
+
+/// Waits on this clock.
+pub(super) async fn wait(clock: &ProcessClock, millis: u64) {
+    clock.sleep_until(clock.now() + std::time::Duration::from_millis(millis)).await;
+}
