@@ -1,6 +1,8 @@
 //! Decoders of mapping records, in the two formats that replicators publish (`docs/protocol.md`,
-//! "Mapping records"). Nothing that a mapping topic may hold makes them panic.
+//! "Mapping records"). Nothing that a mapping topic may hold makes them panic, and no record that
+//! is short, foreign or impossible is taken for another one: it is a [`Skip`], which says why.
 
+pub mod internal_topics;
 pub mod mirrormaker2;
 pub mod native;
 mod primitives;
@@ -10,7 +12,7 @@ mod skip;
 use crate::core::mapping::MappingRecord;
 use replication_policy::ReplicationPolicy;
 
-pub use skip::{Skip, SkipCounter, SkipKind};
+pub use skip::{Flaw, Skip, SkipCounter, SkipKind, Skipped};
 
 /// What a mapping topic is written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,25 +23,30 @@ pub enum Format {
     MirrorMaker2(ReplicationPolicy),
 }
 
-/// Decodes the records of one mapping topic.
+/// Decodes the records of one mapping topic. What it answers depends on the record alone; what it
+/// remembers between records only saves work.
 #[derive(Clone, Debug)]
-pub enum Decoder {
-    /// See [`Format::Native`].
+pub struct Decoder {
+    format: FormatDecoder,
+}
+
+#[derive(Clone, Debug)]
+enum FormatDecoder {
     Native,
-    /// See [`Format::MirrorMaker2`].
-    MirrorMaker2(mirrormaker2::SyncDecoder),
+    MirrorMaker2(Box<mirrormaker2::SyncDecoder>),
 }
 
 impl Decoder {
     /// A decoder of this format.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        match format {
-            Format::Native => Self::Native,
+        let format = match format {
+            Format::Native => FormatDecoder::Native,
             Format::MirrorMaker2(policy) => {
-                Self::MirrorMaker2(mirrormaker2::SyncDecoder::new(policy))
+                FormatDecoder::MirrorMaker2(Box::new(mirrormaker2::SyncDecoder::new(policy)))
             }
-        }
+        };
+        Self { format }
     }
 
     /// The record that key and value make; `None` is a null.
@@ -52,9 +59,14 @@ impl Decoder {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<MappingRecord, Skip> {
-        match self {
-            Self::Native => native::decode(key, value).map(MappingRecord::Chunk),
-            Self::MirrorMaker2(decoder) => decoder.decode(key, value).map(MappingRecord::Sync),
+        match &mut self.format {
+            FormatDecoder::Native => native::decode(key, value).map(MappingRecord::Chunk),
+            FormatDecoder::MirrorMaker2(decoder) => {
+                decoder.decode(key, value).map(MappingRecord::Sync)
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

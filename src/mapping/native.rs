@@ -1,94 +1,67 @@
 //! Sprag's open mapping format: a chunk of runs per record (`docs/protocol.md`, "Mapping records").
+//!
+//! ```text
+//! key:   version INT16 = 1, topic STRING, partition INT32, publisher epoch INT64,
+//!        chunk sequence INT64
+//! value: version INT16 = 1, source topic id (16 bytes), target topic id (16 bytes),
+//!        target topic STRING, target partition INT32, publisher STRING,
+//!        newest source timestamp INT64, source start INT64, target start INT64,
+//!        run count UNSIGNED_VARINT, then per run, all UNSIGNED_VARINT:
+//!        source gap and target gap since the end of the run before (the first: since the starts),
+//!        length (at least 1)
+//! ```
+//!
+//! The source partition is told by the key alone, the copies by the value alone. A varint has up
+//! to 64 bits. A chunk is believed whole or not at all: bytes behind the last run are refused,
+//! because the run count is then not the one that was written. What a later version adds comes
+//! with a version of its own.
 
-use super::primitives::{Reader, put_string, put_varint};
-use super::skip::Skip;
+mod encode;
+
+use super::primitives::Reader;
+use super::skip::{Flaw, Skip};
 use crate::core::ids::{
-    MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
-    TopicId,
+    PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
 use crate::core::mapping::{Chunk, Run};
-use crate::core::murmur2::murmur2;
+
+pub use encode::{ChunkPlace, Unwritable, encode, mapping_partition};
 
 const VERSION: i16 = 1;
 /// Three varints of at least one byte each.
 const SMALLEST_RUN: u64 = 3;
 
-/// What places a chunk among those of its source partition, beside the chunk itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkPlace {
-    /// The publisher's epoch: a new one for each of its lives, so that it overwrites nobody's.
-    pub epoch: i64,
-    /// The chunk's number in that epoch.
-    pub sequence: i64,
-    /// The newest source timestamp in it, in milliseconds since the Unix epoch.
-    pub newest_timestamp: i64,
-}
-
-/// The mapping partition, of `partitions`, that all records of `source` go to.
-#[must_use]
-pub fn mapping_partition(source: &SourcePartition, partitions: u32) -> MappingPartition {
-    let hash = murmur2(source.to_string().as_bytes()) & 0x7fff_ffff;
-    MappingPartition((hash % partitions.max(1)).cast_signed())
-}
-
-/// Key and value of a chunk. `None` where it cannot be written: a name over 32,767 bytes, or runs
-/// that are empty or do not ascend in source and in target.
-#[must_use]
-pub fn encode(chunk: &Chunk, place: ChunkPlace) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut key = VERSION.to_be_bytes().to_vec();
-    put_string(&mut key, chunk.source.topic.as_str())?;
-    key.extend_from_slice(&chunk.source.partition.to_be_bytes());
-    key.extend_from_slice(&place.epoch.to_be_bytes());
-    key.extend_from_slice(&place.sequence.to_be_bytes());
-
-    let first = chunk.runs.first()?;
-    let mut value = VERSION.to_be_bytes().to_vec();
-    value.extend_from_slice(&chunk.source_topic_id.0);
-    value.extend_from_slice(&chunk.target_topic_id.0);
-    put_string(&mut value, chunk.target.topic.as_str())?;
-    value.extend_from_slice(&chunk.target.partition.to_be_bytes());
-    put_string(&mut value, chunk.publisher.as_str())?;
-    value.extend_from_slice(&place.newest_timestamp.to_be_bytes());
-    value.extend_from_slice(&first.source.get().to_be_bytes());
-    value.extend_from_slice(&first.target.get().to_be_bytes());
-    put_varint(&mut value, chunk.runs.len() as u64);
-    let (mut source, mut target) = (first.source.get(), first.target.get());
-    for run in &chunk.runs {
-        put_varint(&mut value, u64::try_from(run.source.get().checked_sub(source)?).ok()?);
-        put_varint(&mut value, u64::try_from(run.target.get().checked_sub(target)?).ok()?);
-        put_varint(&mut value, run.len);
-        source = run.source.get().checked_add_unsigned(run.len)?;
-        target = run.target.get().checked_add_unsigned(run.len)?;
-    }
-    Some((key, value))
-}
-
-/// The chunk that key and value make.
+/// The chunk that key and value make. Its runs are at least one, ascend in source and in target,
+/// and end at offsets that fit in an INT64.
 ///
 /// # Errors
 ///
-/// Why it is skipped. Bytes behind the last run are refused: a chunk is only believed whole.
+/// Why it is skipped.
 pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Chunk, Skip> {
-    let mut key = Reader::new(key.ok_or(Skip::Truncated { field: "key" })?);
-    version(&mut key)?;
-    let topic = name(&mut key, "source topic")?;
-    let partition = key.partition("source partition")?;
-    key.int64("publisher epoch")?;
-    key.int64("chunk sequence")?;
-    let source = SourcePartition::new(topic, partition);
+    let source = source_partition(key.unwrap_or_default())?;
     let mut value = Reader::new(value.ok_or(Skip::Tombstone)?);
     version(&mut value)?;
     let source_topic_id = TopicId(value.array("source topic id")?);
     let target_topic_id = TopicId(value.array("target topic id")?);
-    let topic = name(&mut value, "target topic")?;
+    let topic = value.name("target topic")?;
     let target = TargetPartition::new(topic, value.partition("target partition")?);
-    let publisher = PublisherId::from(value.string("publisher")?);
+    let publisher = PublisherId::from(value.name("publisher")?);
     value.int64("newest source timestamp")?;
     let runs = runs(&mut value)?;
-    if key.remaining() > 0 || value.remaining() > 0 {
-        return Err(Skip::Malformed { field: "length", reason: "bytes behind the end" });
-    }
+    at_end(&value, "last run")?;
     Ok(Chunk { source, target, source_topic_id, target_topic_id, publisher, runs })
+}
+
+fn source_partition(key: &[u8]) -> Result<SourcePartition, Skip> {
+    let mut key = Reader::new(key);
+    version(&mut key)?;
+    let topic = key.name("source topic")?;
+    let partition = key.partition("source partition")?;
+    // These two keep keys apart, for compaction; the chunk itself does not depend on them.
+    key.int64("publisher epoch")?;
+    key.int64("chunk sequence")?;
+    at_end(&key, "chunk sequence")?;
+    Ok(SourcePartition::new(topic, partition))
 }
 
 fn version(reader: &mut Reader<'_>) -> Result<(), Skip> {
@@ -98,27 +71,27 @@ fn version(reader: &mut Reader<'_>) -> Result<(), Skip> {
     }
 }
 
-fn name<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, Skip> {
-    let name = reader.string(field)?;
-    if name.is_empty() { Err(Skip::Malformed { field, reason: "empty" }) } else { Ok(name) }
+fn at_end(reader: &Reader<'_>, field: &'static str) -> Result<(), Skip> {
+    match reader.remaining() {
+        0 => Ok(()),
+        more => {
+            let flaw = Flaw::TrailingBytes(more);
+            Err(Skip::Malformed { field, flaw })
+        }
+    }
 }
 
 fn runs(value: &mut Reader<'_>) -> Result<Vec<Run>, Skip> {
     let mut source = value.offset("source start")?;
     let mut target = value.offset("target start")?;
-    let count = value.varint("run count")?;
-    if count.saturating_mul(SMALLEST_RUN) > value.remaining() as u64 {
-        return Err(Skip::Truncated { field: "runs" });
-    }
-    let mut runs = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let count = run_count(value)?;
+    let mut runs = Vec::with_capacity(count);
     for _ in 0..count {
-        let large = |field| Skip::Malformed { field, reason: "beyond the largest offset" };
-        let forth = |at: i64, by: u64, field| at.checked_add_unsigned(by).ok_or(large(field));
         source = forth(source, value.varint("source gap")?, "source gap")?;
         target = forth(target, value.varint("target gap")?, "target gap")?;
         let len = value.varint("run length")?;
         if len == 0 {
-            return Err(Skip::Malformed { field: "run length", reason: "zero" });
+            return Err(Skip::Malformed { field: "run length", flaw: Flaw::Zero });
         }
         runs.push(Run { source: SourceOffset(source), target: TargetOffset(target), len });
         source = forth(source, len, "run length")?;
@@ -127,6 +100,30 @@ fn runs(value: &mut Reader<'_>) -> Result<Vec<Run>, Skip> {
     Ok(runs)
 }
 
+/// The number of runs; no more than the rest can hold, so that memory may be set aside for them.
+fn run_count(value: &mut Reader<'_>) -> Result<usize, Skip> {
+    let count = value.varint("run count")?;
+    if count == 0 {
+        return Err(Skip::Malformed { field: "run count", flaw: Flaw::Zero });
+    }
+    let (needed, left) = (count.saturating_mul(SMALLEST_RUN), value.remaining());
+    if needed > left as u64 {
+        return Err(Skip::Truncated {
+            field: "list of runs",
+            needed: usize::try_from(needed).unwrap_or(usize::MAX),
+            left,
+        });
+    }
+    // It fits: it is smaller than what is left.
+    Ok(usize::try_from(count).unwrap_or(left))
+}
+
+fn forth(at: i64, by: u64, field: &'static str) -> Result<i64, Skip> {
+    let flaw = Flaw::BeyondLargestOffset(by);
+    at.checked_add_unsigned(by).ok_or(Skip::Malformed { field, flaw })
+}
+
 #[cfg(test)]
-#[path = "native_tests.rs"]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Kafka's primitive types: big-endian numbers, length-prefixed strings, unsigned varints.
 
-use super::skip::Skip;
+use super::skip::{Flaw, Skip};
 
 /// Reads a record from its front.
 pub(super) struct Reader<'a> {
@@ -17,7 +17,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Skip> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Skip::Truncated { field })?;
+        let left = self.rest.len();
+        let (head, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(Skip::Truncated { field, needed: N, left })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -26,40 +28,48 @@ impl<'a> Reader<'a> {
         self.array(field).map(i16::from_be_bytes)
     }
 
-    pub(super) fn int32(&mut self, field: &'static str) -> Result<i32, Skip> {
-        self.array(field).map(i32::from_be_bytes)
-    }
-
     pub(super) fn int64(&mut self, field: &'static str) -> Result<i64, Skip> {
         self.array(field).map(i64::from_be_bytes)
     }
 
-    /// A number that cannot be negative.
+    /// An INT64 that cannot be negative.
     pub(super) fn offset(&mut self, field: &'static str) -> Result<i64, Skip> {
         let offset = self.int64(field)?;
-        if offset < 0 { Err(Skip::Malformed { field, reason: "negative" }) } else { Ok(offset) }
+        not_negative(field, offset)?;
+        Ok(offset)
     }
 
+    /// An INT32 that cannot be negative.
     pub(super) fn partition(&mut self, field: &'static str) -> Result<i32, Skip> {
-        let index = self.int32(field)?;
-        if index < 0 { Err(Skip::Malformed { field, reason: "negative" }) } else { Ok(index) }
+        let index = self.array(field).map(i32::from_be_bytes)?;
+        not_negative(field, i64::from(index))?;
+        Ok(index)
     }
 
-    /// `STRING`: an INT16 length, then UTF-8.
-    pub(super) fn string(&mut self, field: &'static str) -> Result<&'a str, Skip> {
-        let negative = Skip::Malformed { field, reason: "negative length" };
-        let len = usize::try_from(self.int16(field)?).map_err(|_| negative)?;
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(Skip::Truncated { field })?;
+    /// A STRING (an INT16 length, then UTF-8) that names something: not empty, and without control
+    /// characters.
+    pub(super) fn name(&mut self, field: &'static str) -> Result<&'a str, Skip> {
+        let malformed = |flaw| Skip::Malformed { field, flaw };
+        let len = self.int16(field)?;
+        not_negative(field, i64::from(len))?;
+        let (needed, left) = (usize::from(len.unsigned_abs()), self.rest.len());
+        let (head, rest) =
+            self.rest.split_at_checked(needed).ok_or(Skip::Truncated { field, needed, left })?;
         self.rest = rest;
-        std::str::from_utf8(head).map_err(|_| Skip::Malformed { field, reason: "not UTF-8" })
+        let name = std::str::from_utf8(head).map_err(|_| malformed(Flaw::NotUtf8))?;
+        match name_flaw(name) {
+            None => Ok(name),
+            Some(flaw) => Err(malformed(flaw)),
+        }
     }
 
-    /// `UNSIGNED_VARINT`, up to 64 bits: 7 bits a byte, low group first.
+    /// UNSIGNED_VARINT, up to 64 bits: 7 bits a byte, low group first.
     pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, Skip> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array(field)?;
             let bits = u64::from(byte & 0x7f);
+            // The tenth byte holds the 64th bit alone.
             if shift == 63 && bits > 1 {
                 break;
             }
@@ -68,21 +78,88 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Skip::Malformed { field, reason: "longer than 64 bits" })
+        Err(Skip::Malformed { field, flaw: Flaw::LongVarint })
     }
 }
 
-pub(super) fn put_string(out: &mut Vec<u8>, text: &str) -> Option<()> {
-    let len = i16::try_from(text.len()).ok()?;
-    out.extend_from_slice(&len.to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
-    Some(())
+/// What keeps a text from being a name.
+pub(super) fn name_flaw(name: &str) -> Option<Flaw> {
+    if name.is_empty() {
+        Some(Flaw::Empty)
+    } else if name.chars().any(char::is_control) {
+        Some(Flaw::ControlCharacter)
+    } else {
+        None
+    }
 }
 
+/// Appends an UNSIGNED_VARINT.
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+fn not_negative(field: &'static str, number: i64) -> Result<(), Skip> {
+    if number < 0 {
+        let flaw = Flaw::Negative(number);
+        Err(Skip::Malformed { field, flaw })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn varint(bytes: &[u8]) -> Result<u64, Skip> {
+        Reader::new(bytes).varint("count")
+    }
+
+    #[test]
+    fn varints_hold_64_bits_and_no_more() {
+        let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(varint(&largest), Ok(u64::MAX));
+        let too_long = Err(Skip::Malformed { field: "count", flaw: Flaw::LongVarint });
+        let mut one_bit_more = largest;
+        one_bit_more[9] = 0x02;
+        assert_eq!(varint(&one_bit_more), too_long);
+        assert_eq!(varint(&[0x80; 11]), too_long);
+        let cut = Err(Skip::Truncated { field: "count", needed: 1, left: 0 });
+        assert_eq!(varint(&largest[..9]), cut);
+        assert_eq!(varint(&[]), cut);
+    }
+
+    #[test]
+    fn a_name_says_what_is_wrong_with_it() {
+        let read = |bytes: &[u8]| Reader::new(bytes).name("topic").map(str::to_owned);
+        let malformed = |flaw| {
+            let field = "topic";
+            Err(Skip::Malformed { field, flaw })
+        };
+        assert_eq!(read(b"\0\x02ab"), Ok("ab".to_owned()));
+        assert_eq!(read(b"\0\0"), malformed(Flaw::Empty));
+        assert_eq!(read(b"\xff\xffab"), malformed(Flaw::Negative(-1)));
+        assert_eq!(read(b"\0\x01\xff"), malformed(Flaw::NotUtf8));
+        assert_eq!(read(b"\0\x02a\0"), malformed(Flaw::ControlCharacter));
+        let truncated = Skip::Truncated { field: "topic", needed: 3, left: 2 };
+        assert_eq!(read(b"\0\x03ab"), Err(truncated));
+    }
+
+    proptest! {
+        #[test]
+        fn varints_come_back(value in any::<u64>(), shift in 0..64_u32) {
+            let value = value >> shift;
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, value);
+            let bits = 64 - value.leading_zeros().min(63);
+            prop_assert_eq!(bytes.len(), bits.div_ceil(7) as usize);
+            prop_assert_eq!(varint(&bytes), Ok(value));
+        }
+    }
 }

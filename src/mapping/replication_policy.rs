@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
+
+use super::internal_topics::InternalTopics;
+
 const HEARTBEATS: &str = "heartbeats";
 
 /// The target topic of a source topic.
@@ -12,6 +16,7 @@ pub struct ReplicationPolicy {
     source_alias: String,
     target_alias: String,
     separator: String,
+    internal_topics: InternalTopics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +26,24 @@ enum Naming {
     Map(BTreeMap<String, String>),
 }
 
+/// Why a topic has no copy that a group could go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotCopied {
+    /// See [`InternalTopics::contains`].
+    #[error("it is internal to Kafka or to MirrorMaker")]
+    Internal,
+    /// MirrorMaker's own sign of life. Only the topic of exactly this name: one that merely ends
+    /// so may be anybody's.
+    #[error("it holds MirrorMaker's heartbeats")]
+    Heartbeats,
+    /// Its name says that it came from the target, and MirrorMaker copies nothing back.
+    #[error("its name says that it came from the target cluster")]
+    Cycle,
+    /// The explicit map does not name it.
+    #[error("the configured map of topics does not name it")]
+    NotInMap,
+}
+
 impl ReplicationPolicy {
     /// `<source alias><separator><topic>`.
     #[must_use]
@@ -28,7 +51,7 @@ impl ReplicationPolicy {
         Self::new(Naming::Default, source_alias, target_alias, separator)
     }
 
-    /// The same name on both clusters, heartbeats excepted.
+    /// The same name on both clusters, except for names that end with `heartbeats`.
     #[must_use]
     pub fn identity(source_alias: &str, target_alias: &str, separator: &str) -> Self {
         Self::new(Naming::Identity, source_alias, target_alias, separator)
@@ -37,7 +60,13 @@ impl ReplicationPolicy {
     /// What the map says, and nothing else.
     #[must_use]
     pub fn map(topics: BTreeMap<String, String>) -> Self {
-        Self::new(Naming::Map(topics), "", "", "")
+        Self::new(Naming::Map(topics), "", "", ".")
+    }
+
+    /// The same policy where MirrorMaker's own topics are named otherwise.
+    #[must_use]
+    pub fn with_internal_topics(self, internal_topics: InternalTopics) -> Self {
+        Self { internal_topics, ..self }
     }
 
     fn new(naming: Naming, source_alias: &str, target_alias: &str, separator: &str) -> Self {
@@ -46,97 +75,108 @@ impl ReplicationPolicy {
             source_alias: source_alias.to_owned(),
             target_alias: target_alias.to_owned(),
             separator: separator.to_owned(),
+            internal_topics: InternalTopics::with_separator(separator),
         }
     }
 
-    /// Where the records of `topic` are on the target; `None` if it is not replicated: internal
-    /// topics, and under the default policy topics that came from the target.
+    /// Where MirrorMaker copies the records of `topic` to (`MirrorSourceConnector`,
+    /// `formatRemoteTopic`).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such topic.
+    pub fn target_topic(&self, topic: &str) -> Result<String, NotCopied> {
+        if let Naming::Map(topics) = &self.naming {
+            return topics.get(topic).cloned().ok_or(NotCopied::NotInMap);
+        }
+        if self.internal_topics.contains(topic) {
+            return Err(NotCopied::Internal);
+        }
+        if topic == HEARTBEATS {
+            return Err(NotCopied::Heartbeats);
+        }
+        if self.is_cycle(topic) {
+            return Err(NotCopied::Cycle);
+        }
+        Ok(self.remote_topic(topic))
+    }
+
+    /// Under which name MirrorMaker's checkpoints tell `topic` (`renameTopicPartition`): that of
+    /// [`target_topic`](Self::target_topic), except that a topic which came from the target gets
+    /// its original name back. No records are copied that way, so offset syncs never mean it.
     #[must_use]
-    pub fn target_topic(&self, topic: &str) -> Option<String> {
+    pub fn checkpoint_topic(&self, topic: &str) -> Option<String> {
+        match self.origin(topic) {
+            Some((source, _)) if source == self.target_alias => {
+                Some(self.original_topic(topic).to_owned())
+            }
+            Some(_) | None => match &self.naming {
+                Naming::Map(topics) => topics.get(topic).cloned(),
+                Naming::Default | Naming::Identity => Some(self.remote_topic(topic)),
+            },
+        }
+    }
+
+    fn remote_topic(&self, topic: &str) -> String {
+        if self.keeps_name(topic) {
+            topic.to_owned()
+        } else {
+            format!("{}{}{topic}", self.source_alias, self.separator)
+        }
+    }
+
+    /// `IdentityReplicationPolicy` treats whatever ends with `heartbeats` as the default one does.
+    fn keeps_name(&self, topic: &str) -> bool {
         match &self.naming {
-            Naming::Map(topics) => topics.get(topic).cloned(),
-            Naming::Default | Naming::Identity if self.is_internal(topic) => None,
-            Naming::Default => self.renamed(topic),
-            Naming::Identity if topic.ends_with(HEARTBEATS) => self.renamed(topic),
-            Naming::Identity => Some(topic.to_owned()),
+            Naming::Default | Naming::Map(_) => false,
+            Naming::Identity => !topic.ends_with(HEARTBEATS),
         }
     }
 
-    fn renamed(&self, topic: &str) -> Option<String> {
-        // MirrorMaker does not copy back what came from there.
-        let cycle = self.topic_source(topic).is_some_and(|source| source == self.target_alias);
-        (!cycle).then(|| format!("{}{}{topic}", self.source_alias, self.separator))
+    /// Whether the target is among the clusters that `topic` came through.
+    fn is_cycle(&self, topic: &str) -> bool {
+        let mut hops = self.hops(topic);
+        hops.any(|(source, _)| source == self.target_alias)
     }
 
-    /// Java's `split` on the separator, with its trap: trailing empty parts are dropped, so that
-    /// `"x."` has no source.
-    fn topic_source<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        if self.separator.is_empty() {
-            return topic.char_indices().nth(1).map(|(second, _)| &topic[..second]);
+    fn original_topic<'a>(&'a self, topic: &'a str) -> &'a str {
+        self.hops(topic).last().map_or(topic, |(_, upstream)| upstream)
+    }
+
+    /// The clusters that the name of `topic` says it came from, the latest first, each with its
+    /// name there.
+    fn hops<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let first = self.origin(topic);
+        std::iter::successors(first, |(_, upstream)| {
+            let next = self.origin(upstream)?;
+            // A policy that keeps names would go round in circles.
+            (next.1 != *upstream).then_some(next)
+        })
+    }
+
+    /// Kafka's `topicSource` and `upstreamTopic`. The default policy takes whatever stands before
+    /// the first separator for an alias, known or not.
+    fn origin<'a>(&'a self, topic: &'a str) -> Option<(&'a str, &'a str)> {
+        match &self.naming {
+            Naming::Map(_) => None,
+            Naming::Identity if self.keeps_name(topic) => Some((&self.source_alias, topic)),
+            Naming::Default | Naming::Identity => split_as_java(topic, &self.separator),
         }
-        let parts: Vec<&str> = topic.split(self.separator.as_str()).collect();
-        let kept = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
-        if kept < 2 { None } else { parts.first().copied() }
     }
+}
 
-    fn is_internal(&self, topic: &str) -> bool {
-        let own = format!("{}internal", self.separator);
-        topic.ends_with(&own)
-            || topic.ends_with("-internal")
-            || topic.ends_with(".internal")
-            || topic.starts_with("__")
-            || topic.starts_with('.')
+/// What stands before the first separator, and after it; `None` where Java's `split` yields fewer
+/// than two parts. It drops empty parts at the end, so that `"x."` has no source, and splits at an
+/// empty separator into characters.
+fn split_as_java<'a>(topic: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    if separator.is_empty() {
+        let (second, _) = topic.char_indices().nth(1)?;
+        return Some(topic.split_at(second));
     }
+    let (source, upstream) = topic.split_once(separator)?;
+    let nothing_follows = upstream.split(separator).all(str::is_empty);
+    (!nothing_follows).then_some((source, upstream))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(policy: &ReplicationPolicy, topic: &str) -> Option<String> {
-        policy.target_topic(topic)
-    }
-
-    #[test]
-    fn the_default_policy_puts_the_source_alias_before_the_name() {
-        let policy = ReplicationPolicy::default_policy("us-west", "us-east", ".");
-        assert_eq!(target(&policy, "orders").as_deref(), Some("us-west.orders"));
-        assert_eq!(target(&policy, "heartbeats").as_deref(), Some("us-west.heartbeats"));
-        assert_eq!(target(&policy, "a.b.c").as_deref(), Some("us-west.a.b.c"));
-        assert_eq!(target(&policy, "us-east.").as_deref(), Some("us-west.us-east."));
-    }
-
-    #[test]
-    fn what_came_from_the_target_is_not_copied_back() {
-        let policy = ReplicationPolicy::default_policy("us-west", "us-east", ".");
-        assert_eq!(target(&policy, "us-east.orders"), None);
-        let policy = ReplicationPolicy::default_policy("w", "e", "_");
-        assert_eq!(target(&policy, "e_orders"), None);
-        assert_eq!(target(&policy, "e.orders").as_deref(), Some("w_e.orders"));
-    }
-
-    #[test]
-    fn identity_keeps_the_name_but_for_heartbeats() {
-        let policy = ReplicationPolicy::identity("us-west", "us-east", ".");
-        assert_eq!(target(&policy, "orders").as_deref(), Some("orders"));
-        assert_eq!(target(&policy, "us-east.orders").as_deref(), Some("us-east.orders"));
-        assert_eq!(target(&policy, "heartbeats").as_deref(), Some("us-west.heartbeats"));
-        assert_eq!(target(&policy, "my-heartbeats").as_deref(), Some("us-west.my-heartbeats"));
-    }
-
-    #[test]
-    fn internal_topics_are_not_replicated() {
-        let policy = ReplicationPolicy::default_policy("us-west", "us-east", ".");
-        for topic in ["__consumer_offsets", ".hidden", "x.internal", "x-internal"] {
-            assert_eq!(target(&policy, topic), None, "{topic}");
-        }
-    }
-
-    #[test]
-    fn an_explicit_map_says_it_all() {
-        let topics = BTreeMap::from([("orders".to_owned(), "orders-copy".to_owned())]);
-        let policy = ReplicationPolicy::map(topics);
-        assert_eq!(target(&policy, "orders").as_deref(), Some("orders-copy"));
-        assert_eq!(target(&policy, "payments"), None);
-    }
-}
+mod tests;

@@ -1,0 +1,141 @@
+//! How MirrorMaker 2 names its own topics (`DefaultReplicationPolicy`), which it does not
+//! replicate.
+
+const DEFAULT_SEPARATOR: &str = ".";
+
+/// The cluster that holds the offset syncs (`offset-syncs.topic.location`). Their topic's name
+/// carries the alias of the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSyncsLocation<'a> {
+    /// The source, MirrorMaker's default.
+    Source {
+        /// The target's alias.
+        target_alias: &'a str,
+    },
+    /// The target.
+    Target {
+        /// The source's alias.
+        source_alias: &'a str,
+    },
+}
+
+/// The names of the internal topics of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalTopics {
+    separator: String,
+}
+
+impl InternalTopics {
+    /// The names under `replication.policy.separator`, where
+    /// `replication.policy.internal.topic.separator.enabled` is true, its default.
+    #[must_use]
+    pub fn with_separator(separator: &str) -> Self {
+        let separator = separator.to_owned();
+        Self { separator }
+    }
+
+    /// The names where that flag is false: with dots, whatever the separator.
+    #[must_use]
+    pub fn with_dots() -> Self {
+        Self::with_separator(DEFAULT_SEPARATOR)
+    }
+
+    /// The topic of the offset syncs.
+    #[must_use]
+    pub fn offset_syncs(&self, location: OffsetSyncsLocation<'_>) -> String {
+        let other = match location {
+            OffsetSyncsLocation::Source { target_alias } => target_alias,
+            OffsetSyncsLocation::Target { source_alias } => source_alias,
+        };
+        let separator = &self.separator;
+        format!("mm2-offset-syncs{separator}{other}{separator}internal")
+    }
+
+    /// Whether MirrorMaker takes `topic` for an internal one, as Kafka 4 decides it. Earlier
+    /// releases leave out more, anything that ends with `.internal` or `-internal`; a sync of such
+    /// a topic can only come from a release that copies it, and must not be lost.
+    #[must_use]
+    pub fn contains(&self, topic: &str) -> bool {
+        let separator = self.separator.as_str();
+        let before_internal =
+            topic.strip_suffix("internal").and_then(|rest| rest.strip_suffix(separator));
+        let own = before_internal.is_some_and(|rest| {
+            topic.starts_with("mm2")
+                || rest.strip_suffix("checkpoints").is_some_and(|rest| rest.ends_with(separator))
+        });
+        own || topic.starts_with("__") || topic.starts_with('.')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_SOURCE: OffsetSyncsLocation<'_> =
+        OffsetSyncsLocation::Source { target_alias: "us-east" };
+    const AT_TARGET: OffsetSyncsLocation<'_> =
+        OffsetSyncsLocation::Target { source_alias: "us-west" };
+
+    /// As `DefaultReplicationPolicy.offsetSyncsTopic` of Kafka 3.9.2 and 4.3.0 answers.
+    #[test]
+    fn the_offset_syncs_carry_the_alias_of_the_other_cluster() {
+        let names = [
+            (
+                InternalTopics::with_separator("."),
+                "mm2-offset-syncs.us-east.internal",
+                "mm2-offset-syncs.us-west.internal",
+            ),
+            (
+                InternalTopics::with_separator("_"),
+                "mm2-offset-syncs_us-east_internal",
+                "mm2-offset-syncs_us-west_internal",
+            ),
+            (
+                InternalTopics::with_separator("--"),
+                "mm2-offset-syncs--us-east--internal",
+                "mm2-offset-syncs--us-west--internal",
+            ),
+            (
+                InternalTopics::with_dots(),
+                "mm2-offset-syncs.us-east.internal",
+                "mm2-offset-syncs.us-west.internal",
+            ),
+        ];
+        for (topics, at_source, at_target) in names {
+            assert_eq!(topics.offset_syncs(AT_SOURCE), at_source);
+            assert_eq!(topics.offset_syncs(AT_TARGET), at_target);
+        }
+    }
+
+    /// As `DefaultReplicationPolicy.isInternalTopic` of Kafka 4.3.0 answers; columns: separator
+    /// `.`, `_`, `_` with the flag false, empty.
+    #[test]
+    fn internal_is_what_kafka_4_says() {
+        let policies = [
+            InternalTopics::with_separator("."),
+            InternalTopics::with_separator("_"),
+            InternalTopics::with_dots(),
+            InternalTopics::with_separator(""),
+        ];
+        let rows = [
+            ("mm2-foo.internal", [true, false, true, true]),
+            ("mm2.internal", [true, false, true, true]),
+            ("mm2-internal", [false, false, false, true]),
+            ("mm2-foo_internal", [false, true, false, true]),
+            ("us-west.checkpoints.internal", [true, false, true, false]),
+            ("x_checkpoints_internal", [false, true, false, false]),
+            ("x_checkpoints.internal", [false, false, false, false]),
+            (".checkpoints.internal", [true, true, true, true]),
+            ("checkpoints.internal", [false, false, false, false]),
+            ("checkpointsinternal", [false, false, false, true]),
+            ("__x", [true, true, true, true]),
+            ("_x", [false, false, false, false]),
+            (".x", [true, true, true, true]),
+            ("orders.internal", [false, false, false, false]),
+        ];
+        for (topic, expected) in rows {
+            let found = policies.each_ref().map(|topics| topics.contains(topic));
+            assert_eq!(found, expected, "{topic}");
+        }
+    }
+}
