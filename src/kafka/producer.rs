@@ -204,7 +204,7 @@ impl Worker {
         begun.map_err(|error| failed(&error, Doing::Committing, &what))?;
         let written =
             send_offsets(&self.producer, group.as_str(), MEMBER, offsets, TRANSACTION_CALL);
-        written.map_err(|error| failure(&error, Doing::Committing, &what))
+        written.map_err(|error| refused(failure(&error, Doing::Committing, &what)))
     }
 
     fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
@@ -213,6 +213,14 @@ impl Worker {
             TransactionEnd::Commit => self.producer.commit_transaction(TRANSACTION_CALL),
             TransactionEnd::Abort => self.producer.abort_transaction(TRANSACTION_CALL),
         };
-        ended.map_err(|error| failed(&error, Doing::Ending, &what))
+        ended.map_err(|error| refused(failed(&error, Doing::Ending, &what)))
     }
+}
+
+/// Tells that the fence held: whoever ordered the commit may not be there any more to tell it.
+fn refused(failure: Failure) -> Failure {
+    if failure.class == FailureClass::Fenced {
+        tracing::warn!(event = "commit_refused", "the broker refused a commit: {failure}");
+    }
+    failure
 }

@@ -64,7 +64,7 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
         let woken = asleep.mark();
         asleep.cont();
         active(asleep, woken);
-        let refused = |line: &LogLine| event(line) == "stood_down";
+        let refused = |line: &LogLine| event(line) == "commit_refused";
         counted += usize::from(asleep.log().iter().skip(woken).any(refused));
     }
     assert_eq!(watcher.decreases(), []);
