@@ -1,5 +1,6 @@
 //! The harness itself, proved on every version before any scenario stands on it.
 
+mod daemon;
 mod kafka;
 mod mirroring;
 mod processes;

@@ -94,6 +94,7 @@ fn a_logged_process_is_followed_line_by_line() {
 
 #[test]
 fn the_built_program_runs() {
-    let (status, _) = sprag::run(&["--version"], DEADLINE);
+    let (status, lines) = sprag::run(&["--version"], DEADLINE);
     assert!(status.success());
+    assert_eq!(lines[0].text, concat!("sprag ", env!("CARGO_PKG_VERSION")));
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// How often a start is tried when another process took a port in between.
 const PORT_ATTEMPTS: usize = 5;
 const PORT_TAKEN: &str = "Address already in use";
-const LOG_LINES_SHOWN: usize = 40;
+const LOG_LINES_SHOWN: usize = 20;
 
 /// A running broker: its process, its ports and its data, all gone when this is dropped.
 pub(crate) struct Broker {
@@ -232,6 +232,8 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        // Tests use shorter sessions than a broker allows by default, so that a zombie is one soon.
+        ("group.min.session.timeout.ms", "1000".to_owned()),
         // A killed broker is let in again only when the session of its former life has expired.
         ("broker.session.timeout.ms", "3000".to_owned()),
         ("broker.heartbeat.interval.ms", "500".to_owned()),

@@ -117,6 +117,9 @@ fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &M
         (format!("{dr}.bootstrap.servers"), target.bootstrap()),
         (format!("{main}->{dr}.enabled"), "true".to_owned()),
         (format!("{dr}->{main}.enabled"), "false".to_owned()),
+        // The sync of the newest record is held back until the next record, or until this passes.
+        // A worker's setting, which MirrorMaker takes only with the target's alias before it.
+        (format!("{dr}.offset.flush.interval.ms"), "1000".to_owned()),
         ("topics".to_owned(), options.topics.clone()),
         ("offset-syncs.topic.location".to_owned(), location.to_owned()),
     ]

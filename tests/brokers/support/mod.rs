@@ -18,7 +18,6 @@ pub(crate) mod mirrormaker;
 pub(crate) mod offsets_topic;
 pub(crate) mod process;
 pub(crate) mod records;
-#[allow(dead_code, reason = "used by the scenarios that run the daemon")]
 pub(crate) mod sprag;
 pub(crate) mod topics;
 pub(crate) mod wait;

@@ -4,7 +4,7 @@
 use super::DEADLINE;
 use super::broker::Broker;
 use super::clients::{config, group_config};
-use super::topics::log_range;
+use super::topics::{log_range, wait_for_topic};
 use super::wait::eventually;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -142,6 +142,26 @@ pub(crate) fn true_target_offset(
         .iter()
         .find(|record| record.source_offset() >= source_offset)
         .map(|record| record.offset)
+}
+
+/// Waits until the copy of a source offset, or of a later one, is on the target.
+#[track_caller]
+pub(crate) fn wait_for_replicated(
+    target: &Broker,
+    topic: &str,
+    partition: i32,
+    source_offset: i64,
+) {
+    let what = format!("the copy of the source offset {source_offset} in {topic}-{partition}");
+    wait_for_topic(target, topic, partition + 1);
+    eventually(DEADLINE, &what, || {
+        let end = log_range(target, topic, partition).end;
+        match read(target, topic, partition, end - 1).last() {
+            Some(last) if last.source_offset() >= source_offset => Ok(()),
+            Some(last) => Err(format!("the last copy is of {}", last.source_offset())),
+            None => Err("no copy yet".to_owned()),
+        }
+    });
 }
 
 /// Collects where each record landed, in the order of the reports.
