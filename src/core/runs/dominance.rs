@@ -27,31 +27,30 @@ pub(super) fn clip(new: Span, known: &[Span]) -> Vec<Span> {
     join(&survivors)
 }
 
-/// What the survivors of one run leave of the known spans. Both ascend.
+/// What the survivors of one run, as [`clip`] left them, leave of the known spans. Both ascend.
 pub(super) fn cut(known: &[Span], survivors: &[Span]) -> Vec<Span> {
     let mut kept = Vec::with_capacity(known.len() + survivors.len());
     for span in known {
-        let mut at = span.source;
-        let first = survivors.partition_point(|survivor| survivor.end() <= span.source);
-        for survivor in survivors.iter().skip(first) {
-            // Copies before the survivor go from where their target reaches its first; copies of
-            // the same source offsets go if they lie no lower.
-            let reaches = survivor.target.saturating_sub(span.delta());
-            let from = reaches.clamp(at, span.end());
-            let until = if span.delta() >= survivor.delta() {
-                survivor.end().min(span.end())
-            } else {
-                survivor.source.min(span.end())
-            };
-            if from < until {
-                kept.extend(span.part(at, from));
-                at = until;
-            }
-            if survivor.source >= span.end() {
-                break;
-            }
+        // Only the nearest survivor counts: one inside the span reaches to the end of the span or of
+        // the whole run, and one behind it lies lower than all after that.
+        let nearest = survivors.partition_point(|survivor| survivor.end() <= span.source);
+        let Some(survivor) = survivors.get(nearest) else {
+            kept.push(*span);
+            continue;
+        };
+        // Copies before the survivor go from where their target reaches its first; copies of the
+        // same source offsets go if they lie higher.
+        let reaches = survivor.target.saturating_sub(span.delta());
+        let from = reaches.clamp(span.source, span.end());
+        let covered =
+            if span.delta() > survivor.delta() { survivor.end() } else { survivor.source };
+        let until = covered.min(span.end());
+        if from < until {
+            kept.extend(span.part(span.source, from));
+            kept.extend(span.part(until, span.end()));
+        } else {
+            kept.push(*span);
         }
-        kept.extend(span.part(at, span.end()));
     }
     kept
 }

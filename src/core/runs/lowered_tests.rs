@@ -61,3 +61,18 @@ fn beyond_the_limit_nothing_that_fell_is_forgotten() {
     assert!(!lowered.after(-1, MappingOffset(0)));
     assert!(!lowered.after(count * 100, MappingOffset(0)));
 }
+
+#[test]
+fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
+    let mut lowered = Lowered::default();
+    note(&mut lowered, 0, Some(10), 5);
+    note(&mut lowered, 10, Some(12), 3);
+    note(&mut lowered, 12, Some(20), 9);
+    lowered.coarsen();
+    for (position, newest) in [(0, 5), (9, 5), (11, 5), (12, 9), (19, 9), (20, 0)] {
+        for as_of in 0..10 {
+            let told = lowered.after(position, MappingOffset(as_of));
+            assert_eq!(told, newest > as_of, "{position} as of {as_of}");
+        }
+    }
+}

@@ -101,6 +101,9 @@ fn the_last_run_grows_beyond_what_a_cell_holds() {
         len += by;
         assert_eq!(packed.last(), Some(Span { source: 5, target: 9, len }));
         assert_eq!(packed.len(), 2);
+        for source in 0..5 {
+            assert_eq!(packed.around(source), (packed.first(), packed.last()));
+        }
         assert!(packed.is_consistent());
     }
     packed.push(Span { source: 1 << 50, target: 1 << 50, len: 2 });
