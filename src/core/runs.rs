@@ -4,13 +4,21 @@
 //! are therefore disjoint and strictly ascending in source and in target, and depend on nothing but
 //! the set of copies known: the order in which they were read does not matter.
 
+mod block;
+mod dominance;
+mod fell;
 mod lowered;
 mod packed;
+mod search;
+mod span;
 
 use std::hash::{Hash, Hasher};
 
+use self::dominance::{clip, cut, join};
+use self::fell::fell;
 use self::lowered::Lowered;
 use self::packed::Packed;
+use self::span::Span;
 use super::ids::{MappingOffset, SourceOffset, TargetOffset};
 use super::mapping::Run;
 
@@ -59,6 +67,36 @@ pub enum Translation {
     Empty,
 }
 
+/// What [`Staircase::validate`] found; a defect of the program, never of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StaircaseError {
+    /// A run that [`Staircase::insert`] would refuse.
+    #[error("the index holds an impossible run: {run:?}")]
+    Impossible {
+        /// The run.
+        run: Run,
+    },
+    /// Two neighbours of which the right one is not behind the left one in source and in target.
+    #[error("runs must ascend in source and in target: {left:?}, then {right:?}")]
+    NotAscending {
+        /// The one before.
+        left: Run,
+        /// The one behind.
+        right: Run,
+    },
+    /// Two neighbours that touch in source and in target.
+    #[error("runs that touch must be one: {left:?} and {right:?}")]
+    NotJoined {
+        /// The one before.
+        left: Run,
+        /// The one behind.
+        right: Run,
+    },
+    /// The blocks are empty, too full, or do not add up to the number of runs.
+    #[error("the blocks of the index do not add up to its number of runs")]
+    Blocks,
+}
+
 impl Inserted {
     /// Whether some translation fell.
     #[must_use]
@@ -74,54 +112,60 @@ impl Inserted {
 }
 
 impl Staircase {
-    /// Adds the copies of `run`, told by a record below `as_of`. Adding what is known changes
-    /// nothing.
+    /// Adds the copies of `run`, told by the record right below `as_of`. Adding what is known
+    /// changes nothing.
     pub fn insert(&mut self, run: Run, as_of: MappingOffset) -> Inserted {
         let Some(new) = Span::of(run) else {
             return Inserted::Rejected;
         };
-        match self.runs.last().and_then(Span::of) {
-            None => {
-                self.runs.push(run);
-                return Inserted::Added;
-            }
-            Some(last) if new.source >= last.end() && new.target() >= last.target_end() => {
-                self.append(last, new);
-                return Inserted::Added;
-            }
-            Some(_) => {}
+        match self.runs.last() {
+            Some(last) if last.touches(new) => self.runs.lengthen_last(new.len),
+            Some(last) if !last.precedes(new) => return self.insert_between(new, as_of),
+            Some(_) | None => self.runs.push(new),
         }
-        self.insert_between(new, as_of)
+        Inserted::Added
     }
 
-    /// Where `position` is on the target: never beyond the first copy of any record at or after it.
+    /// Where `position` is on the target: never beyond the first known copy of any record at or
+    /// after it.
     #[must_use]
     pub fn translate(&self, position: SourceOffset) -> Translation {
-        let Some(first) = self.runs.first() else {
-            return Translation::Empty;
-        };
-        let (below, next) = self.runs.around(position.get());
-        let Some(below) = below.and_then(Span::of) else {
-            return Translation::BelowFirst { first };
-        };
-        if position.get() < below.end() {
-            return Translation::Exact { target: TargetOffset(position.get() + below.delta) };
-        }
-        Translation::LowerBound {
-            target: TargetOffset(below.target_end()),
-            next: next.map(|run| run.target),
+        let at = position.get();
+        match self.runs.around(at) {
+            (Some(below), _) if at < below.end() => {
+                Translation::Exact { target: TargetOffset(below.target + (at - below.source)) }
+            }
+            (Some(below), next) => Translation::LowerBound {
+                target: TargetOffset(below.target_end()),
+                next: next.map(|next| TargetOffset(next.target)),
+            },
+            (None, Some(first)) => Translation::BelowFirst { first: first.run() },
+            (None, None) => Translation::Empty,
         }
     }
 
-    /// Whether the translation of `position` fell because of a record at or above `as_of`.
+    /// Whether the translation of `position` fell because of a record at or above `as_of`: to a
+    /// lower target offset, or to below the first run.
     #[must_use]
     pub fn lowered_after(&self, position: SourceOffset, as_of: MappingOffset) -> bool {
         self.lowered.after(position.get(), as_of)
     }
 
+    /// The first run.
+    #[must_use]
+    pub fn first(&self) -> Option<Run> {
+        self.runs.first().map(Span::run)
+    }
+
+    /// The last run.
+    #[must_use]
+    pub fn last(&self) -> Option<Run> {
+        self.runs.last().map(Span::run)
+    }
+
     /// The runs, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
-        self.runs.iter()
+        self.runs.iter().map(Span::run)
     }
 
     /// How many runs there are.
@@ -139,59 +183,68 @@ impl Staircase {
     /// Bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.runs.heap_bytes()
+        self.runs.heap_bytes() + self.lowered.heap_bytes()
     }
 
-    /// Checks the staircase's own invariants.
+    /// Checks the staircase's own invariants: the runs are well-formed, strictly ascending in
+    /// source and in target, and those that touch are one.
     ///
     /// # Errors
     ///
-    /// The two runs that are not strictly ascending, or that should be one.
-    pub fn validate(&self) -> Result<(), (Run, Run)> {
-        let spans: Vec<_> = self.iter().filter_map(|run| Some((run, Span::of(run)?))).collect();
-        for pair in spans.windows(2) {
-            let ((left_run, left), (right_run, right)) = (pair[0], pair[1]);
-            let ascending = right.source >= left.end() && right.target() >= left.target_end();
-            if !ascending || left.touches(right) {
-                return Err((left_run, right_run));
+    /// The first violation.
+    pub fn validate(&self) -> Result<(), StaircaseError> {
+        if !self.runs.is_consistent() {
+            return Err(StaircaseError::Blocks);
+        }
+        let mut left: Option<Span> = None;
+        for right in self.runs.iter() {
+            let Some(right) = Span::of(right.run()) else {
+                return Err(StaircaseError::Impossible { run: right.run() });
+            };
+            if let Some(left) = left {
+                let (left_run, right_run) = (left.run(), right.run());
+                if !left.precedes(right) {
+                    return Err(StaircaseError::NotAscending { left: left_run, right: right_run });
+                }
+                if left.touches(right) {
+                    return Err(StaircaseError::NotJoined { left: left_run, right: right_run });
+                }
             }
+            left = Some(right);
         }
         Ok(())
     }
 
-    fn append(&mut self, last: Span, new: Span) {
-        if last.touches(new) {
-            self.runs.pop();
-            self.runs.push(last.joined(new).run());
-        } else {
-            self.runs.push(new.run());
-        }
-    }
-
     fn insert_between(&mut self, new: Span, as_of: MappingOffset) -> Inserted {
-        // Everything the new run can touch: from the first run that reaches its source or its
-        // target, one before that to merge with, to the first run behind it.
-        let from = self.runs.first_reaching(new.source, new.target()).saturating_sub(1);
-        let until = self.runs.first_at_or_above(new.end());
-        let known: Vec<Span> = self.runs.range(from, until + 1).filter_map(Span::of).collect();
-        let behind = known.iter().position(|span| span.source >= new.end());
+        // What the new run can touch: from the first run that reaches its source or its target, and
+        // one before that to join with, to the first run behind it.
+        let reached =
+            self.runs.first_where(|run| run.end() > new.source || run.target_end() > new.target);
+        let from = self.runs.before(reached);
+        let mut known: Vec<Span> = Vec::new();
+        for run in self.runs.iter_from(from) {
+            known.push(run);
+            if run.source >= new.end() {
+                break;
+            }
+        }
         let survivors = clip(new, &known);
         if survivors.is_empty() {
             return Inserted::Nothing;
         }
-        let (mut kept, first_cut) = cut(&known, &survivors);
-        let next = behind.map(|index| known[index].source);
-        if let Some(first_cut) = first_cut {
-            let last = survivors.last().map_or(new.end(), |span| span.end());
-            let resumes = kept.iter().map(|span| span.source).filter(|at| *at >= last).min();
-            self.lowered.note(first_cut, resumes.or(next), as_of);
+        let mut after = cut(&known, &survivors);
+        let nothing_cut = after == known;
+        after.extend(survivors);
+        after.sort_unstable_by_key(|span| span.source);
+        let after = join(&after);
+        self.runs.replace(from, known.len(), &after);
+        if nothing_cut {
+            return Inserted::Added;
         }
-        kept.extend(survivors);
-        kept.sort_unstable_by_key(|span| span.source);
-        let merged = merge(&kept);
-        let replaced = known.len();
-        self.runs.replace(from, replaced, merged.iter().map(|span| span.run()));
-        if first_cut.is_some() { Inserted::Lowered } else { Inserted::Added }
+        for positions in fell(&known, &after) {
+            self.lowered.note(positions, as_of);
+        }
+        Inserted::Lowered
     }
 }
 
@@ -209,119 +262,6 @@ impl Hash for Staircase {
         self.lowered.hash(state);
         self.iter().for_each(|run| run.hash(state));
     }
-}
-
-/// A run as an interval of the source and the distance to the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    source: i64,
-    len: i64,
-    delta: i64,
-}
-
-impl Span {
-    fn of(run: Run) -> Option<Self> {
-        let len = i64::try_from(run.len).ok().filter(|len| *len > 0)?;
-        let (source, target) = (run.source.get(), run.target.get());
-        let fits = source >= 0 && target >= 0;
-        source.checked_add(len)?;
-        target.checked_add(len)?;
-        fits.then_some(Self { source, len, delta: target - source })
-    }
-
-    fn between(start: i64, end: i64, delta: i64) -> Option<Self> {
-        (start < end).then_some(Self { source: start, len: end - start, delta })
-    }
-
-    fn end(self) -> i64 {
-        self.source + self.len
-    }
-
-    fn target(self) -> i64 {
-        self.source + self.delta
-    }
-
-    fn target_end(self) -> i64 {
-        self.end() + self.delta
-    }
-
-    fn touches(self, next: Self) -> bool {
-        self.end() == next.source && self.delta == next.delta
-    }
-
-    fn joined(self, next: Self) -> Self {
-        Self { len: self.len + next.len, ..self }
-    }
-
-    fn run(self) -> Run {
-        Run {
-            source: SourceOffset(self.source),
-            target: TargetOffset(self.target()),
-            len: self.len.unsigned_abs(),
-        }
-    }
-}
-
-/// The parts of `new` that no known copy dominates. `known` are ascending and hold all runs that
-/// overlap it, and the first behind it.
-fn clip(new: Span, known: &[Span]) -> Vec<Span> {
-    let mut survivors = Vec::new();
-    let mut at = new.source;
-    for run in known.iter().filter(|run| run.end() > new.source) {
-        // In the gap before this run only targets below its first survive.
-        let gap_end = run.source.min(new.end());
-        let below = run.target() - new.delta;
-        survivors.extend(Span::between(at, gap_end.min(below), new.delta));
-        at = at.max(gap_end);
-        // Inside it only a smaller distance survives.
-        let inside_end = run.end().min(new.end());
-        if new.delta < run.delta {
-            survivors.extend(Span::between(at, inside_end, new.delta));
-        }
-        at = at.max(inside_end);
-        if at >= new.end() {
-            break;
-        }
-    }
-    survivors.extend(Span::between(at, new.end(), new.delta));
-    merge(&survivors)
-}
-
-/// What the survivors leave of the known runs, and the first source offset they took away.
-fn cut(known: &[Span], survivors: &[Span]) -> (Vec<Span>, Option<i64>) {
-    let mut kept = Vec::with_capacity(known.len() + survivors.len());
-    let mut first_cut: Option<i64> = None;
-    for run in known {
-        let mut at = run.source;
-        for survivor in survivors {
-            // Points before the survivor are dominated from where their target reaches its first.
-            let from = (survivor.target() - run.delta).max(at).min(run.end());
-            let dominated_to = if run.delta >= survivor.delta {
-                survivor.end().min(run.end())
-            } else {
-                survivor.source.min(run.end())
-            };
-            if from < dominated_to {
-                first_cut = Some(first_cut.map_or(from, |first| first.min(from)));
-                kept.extend(Span::between(at, from, run.delta));
-                at = dominated_to;
-            }
-        }
-        kept.extend(Span::between(at, run.end(), run.delta));
-    }
-    (kept, first_cut)
-}
-
-/// Joins runs that touch in source and in target.
-fn merge(spans: &[Span]) -> Vec<Span> {
-    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
-    for span in spans {
-        match merged.last_mut() {
-            Some(last) if last.touches(*span) => *last = last.joined(*span),
-            Some(_) | None => merged.push(*span),
-        }
-    }
-    merged
 }
 
 #[cfg(test)]

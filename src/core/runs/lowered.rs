@@ -1,64 +1,86 @@
-//! Where translations fell, and which record showed it.
+//! Where translations fell, and which record showed it last.
 
 use super::super::ids::MappingOffset;
+use super::fell::Positions;
 
-/// More notes than this are made coarser: two become one that covers both.
-const MOST_NOTES: usize = 256;
+/// Steps beyond this many are made coarser, the narrowest first. What the notes say then errs to
+/// one side: "fell" of a position that did not. A stored offset there may be lowered to the
+/// translation, which re-reads and never skips.
+const MOST_STEPS: usize = 4096;
 
-/// Source ranges whose translation fell, each with the as-of behind the record that showed it.
+/// For every source position the newest as-of behind a record that made its translation fall.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Lowered {
-    notes: Vec<Note>,
+    /// Each holds from its position to the next step's; neighbours differ. `None`: never fell.
+    steps: Vec<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Note {
+struct Step {
     from: i64,
-    /// Open-ended where nothing is known behind it.
-    until: Option<i64>,
-    as_of: MappingOffset,
+    as_of: Option<MappingOffset>,
 }
 
 impl Lowered {
-    /// Translations of `[from, until)` fell by a record below `as_of`.
-    pub(super) fn note(&mut self, from: i64, until: Option<i64>, as_of: MappingOffset) {
-        let note = Note { from, until, as_of };
-        self.notes.retain(|old| !(note.covers(old) && note.as_of >= old.as_of));
-        self.notes.push(note);
-        if self.notes.len() > MOST_NOTES {
+    /// The translation of `positions` fell by the record right below `as_of`.
+    pub(super) fn note(&mut self, positions: Positions, as_of: MappingOffset) {
+        let first = self.edge(positions.from);
+        let behind = positions.until.map_or(self.steps.len(), |until| self.edge(until));
+        for step in &mut self.steps[first..behind] {
+            step.as_of = step.as_of.max(Some(as_of));
+        }
+        self.steps.dedup_by_key(|step| step.as_of);
+        while self.steps.len() > MOST_STEPS {
             self.coarsen();
         }
     }
 
     /// Whether the translation of `position` fell by a record at or above `as_of`.
     pub(super) fn after(&self, position: i64, as_of: MappingOffset) -> bool {
-        self.notes.iter().any(|note| note.as_of > as_of && note.holds(position))
+        self.newest(position) > Some(as_of)
     }
 
-    /// One note for the two oldest. It may say "fell" of a position between them that did not: a
-    /// stored offset there is then lowered to the translation, which re-reads and never skips.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.steps.capacity() * size_of::<Step>()
+    }
+
+    fn newest(&self, position: i64) -> Option<MappingOffset> {
+        let behind = self.steps.partition_point(|step| step.from <= position);
+        self.steps.get(behind.checked_sub(1)?)?.as_of
+    }
+
+    /// The index of the step that begins at `position`, which is made if there is none.
+    fn edge(&mut self, position: i64) -> usize {
+        let index = self.steps.partition_point(|step| step.from < position);
+        if self.steps.get(index).is_none_or(|step| step.from != position) {
+            let as_of = self.newest(position);
+            let from = position;
+            self.steps.insert(index, Step { from, as_of });
+        }
+        index
+    }
+
+    /// Raises the narrowest step that lies below a neighbour to that neighbour.
     fn coarsen(&mut self) {
-        let (first, second) = (self.notes[0], self.notes[1]);
-        let both = Note {
-            from: first.from.min(second.from),
-            until: first.until.zip(second.until).map(|(first, second)| first.max(second)),
-            as_of: first.as_of.max(second.as_of),
+        let narrowest = (0..self.steps.len().saturating_sub(1))
+            .filter(|nth| {
+                let before = nth.checked_sub(1).and_then(|before| self.steps.get(before));
+                self.steps[nth + 1].as_of > self.steps[*nth].as_of
+                    || before.is_some_and(|before| before.as_of > self.steps[*nth].as_of)
+            })
+            .min_by_key(|nth| self.steps[nth + 1].from - self.steps[*nth].from);
+        let Some(nth) = narrowest else {
+            return;
         };
-        self.notes.splice(0..2, [both]);
+        let before = nth.checked_sub(1).and_then(|before| self.steps[before].as_of);
+        let higher = [before, self.steps[nth + 1].as_of].into_iter();
+        // The lower of those above it, so that as little as possible is said to have fallen late.
+        let raised = higher.filter(|as_of| *as_of > self.steps[nth].as_of).min();
+        self.steps[nth].as_of = raised.unwrap_or(self.steps[nth].as_of);
+        self.steps.dedup_by_key(|step| step.as_of);
     }
 }
 
-impl Note {
-    fn holds(&self, position: i64) -> bool {
-        self.from <= position && self.until.is_none_or(|until| position < until)
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        let behind = match (self.until, other.until) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(ours), Some(theirs)) => theirs <= ours,
-        };
-        self.from <= other.from && behind
-    }
-}
+#[cfg(test)]
+#[path = "lowered_tests.rs"]
+mod tests;

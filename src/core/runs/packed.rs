@@ -1,37 +1,22 @@
-//! Runs in little memory: blocks of up to 512 runs, each run 12 bytes beside its block's base.
+//! Runs in little memory: blocks of up to [`BLOCK_RUNS`] runs. Appending touches the last block;
+//! a change in the middle writes the blocks anew that it lies in, and no others.
 
-use super::super::ids::{SourceOffset, TargetOffset};
-use super::super::mapping::Run;
+use super::block::{BLOCK_RUNS, Block};
+use super::search::{count_at_or_below, first_where};
+use super::span::Span;
 
-const BLOCK_RUNS: usize = 512;
-
-/// Ascending runs, by index.
+/// Ascending runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     blocks: Vec<Block>,
     len: usize,
 }
 
-#[derive(Clone, Debug)]
-struct Block {
-    source: i64,
-    target: i64,
-    cells: Cells,
-}
-
-#[derive(Clone, Debug)]
-enum Cells {
-    /// Distances from the block's base.
-    Narrow(Vec<Cell>),
-    /// One run that is longer than a cell can tell; it starts at the base.
-    Wide(u64),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    source: u32,
-    target: u32,
-    len: u32,
+/// Where a run is, or would be. Valid until the next change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    block: usize,
+    index: usize,
 }
 
 impl Packed {
@@ -39,188 +24,136 @@ impl Packed {
         self.len
     }
 
-    pub(super) fn first(&self) -> Option<Run> {
-        self.blocks.first().map(|block| block.get(0))
+    pub(super) fn first(&self) -> Option<Span> {
+        self.blocks.first()?.get(0)
     }
 
-    pub(super) fn last(&self) -> Option<Run> {
-        self.blocks.last().map(|block| block.get(block.len() - 1))
+    pub(super) fn last(&self) -> Option<Span> {
+        self.blocks.last()?.last()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Run> + '_ {
-        self.blocks.iter().flat_map(|block| (0..block.len()).map(|index| block.get(index)))
+    pub(super) fn iter(&self) -> impl Iterator<Item = Span> + '_ {
+        self.blocks.iter().flat_map(|block| block.iter_from(0))
     }
 
-    /// The runs with index `from` to `until`, exclusive, as far as they exist.
-    pub(super) fn range(&self, from: usize, until: usize) -> impl Iterator<Item = Run> + '_ {
-        let (block, within) = self.locate(from);
-        let rest = self.blocks.get(block..).unwrap_or_default().iter().enumerate();
-        rest.flat_map(move |(nth, block)| {
-            let skip = if nth == 0 { within } else { 0 };
-            (skip..block.len()).map(|index| block.get(index))
+    /// The runs from `place` on.
+    pub(super) fn iter_from(&self, place: Place) -> impl Iterator<Item = Span> + '_ {
+        let blocks = self.blocks.iter().enumerate().skip(place.block);
+        blocks.flat_map(move |(nth, block)| {
+            block.iter_from(if nth == place.block { place.index } else { 0 })
         })
-        .take(until.saturating_sub(from))
     }
 
     /// The last run that starts at or below `source`, and the one behind it.
-    pub(super) fn around(&self, source: i64) -> (Option<Run>, Option<Run>) {
-        let Some(block) = self.blocks.partition_point(|b| b.source <= source).checked_sub(1) else {
-            return (None, self.first());
+    pub(super) fn around(&self, source: i64) -> (Option<Span>, Option<Span>) {
+        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
+            return (None, None);
         };
-        let within = self.blocks[block].first_where(|run| run.source.get() > source);
-        let below = within.checked_sub(1).map(|index| self.blocks[block].get(index));
-        let next = if within < self.blocks[block].len() {
-            Some(self.blocks[block].get(within))
-        } else {
-            self.blocks.get(block + 1).map(|block| block.get(0))
+        let ends = (first.source(), last.source());
+        let behind =
+            count_at_or_below(source, self.blocks.len(), ends, |nth| self.blocks[nth].source());
+        let Some(block) = behind.checked_sub(1).map(|nth| &self.blocks[nth]) else {
+            return (None, first.get(0));
         };
-        (below, next)
+        let within = block.count_at_or_below(source);
+        let below = within.checked_sub(1).and_then(|index| block.get(index));
+        let next = || self.blocks.get(behind)?.get(0);
+        (below, block.get(within).or_else(next))
     }
 
-    /// The index of the first run that ends above `source` or above `target`.
-    pub(super) fn first_reaching(&self, source: i64, target: i64) -> usize {
-        self.index_where(|run| {
-            let len = run.len.cast_signed();
-            run.source.get() + len > source || run.target.get() + len > target
-        })
+    /// The first run for which `is` holds; it holds for all behind that one.
+    pub(super) fn first_where(&self, is: impl Fn(Span) -> bool) -> Place {
+        let block = first_where(self.blocks.len(), |nth| self.blocks[nth].last().is_none_or(&is));
+        let index = self.blocks.get(block).map_or(0, |block| block.first_where(is));
+        Place { block, index }
     }
 
-    /// The index of the first run that starts at or above `source`.
-    pub(super) fn first_at_or_above(&self, source: i64) -> usize {
-        self.index_where(|run| run.source.get() >= source)
+    /// One run before `place`, or the first.
+    pub(super) fn before(&self, place: Place) -> Place {
+        let Place { block, index } = place;
+        match (index.checked_sub(1), block.checked_sub(1)) {
+            (Some(index), _) => Place { block, index },
+            (None, Some(block)) => Place { block, index: self.blocks[block].len() - 1 },
+            (None, None) => place,
+        }
     }
 
-    pub(super) fn push(&mut self, run: Run) {
+    pub(super) fn push(&mut self, span: Span) {
         self.len += 1;
-        let fits = self.blocks.last_mut().is_some_and(|block| block.push(run));
-        if !fits {
-            self.blocks.push(Block::of(run));
-        }
+        push(&mut self.blocks, span);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Run> {
-        let last = self.last()?;
-        let block = self.blocks.last_mut()?;
-        self.len -= 1;
-        match &mut block.cells {
-            Cells::Narrow(cells) if cells.len() > 1 => {
-                cells.pop();
-            }
-            Cells::Narrow(_) | Cells::Wide(_) => {
-                self.blocks.pop();
-            }
+    /// Makes the last run longer.
+    pub(super) fn lengthen_last(&mut self, by: i64) {
+        let (Some(last), Some(block)) = (self.last(), self.blocks.last_mut()) else {
+            return;
+        };
+        if block.lengthen_last(by) {
+            return;
         }
-        Some(last)
+        if !block.pop() {
+            self.blocks.pop();
+        }
+        let len = last.len + by;
+        push(&mut self.blocks, Span { len, ..last });
     }
 
-    /// Puts `runs` in the place of `count` runs from index `from`. Only the blocks that hold those
-    /// are written anew.
-    pub(super) fn replace(&mut self, from: usize, count: usize, runs: impl Iterator<Item = Run>) {
-        let (first, within) = self.locate(from);
-        let (last, _) = self.locate((from + count).saturating_sub(1).max(from));
-        let until = (last + 1).min(self.blocks.len());
-        let old: Vec<Run> = self.blocks[first..until]
-            .iter()
-            .flat_map(|block| (0..block.len()).map(|index| block.get(index)))
-            .collect();
-        let mut anew = Self::default();
-        let head = old.iter().take(within).copied();
-        let tail = old.iter().skip(within + count).copied();
-        head.chain(runs).chain(tail).for_each(|run| anew.push(run));
-        self.len = self.len + anew.len - old.len();
-        self.blocks.splice(first..until, anew.blocks);
+    /// Puts `spans` in the place of `count` runs from `from` on.
+    pub(super) fn replace(&mut self, from: Place, count: usize, spans: &[Span]) {
+        let mut until = from.block;
+        let mut held = 0;
+        while until < self.blocks.len() && (until == from.block || held < from.index + count) {
+            held += self.blocks[until].len();
+            until += 1;
+        }
+        // Blocks that shrank take in their neighbour, so that few blocks hold few runs.
+        if held + spans.len() < count + BLOCK_RUNS / 4 && until < self.blocks.len() {
+            held += self.blocks[until].len();
+            until += 1;
+        }
+        let old = || {
+            let blocks = self.blocks[from.block..until].iter();
+            blocks.flat_map(|block| block.iter_from(0))
+        };
+        let mut anew: Vec<Span> = Vec::with_capacity(held + spans.len());
+        anew.extend(old().take(from.index));
+        anew.extend(spans);
+        anew.extend(old().skip(from.index + count));
+        self.len = self.len + anew.len() - held;
+        self.blocks.splice(from.block..until, packed(&anew));
+    }
+
+    /// Whether the blocks hold as many runs as they should, and none is empty.
+    pub(super) fn is_consistent(&self) -> bool {
+        let lens = || self.blocks.iter().map(Block::len);
+        lens().sum::<usize>() == self.len && lens().all(|len| (1..=BLOCK_RUNS).contains(&len))
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let cells = |block: &Block| match &block.cells {
-            Cells::Narrow(cells) => cells.capacity() * size_of::<Cell>(),
-            Cells::Wide(_) => 0,
-        };
-        self.blocks.capacity() * size_of::<Block>() + self.blocks.iter().map(cells).sum::<usize>()
-    }
-
-    /// The index of the first run for which `is` holds; it holds for all behind that one.
-    fn index_where(&self, is: impl Fn(Run) -> bool) -> usize {
-        let block = self.blocks.partition_point(|block| !is(block.get(block.len() - 1)));
-        let before: usize = self.blocks[..block].iter().map(Block::len).sum();
-        before + self.blocks.get(block).map_or(0, |block| block.first_where(is))
-    }
-
-    /// Block and index within it; behind the end, the last block's end.
-    fn locate(&self, index: usize) -> (usize, usize) {
-        let mut rest = index;
-        for (nth, block) in self.blocks.iter().enumerate() {
-            if rest < block.len() {
-                return (nth, rest);
-            }
-            rest -= block.len();
-        }
-        (self.blocks.len(), 0)
+        let blocks = self.blocks.iter().map(Block::heap_bytes).sum::<usize>();
+        self.blocks.capacity() * size_of::<Block>() + blocks
     }
 }
 
-impl Block {
-    fn of(run: Run) -> Self {
-        let cells = match u32::try_from(run.len) {
-            Ok(len) => Cells::Narrow(vec![Cell { source: 0, target: 0, len }]),
-            Err(_) => Cells::Wide(run.len),
-        };
-        Self { source: run.source.get(), target: run.target.get(), cells }
-    }
-
-    fn len(&self) -> usize {
-        match &self.cells {
-            Cells::Narrow(cells) => cells.len(),
-            Cells::Wide(_) => 1,
-        }
-    }
-
-    fn get(&self, index: usize) -> Run {
-        let (source, target, len) = match &self.cells {
-            Cells::Narrow(cells) => {
-                let cell = cells[index];
-                (i64::from(cell.source), i64::from(cell.target), u64::from(cell.len))
-            }
-            Cells::Wide(len) => (0, 0, *len),
-        };
-        Run {
-            source: SourceOffset(self.source + source),
-            target: TargetOffset(self.target + target),
-            len,
-        }
-    }
-
-    /// True if the run found room here.
-    fn push(&mut self, run: Run) -> bool {
-        let Cells::Narrow(cells) = &mut self.cells else {
-            return false;
-        };
-        let source = u32::try_from(run.source.get() - self.source);
-        let target = u32::try_from(run.target.get() - self.target);
-        match (source, target, u32::try_from(run.len)) {
-            (Ok(source), Ok(target), Ok(len)) if cells.len() < BLOCK_RUNS => {
-                if cells.len() == cells.capacity() {
-                    let more =
-                        if cells.len() < 16 { cells.len() } else { BLOCK_RUNS - cells.len() };
-                    cells.reserve_exact(more);
-                }
-                cells.push(Cell { source, target, len });
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn first_where(&self, is: impl Fn(Run) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if is(self.get(middle)) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        low
+fn push(blocks: &mut Vec<Block>, span: Span) {
+    if !blocks.last_mut().is_some_and(|block| block.push(span)) {
+        blocks.push(Block::of(span));
     }
 }
+
+/// Blocks of about the same size, so that each has room for more.
+fn packed(spans: &[Span]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let parts = spans.len().div_ceil(BLOCK_RUNS).max(1);
+    for part in spans.chunks(spans.len().div_ceil(parts).max(1)) {
+        let mut of_part = Vec::new();
+        part.iter().for_each(|span| push(&mut of_part, *span));
+        blocks.append(&mut of_part);
+    }
+    blocks.iter_mut().for_each(Block::shrink);
+    blocks
+}
+
+#[cfg(test)]
+#[path = "packed_tests.rs"]
+mod tests;

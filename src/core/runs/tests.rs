@@ -1,11 +1,9 @@
-//! The staircase against its definition by sets, and translation against a naive model of a
-//! replicator that keeps every record.
+//! The staircase by example: every way to clip, cut and join.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeSet;
-
-use proptest::prelude::*;
+mod definition;
+mod replicator;
 
 use super::*;
 
@@ -24,29 +22,6 @@ fn of(runs: &[Run]) -> Staircase {
 
 fn runs(staircase: &Staircase) -> Vec<(i64, i64, u64)> {
     staircase.iter().map(|run| (run.source.get(), run.target.get(), run.len)).collect()
-}
-
-fn copies(runs: &[Run]) -> BTreeSet<(i64, i64)> {
-    let each = |run: &Run| {
-        let (source, target) = (run.source.get(), run.target.get());
-        (0..run.len as i64).map(move |nth| (source + nth, target + nth))
-    };
-    runs.iter().flat_map(each).collect()
-}
-
-/// Kept iff no other known copy has a source at or above and a target at or below.
-fn kept(known: &BTreeSet<(i64, i64)>) -> BTreeSet<(i64, i64)> {
-    let dominated = |copy: &(i64, i64)| {
-        known.iter().any(|other| other != copy && other.0 >= copy.0 && other.1 <= copy.1)
-    };
-    known.iter().filter(|copy| !dominated(copy)).copied().collect()
-}
-
-/// The translation by definition, for comparison.
-fn translated(kept: &BTreeSet<(i64, i64)>, position: i64) -> Option<i64> {
-    let at = kept.iter().find(|copy| copy.0 == position).map(|copy| copy.1);
-    let below = kept.iter().rev().find(|copy| copy.0 < position).map(|copy| copy.1 + 1);
-    at.or(below)
 }
 
 fn target(translation: Translation) -> Option<i64> {
@@ -104,12 +79,97 @@ fn positions_are_exact_inside_a_run_and_bounded_behind_it() {
 #[test]
 fn impossible_runs_are_refused() {
     let mut staircase = Staircase::default();
-    for run in
-        [run(0, 0, 0), run(-1, 0, 1), run(0, -1, 1), run(i64::MAX, 0, 1), run(0, 0, u64::MAX)]
-    {
-        assert!(staircase.insert(run, MappingOffset(1)).is_rejected(), "{run:?}");
+    for run in [
+        run(0, 0, 0),
+        run(-1, 0, 1),
+        run(0, -1, 1),
+        run(i64::MIN, 0, 1),
+        run(0, i64::MIN, 1),
+        run(i64::MIN, i64::MAX, 1),
+        run(i64::MAX, 0, 1),
+        run(0, i64::MAX, 1),
+        run(0, 0, u64::MAX),
+        run(1, 0, i64::MAX as u64),
+    ] {
+        let inserted = staircase.insert(run, MappingOffset(1));
+        assert_eq!(inserted, Inserted::Rejected, "{run:?}");
+        assert!(inserted.is_rejected() && !inserted.lowered());
     }
     assert!(staircase.is_empty());
+    assert_eq!(staircase, Staircase::default());
+}
+
+#[test]
+fn the_ends_of_the_number_range_are_compared_exactly() {
+    let far = i64::MAX - 8;
+    assert_eq!(
+        runs(&of(&[run(far + 4, far + 4, 2), run(far, 0, 2)])),
+        [(far, 0, 2), (far + 4, far + 4, 2)]
+    );
+    assert_eq!(runs(&of(&[run(0, far, 5), run(far, 0, 5)])), [(far, 0, 5)]);
+    assert_eq!(runs(&of(&[run(far, 0, 5), run(0, far, 5)])), [(far, 0, 5)]);
+    let whole = of(&[run(0, 0, i64::MAX as u64)]);
+    assert_eq!(target(whole.translate(SourceOffset(i64::MAX))), Some(i64::MAX));
+    assert_eq!(target(whole.translate(SourceOffset(i64::MIN))), None);
+}
+
+#[test]
+fn inside_a_run_only_copies_that_lie_lower_survive() {
+    // Equal and higher: known or dominated.
+    let known = run(100, 1000, 50);
+    let mut staircase = of(&[known]);
+    for more in [known, run(110, 1010, 5), run(110, 1011, 5)] {
+        assert_eq!(staircase.insert(more, MappingOffset(2)), Inserted::Nothing);
+    }
+    assert_eq!(runs(&staircase), [(100, 1000, 50)]);
+    // Lower by one: what lies before goes from where its targets reach 1009.
+    assert_eq!(staircase.insert(run(110, 1009, 5), MappingOffset(2)), Inserted::Lowered);
+    assert_eq!(runs(&staircase), [(100, 1000, 9), (110, 1009, 5), (115, 1015, 35)]);
+}
+
+#[test]
+fn in_a_gap_only_targets_below_the_next_run_survive() {
+    let next = run(100, 1000, 10);
+    assert_eq!(runs(&of(&[next, run(50, 990, 20)])), [(50, 990, 10), (100, 1000, 10)]);
+    let mut staircase = of(&[next]);
+    assert_eq!(staircase.insert(run(50, 1000, 20), MappingOffset(2)), Inserted::Nothing);
+}
+
+#[test]
+fn one_run_may_survive_in_several_parts() {
+    // Every tenth copy is known; a run through all of them fills the gaps and joins them.
+    let mut known: Vec<Run> = (0..10).map(|nth| run(nth * 10, 500 + nth * 10, 1)).collect();
+    known.push(run(0, 500, 95));
+    assert_eq!(runs(&of(&known)), [(0, 500, 95)]);
+    // The middle one lies lower and stays apart, with a gap of three before it.
+    let around = of(&[run(40, 140, 10), run(20, 123, 60)]);
+    assert_eq!(runs(&around), [(20, 123, 17), (40, 140, 10), (50, 153, 30)]);
+}
+
+#[test]
+fn runs_to_the_left_lose_the_targets_from_the_new_one_on() {
+    let mut staircase = of(&[run(0, 0, 10), run(20, 30, 10), run(40, 60, 10), run(90, 200, 5)]);
+    let inserted = staircase.insert(run(60, 35, 5), MappingOffset(7));
+    assert_eq!(inserted, Inserted::Lowered);
+    assert_eq!(runs(&staircase), [(0, 0, 10), (20, 30, 5), (60, 35, 5), (90, 200, 5)]);
+    // Up to 25 nothing changed; 25 is where it was, as the bound; from 65 on it stays at 40.
+    let fell = |at| staircase.lowered_after(SourceOffset(at), MappingOffset(6));
+    let found: Vec<i64> = (0..120).filter(|at| fell(*at)).collect();
+    let expected: Vec<i64> = (26..90).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn only_what_fell_is_remembered() {
+    // 99 stays at 99, 100 to 150 fall from 100 to 99, and from 151 on nothing is lower than it was.
+    let mut staircase = of(&[run(0, 0, 100)]);
+    staircase.insert(run(150, 99, 50), MappingOffset(9));
+    assert_eq!(runs(&staircase), [(0, 0, 99), (150, 99, 50)]);
+    let fell = |at| staircase.lowered_after(SourceOffset(at), MappingOffset(8));
+    let found: Vec<i64> = (0..400).filter(|at| fell(*at)).collect();
+    let expected: Vec<i64> = (100..=150).collect();
+    assert_eq!(found, expected);
+    assert!(!staircase.lowered_after(SourceOffset(120), MappingOffset(9)));
 }
 
 #[test]
@@ -126,134 +186,33 @@ fn long_runs_and_large_distances_are_kept_exactly() {
 #[test]
 fn many_runs_cross_the_blocks() {
     let all: Vec<Run> = (0..5000).map(|nth| run(nth * 10, nth * 11, 3)).collect();
+    let of = |all: &[Run]| {
+        let mut staircase = Staircase::default();
+        all.iter().for_each(|run| {
+            staircase.insert(*run, MappingOffset(1));
+        });
+        staircase.validate().unwrap();
+        staircase
+    };
     let forwards = of(&all);
     let mut shuffled = all.clone();
     shuffled.sort_by_key(|run| (run.source.get() * 7919) % 5003);
-    assert_eq!(runs(&forwards), runs(&of(&shuffled)));
+    assert_eq!(forwards, of(&shuffled));
+    assert_eq!(forwards.first(), all.first().copied());
+    assert_eq!(forwards.last(), all.last().copied());
     assert_eq!(target(forwards.translate(SourceOffset(49_991))), Some(4999 * 11 + 1));
 }
 
-fn any_runs() -> impl Strategy<Value = Vec<Run>> {
-    prop::collection::vec((0..40_i64, 0..60_i64, 1..8_u64), 1..12)
-        .prop_map(|runs| runs.into_iter().map(|(s, t, len)| run(s, t, len)).collect())
-}
-
-/// What a replicator copied, in order, and which copies are the first of a session. Each session
-/// goes on without a gap from at or below where the copies end, beyond that, to targets behind all
-/// before, with gaps where markers stand.
-fn sessions() -> impl Strategy<Value = Vec<(i64, i64, bool)>> {
-    let session = (0..30_i64, 1..20_i64, prop::collection::vec(0..3_i64, 50));
-    prop::collection::vec(session, 1..5).prop_map(|sessions| {
-        let (mut copies, mut frontier, mut target) = (Vec::new(), 0_i64, 0_i64);
-        for (back, beyond, gaps) in sessions {
-            let start = (frontier - back).max(0);
-            frontier += beyond;
-            for (source, gap) in (start..frontier).zip(gaps) {
-                target += gap;
-                copies.push((source, target, source == start));
-                target += 1;
-            }
-        }
-        copies
-    })
-}
-
-proptest! {
-    #[test]
-    fn it_is_the_set_of_copies_that_nothing_dominates(all in any_runs()) {
-        let staircase = of(&all);
-        let known = copies(&all);
-        let expected = kept(&known);
-        let runs: Vec<Run> = staircase.iter().collect();
-        prop_assert_eq!(copies(&runs), expected.clone());
-        for position in 0..60 {
-            let found = target(staircase.translate(SourceOffset(position)));
-            prop_assert_eq!(found, translated(&expected, position), "at {}", position);
-        }
+#[test]
+fn memory_stays_small_in_any_order() {
+    let all: Vec<Run> = (0..20_000).map(|nth| run(nth * 10, nth * 11, 3)).collect();
+    let mut backwards = Staircase::default();
+    for run in all.iter().rev() {
+        assert_eq!(backwards.insert(*run, MappingOffset(1)), Inserted::Added);
     }
-
-    #[test]
-    fn order_and_repetition_do_not_matter(all in any_runs(), seed in any::<u64>()) {
-        let mut other = all.clone();
-        other.extend(all.iter().copied());
-        other.sort_by_key(|run| (run.source.get() as u64 ^ seed).wrapping_mul(0x9e37_79b9) >> 7);
-        prop_assert_eq!(runs(&of(&all)), runs(&of(&other)));
-    }
-
-    #[test]
-    fn what_fell_is_remembered_exactly(all in any_runs()) {
-        let mut staircase = Staircase::default();
-        let mut fell = vec![0_i64; 60];
-        for (nth, run) in all.iter().enumerate() {
-            let before: Vec<_> =
-                (0..60).map(|at| target(staircase.translate(SourceOffset(at)))).collect();
-            let as_of = nth as i64 + 1;
-            staircase.insert(*run, MappingOffset(as_of));
-            for (at, before) in before.iter().enumerate() {
-                let after = target(staircase.translate(SourceOffset(at as i64)));
-                if let Some(before) = before && after.is_none_or(|after| after < *before) {
-                    fell[at] = as_of;
-                }
-            }
-        }
-        for (at, last) in fell.iter().enumerate() {
-            for as_of in 0..=all.len() as i64 {
-                let remembered =
-                    staircase.lowered_after(SourceOffset(at as i64), MappingOffset(as_of));
-                prop_assert!(remembered || *last <= as_of, "{} fell at {} and was forgotten", at, last);
-            }
-        }
-    }
-
-    #[test]
-    fn with_all_copies_known_no_copy_lies_below_the_translation(copied in sessions()) {
-        let all: Vec<Run> = copied.iter().map(|(source, at, _)| run(*source, *at, 1)).collect();
-        let staircase = of(&all);
-        for position in 0..120 {
-            let copies = copied.iter().filter(|copy| copy.0 >= position).map(|copy| copy.1);
-            let found = target(staircase.translate(SourceOffset(position)));
-            if let (Some(found), Some(first)) = (found, copies.min()) {
-                prop_assert!(found <= first, "{} -> {}, a copy is at {}", position, found, first);
-            }
-        }
-    }
-
-    #[test]
-    fn with_some_copies_known_no_record_is_skipped(copied in sessions(), keep in any::<u64>()) {
-        // MirrorMaker 2 publishes some of its copies; always the first of a session.
-        let mut staircase = Staircase::default();
-        for (nth, (source, at, first)) in copied.iter().enumerate() {
-            if *first || (keep >> (nth % 64)) & 1 == 1 {
-                staircase.insert(run(*source, *at, 1), MappingOffset(nth as i64 + 1));
-            }
-        }
-        let last_copy = |source: i64| {
-            copied.iter().filter(|copy| copy.0 == source).map(|copy| copy.1).max()
-        };
-        for position in 0..120 {
-            let Some(found) = target(staircase.translate(SourceOffset(position))) else {
-                continue;
-            };
-            let seen = |source: &i64| last_copy(*source).is_none_or(|at| at >= found);
-            let skipped = (position..120).find(|source| !seen(source));
-            prop_assert_eq!(skipped, None, "{} -> {}", position, found);
-        }
-    }
-
-    #[test]
-    fn dense_mappings_of_one_session_are_exact(start in 0..1000_i64, gaps in prop::collection::vec(0..3_i64, 1..60)) {
-        let mut staircase = Staircase::default();
-        let mut target_offset = 0;
-        let mut all = Vec::new();
-        for (nth, gap) in gaps.iter().enumerate() {
-            target_offset += gap;
-            all.push((start + nth as i64, target_offset));
-            staircase.insert(run(start + nth as i64, target_offset, 1), MappingOffset(nth as i64));
-            target_offset += 1;
-        }
-        for (source, expected) in all {
-            let exact = Translation::Exact { target: TargetOffset(expected) };
-            prop_assert_eq!(staircase.translate(SourceOffset(source)), exact);
-        }
-    }
+    backwards.validate().unwrap();
+    assert_eq!(backwards.len(), all.len());
+    assert!(backwards.iter().eq(all));
+    let bytes = backwards.heap_bytes();
+    assert!(bytes <= 16 * backwards.len(), "{bytes} bytes");
 }

@@ -1,0 +1,88 @@
+//! Where the translation is lower than it was: two stretches of a staircase, compared.
+
+use super::span::Span;
+
+/// Source positions `[from, until)`; open-ended without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Positions {
+    pub(super) from: i64,
+    pub(super) until: Option<i64>,
+}
+
+/// The positions whose translation fell, ascending and apart, when the spans `before` became
+/// `after`. What was translated and is unknown now fell too; what was unknown did not.
+pub(super) fn fell(before: &[Span], after: &[Span]) -> Vec<Positions> {
+    let (before, after) = (pieces(before), pieces(after));
+    let mut edges: Vec<i64> = before.iter().chain(&after).map(|p| p.from).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let mut found: Vec<Positions> = Vec::new();
+    for (nth, from) in edges.iter().enumerate() {
+        let stretch = Positions { from: *from, until: edges.get(nth + 1).copied() };
+        let Some(before) = piece_at(&before, *from) else {
+            continue;
+        };
+        let Some(lower) = lower_within(stretch, before, piece_at(&after, *from)) else {
+            continue;
+        };
+        match found.last_mut() {
+            Some(last) if last.until == Some(lower.from) => last.until = lower.until,
+            Some(_) | None => found.push(lower),
+        }
+    }
+    found
+}
+
+/// From a position on the translation rises with it (inside a run) or stays (behind a run).
+#[derive(Clone, Copy)]
+struct Piece {
+    from: i64,
+    target: i64,
+    rises: bool,
+}
+
+impl Piece {
+    fn at(self, position: i64) -> i64 {
+        if self.rises { self.target + (position - self.from) } else { self.target }
+    }
+}
+
+fn pieces(spans: &[Span]) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(spans.len() * 2);
+    for (nth, span) in spans.iter().enumerate() {
+        pieces.push(Piece { from: span.source, target: span.target, rises: true });
+        let next = spans.get(nth + 1);
+        if next.is_none_or(|next| next.source > span.end()) {
+            pieces.push(Piece { from: span.end(), target: span.target_end(), rises: false });
+        }
+    }
+    pieces
+}
+
+fn piece_at(pieces: &[Piece], position: i64) -> Option<Piece> {
+    let behind = pieces.partition_point(|piece| piece.from <= position);
+    pieces.get(behind.checked_sub(1)?).copied()
+}
+
+/// Where in the stretch, in which neither has an edge, `after` is lower than `before`.
+fn lower_within(stretch: Positions, before: Piece, after: Option<Piece>) -> Option<Positions> {
+    let Some(after) = after else {
+        return Some(stretch);
+    };
+    let Positions { from, until } = stretch;
+    let drop = before.at(from) - after.at(from);
+    match (before.rises, after.rises) {
+        (true, true) | (false, false) => (drop > 0).then_some(stretch),
+        // It catches up one by one.
+        (false, true) => {
+            let caught_up = from.saturating_add(drop.max(0));
+            let until = until.map_or(caught_up, |until| until.min(caught_up));
+            (from < until).then_some(Positions { from, until: Some(until) })
+        }
+        // It falls behind one by one.
+        (true, false) => {
+            let falls = from.saturating_add(1_i64.saturating_sub(drop).max(0));
+            until.is_none_or(|until| falls < until).then_some(Positions { from: falls, until })
+        }
+    }
+}

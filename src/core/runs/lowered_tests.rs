@@ -1,0 +1,78 @@
+//! The memory of what fell, within its limit and beyond.
+
+use super::*;
+
+fn note(lowered: &mut Lowered, from: i64, until: Option<i64>, as_of: i64) {
+    lowered.note(Positions { from, until }, MappingOffset(as_of));
+}
+
+#[test]
+fn the_newest_record_counts_where_notes_overlap() {
+    let mut lowered = Lowered::default();
+    note(&mut lowered, 10, Some(20), 5);
+    note(&mut lowered, 15, Some(30), 3);
+    note(&mut lowered, 12, Some(14), 9);
+    let expected = [(9, 0), (10, 5), (12, 9), (13, 9), (14, 5), (19, 5), (20, 3), (29, 3), (30, 0)];
+    for (position, newest) in expected {
+        for as_of in 0..10 {
+            let told = lowered.after(position, MappingOffset(as_of));
+            assert_eq!(told, newest > as_of, "{position} as of {as_of}");
+        }
+    }
+}
+
+#[test]
+fn equal_notes_make_equal_memories_in_any_order() {
+    let notes = [(10, Some(20), 5), (20, Some(30), 5), (25, None, 5), (0, Some(2), 7)];
+    let (mut forwards, mut backwards) = (Lowered::default(), Lowered::default());
+    for (from, until, as_of) in notes {
+        note(&mut forwards, from, until, as_of);
+    }
+    for (from, until, as_of) in notes.into_iter().rev() {
+        note(&mut backwards, from, until, as_of);
+    }
+    assert_eq!(forwards, backwards);
+    assert_eq!(forwards.steps.len(), 3, "{forwards:?}");
+    assert!(forwards.after(i64::MAX, MappingOffset(4)));
+}
+
+#[test]
+fn beyond_the_limit_nothing_that_fell_is_forgotten() {
+    let mut lowered = Lowered::default();
+    let notes = |nth: i64| (nth * 100, nth * 100 + 1 + (nth * 37) % 90, 1 + (nth * 7919) % 1000);
+    let count = MOST_STEPS as i64;
+    for nth in 0..count {
+        let (from, until, as_of) = notes(nth);
+        note(&mut lowered, from, Some(until), as_of);
+    }
+    assert!(lowered.steps.len() <= MOST_STEPS);
+    for nth in 0..count {
+        let (from, until, as_of) = notes(nth);
+        for position in [from, until - 1] {
+            assert!(lowered.after(position, MappingOffset(as_of - 1)), "{position}");
+        }
+    }
+    // The widest gaps are still told apart.
+    let told = (0..count).filter(|nth| {
+        let (_, until, _) = notes(*nth);
+        until < nth * 100 + 10 && lowered.after(until + 1, MappingOffset(0))
+    });
+    assert_eq!(told.count(), 0);
+    assert!(!lowered.after(-1, MappingOffset(0)));
+    assert!(!lowered.after(count * 100, MappingOffset(0)));
+}
+
+#[test]
+fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
+    let mut lowered = Lowered::default();
+    note(&mut lowered, 0, Some(10), 5);
+    note(&mut lowered, 10, Some(12), 3);
+    note(&mut lowered, 12, Some(20), 9);
+    lowered.coarsen();
+    for (position, newest) in [(0, 5), (9, 5), (11, 5), (12, 9), (19, 9), (20, 0)] {
+        for as_of in 0..10 {
+            let told = lowered.after(position, MappingOffset(as_of));
+            assert_eq!(told, newest > as_of, "{position} as of {as_of}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Packed runs against a plain vector of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Ascending spans; now and then a long one or a long way to the next.
+fn ascending(seed: u64, count: usize) -> Vec<Span> {
+    let mut random = seed | 1;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below).cast_signed()
+    };
+    let (mut source, mut target) = (0, 0);
+    let mut spans = Vec::new();
+    for _ in 0..count {
+        source += if next(200) == 0 { 1 << 33 } else { next(9) };
+        target += if next(200) == 0 { 1 << 33 } else { 1 + next(4) };
+        let len = if next(300) == 0 { 1 << 34 } else { 1 + next(5) };
+        spans.push(Span { source, target, len });
+        source += len;
+        target += len;
+    }
+    spans
+}
+
+fn pack(spans: &[Span]) -> Packed {
+    let mut packed = Packed::default();
+    spans.iter().for_each(|span| packed.push(*span));
+    packed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn it_holds_what_was_pushed_and_finds_it(seed in any::<u64>(), count in 1..1500_usize) {
+        let spans = ascending(seed, count);
+        let packed = pack(&spans);
+        prop_assert!(packed.is_consistent());
+        prop_assert!(packed.iter().eq(spans.iter().copied()));
+        prop_assert_eq!(packed.first(), spans.first().copied());
+        prop_assert_eq!(packed.last(), spans.last().copied());
+        for (nth, span) in spans.iter().enumerate() {
+            let before = nth.checked_sub(1).map(|before| spans[before]);
+            let (behind, next) = (Some(*span), spans.get(nth + 1).copied());
+            if before.is_none_or(|before| before.source < span.source - 1) {
+                prop_assert_eq!(packed.around(span.source - 1), (before, behind));
+            }
+            prop_assert_eq!(packed.around(span.source), (behind, next));
+            let place = packed.first_where(|run| run.source >= span.source);
+            prop_assert_eq!(packed.iter_from(place).next(), behind);
+            prop_assert_eq!(packed.iter_from(packed.before(place)).next(), before.or(behind));
+        }
+    }
+
+    #[test]
+    fn replacing_equals_replacing_in_a_vector(
+        seed in any::<u64>(),
+        count in 1..1500_usize,
+        changes in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>()), 1..20),
+    ) {
+        let all = ascending(seed, count);
+        let (mut held, mut packed) = (all.clone(), pack(&all));
+        for (at, removed, width) in changes {
+            // Takes some out, and puts back some of all that belong there.
+            let from = (at % held.len() as u64) as usize;
+            let most = 1 + width % 900;
+            let removed = ((removed % most) as usize + 1).min(held.len() - from);
+            let (low, high) = (held[from].source, held[from + removed - 1].source);
+            let back: Vec<Span> = all
+                .iter()
+                .filter(|span| (low..=high).contains(&span.source))
+                .filter(|span| !(span.source as u64 ^ width).is_multiple_of(3))
+                .copied()
+                .collect();
+            if back.is_empty() && removed == held.len() {
+                continue;
+            }
+            let place = packed.first_where(|run| run.source >= low);
+            packed.replace(place, removed, &back);
+            held.splice(from..from + removed, back);
+            prop_assert!(packed.is_consistent());
+            prop_assert_eq!(packed.len(), held.len());
+            prop_assert!(packed.iter().eq(held.iter().copied()));
+        }
+    }
+}
+
+#[test]
+fn the_last_run_grows_beyond_what_a_cell_holds() {
+    let mut packed =
+        pack(&[Span { source: 0, target: 0, len: 1 }, Span { source: 5, target: 9, len: 1 }]);
+    let mut len = 1;
+    for by in [3, i64::from(u32::MAX) - 4, 1, 1 << 40] {
+        packed.lengthen_last(by);
+        len += by;
+        assert_eq!(packed.last(), Some(Span { source: 5, target: 9, len }));
+        assert_eq!(packed.len(), 2);
+        for source in 0..5 {
+            assert_eq!(packed.around(source), (packed.first(), packed.last()));
+        }
+        assert!(packed.is_consistent());
+    }
+    packed.push(Span { source: 1 << 50, target: 1 << 50, len: 2 });
+    assert_eq!(packed.iter().count(), 3);
+    assert_eq!(packed.around(1 << 50).0, packed.last());
+}
+
+#[test]
+fn a_search_agrees_with_a_plain_one_however_uneven_the_numbers() {
+    let uneven: [&[i64]; 4] = [
+        &[0],
+        &[0, 1, 2, 3, 1 << 62],
+        &[0, 1 << 60, (1 << 60) + 1, (1 << 60) + 2, (1 << 60) + 3, i64::MAX],
+        &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1000, 1001, 1002],
+    ];
+    for numbers in uneven {
+        let ends = (numbers[0], numbers[numbers.len() - 1]);
+        for wanted in numbers.iter().flat_map(|at| [at - 1, *at, at.saturating_add(1)]) {
+            let found = count_at_or_below(wanted, numbers.len(), ends, |nth| numbers[nth]);
+            let expected = numbers.iter().filter(|number| **number <= wanted).count();
+            assert_eq!(found, expected, "{wanted} in {numbers:?}");
+        }
+    }
+}
