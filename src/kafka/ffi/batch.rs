@@ -1,13 +1,14 @@
 //! A consumer's messages in batches, with topic partition and offset also for errors and for the
 //! end of a partition (rdkafka keeps only a number of those).
 
+use std::ffi::CStr;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use super::{NativeError, text};
+use super::{NativeError, milliseconds, raw};
 
 /// The queue of a consumer that is assigned and never polled otherwise.
 pub struct BatchReader<C: ConsumerContext + 'static> {
@@ -31,9 +32,13 @@ pub enum Delivered<'a> {
         key: Option<&'a [u8]>,
         /// Its value.
         value: Option<&'a [u8]>,
+        /// Its timestamp in milliseconds since 1970, if it has one.
+        timestamp: Option<i64>,
     },
     /// The consumer's position reached the end of the partition.
     End {
+        /// The topic.
+        topic: &'a str,
         /// The partition.
         partition: i32,
         /// The position: transaction markers before it are counted.
@@ -41,6 +46,8 @@ pub enum Delivered<'a> {
     },
     /// The partition cannot be read.
     PartitionFailed {
+        /// The topic.
+        topic: &'a str,
         /// The partition.
         partition: i32,
         /// Why.
@@ -56,7 +63,11 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
         // SAFETY: the consumer is live and kept beside the queue, which is released before it.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Self { queue, messages: vec![std::ptr::null_mut(); most], consumer }
+        Self {
+            queue,
+            messages: vec![std::ptr::null_mut(); most],
+            consumer,
+        }
     }
 
     /// The consumer.
@@ -67,12 +78,11 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
 
     /// Waits for messages at most `timeout` and hands each to `each`. True if there were any.
     pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Delivered<'_>)) -> bool {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is live, and the vector has room for as many pointers as it says.
         let count = unsafe {
             sys::rd_kafka_consume_batch_queue(
                 self.queue,
-                timeout,
+                milliseconds(timeout),
                 self.messages.as_mut_ptr(),
                 self.messages.len(),
             )
@@ -82,7 +92,7 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
             // SAFETY: librdkafka filled the first `count` places with live messages of ours; each
             // is read, then freed, once.
             unsafe {
-                each(delivered(&**message));
+                each(delivered(*message));
                 sys::rd_kafka_message_destroy(*message);
             }
         }
@@ -99,29 +109,44 @@ impl<C: ConsumerContext + 'static> Drop for BatchReader<C> {
 
 /// # Safety
 ///
-/// The message is live, and so are its payload and key for as long as it is.
-unsafe fn delivered(message: &sys::rd_kafka_message_t) -> Delivered<'_> {
-    let Some(mut error) = NativeError::of_native(message.err) else {
-        // SAFETY: key and payload are null, or as long as the message says.
-        let (key, value) = unsafe {
-            (bytes(message.key.cast(), message.key_len), bytes(message.payload.cast(), message.len))
+/// The message is live for as long as `'a`, and so are its topic, payload and key. Its error code
+/// may be any number.
+unsafe fn delivered<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
+    // SAFETY: as the caller vouches; key and payload are null, or as long as the message says.
+    unsafe {
+        let partition = (*message).partition;
+        let Some(error) = NativeError::of_number(raw::number_at(&raw const (*message).err)) else {
+            let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
+            return Delivered::Record {
+                partition,
+                offset: (*message).offset,
+                key: bytes((*message).key.cast(), (*message).key_len),
+                value: bytes((*message).payload.cast(), (*message).len),
+                timestamp: (timestamp >= 0).then_some(timestamp),
+            };
         };
-        return Delivered::Record {
-            partition: message.partition,
-            offset: message.offset,
-            key,
-            value,
-        };
-    };
-    if error.code == RDKafkaErrorCode::PartitionEOF {
-        return Delivered::End { partition: message.partition, position: message.offset };
-    }
-    // SAFETY: an error message's payload is its sentence, owned by the message.
-    error.message = unsafe { text(sys::rd_kafka_message_errstr(message)) };
-    if message.rkt.is_null() || message.partition < 0 {
-        Delivered::Failed(error)
-    } else {
-        Delivered::PartitionFailed { partition: message.partition, error }
+        // An error message's payload is its sentence, owned by the message.
+        let error = error.saying(sys::rd_kafka_message_errstr(message));
+        if (*message).rkt.is_null() || partition < 0 {
+            return Delivered::Failed(error);
+        }
+        let name = CStr::from_ptr(sys::rd_kafka_topic_name((*message).rkt));
+        // Topic names are ASCII.
+        let topic = name.to_str().unwrap_or_default();
+        if error.code == RDKafkaErrorCode::PartitionEOF {
+            let position = (*message).offset;
+            Delivered::End {
+                topic,
+                partition,
+                position,
+            }
+        } else {
+            Delivered::PartitionFailed {
+                topic,
+                partition,
+                error,
+            }
+        }
     }
 }
 
