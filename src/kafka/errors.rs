@@ -45,16 +45,9 @@ pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
 pub fn native(error: &KafkaError) -> NativeError {
     // A property that librdkafka refuses comes without a code, and stays refused.
     let refused = matches!(error, KafkaError::ClientConfig(..));
-    let otherwise = if refused {
-        Code::InvalidArgument
-    } else {
-        Code::Fail
-    };
+    let otherwise = if refused { Code::InvalidArgument } else { Code::Fail };
     let code = error.rdkafka_error_code().unwrap_or(otherwise);
-    let mut native = NativeError {
-        message: error.to_string(),
-        ..NativeError::of(code)
-    };
+    let mut native = NativeError { message: error.to_string(), ..NativeError::of(code) };
     if let KafkaError::Transaction(error) = error {
         native.code = error.code();
         native.number = error.code() as i32;

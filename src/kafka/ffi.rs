@@ -55,21 +55,11 @@ impl NativeError {
         let number = code as i32;
         // SAFETY: the sentence is static, or the thread's own, and is copied.
         let message = unsafe { text(raw::rd_kafka_err2str(number)) };
-        Self {
-            code,
-            number,
-            message,
-            fatal: false,
-            abortable: false,
-            retriable: false,
-        }
+        Self { code, number, message, fatal: false, abortable: false, retriable: false }
     }
 
     fn new(code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::of(code)
-        }
+        Self { message: message.into(), ..Self::of(code) }
     }
 
     /// The error with this number, which may be one that librdkafka does not know.
@@ -154,9 +144,7 @@ unsafe fn text(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: as the caller vouches.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 /// The elements of an array of pointers that librdkafka returned with its length.

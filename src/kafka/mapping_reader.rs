@@ -53,15 +53,7 @@ impl KafkaMappings {
     ) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let (present, receiver) = (Arc::new(AtomicU64::new(0)), Mutex::new(receiver));
-        Self {
-            admin,
-            properties,
-            topic,
-            format,
-            present,
-            sender,
-            receiver,
-        }
+        Self { admin, properties, topic, format, present, sender, receiver }
     }
 }
 
@@ -72,10 +64,7 @@ impl Drop for KafkaMappings {
 }
 
 impl Mappings for KafkaMappings {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of its own polls the native client"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
     fn read(&self, topic: TopicId, partitions: i32) {
         let number = self.present.fetch_add(1, Ordering::AcqRel) + 1;
         let reading = Reading {
@@ -201,13 +190,7 @@ impl Reading {
 
     fn take(&mut self, delivered: Delivered<'_>, parts: &mut BTreeMap<i32, Part>) {
         match delivered {
-            Delivered::Record {
-                partition,
-                offset,
-                key,
-                value,
-                timestamp: _,
-            } => {
+            Delivered::Record { partition, offset, key, value, timestamp: _ } => {
                 let part = parts.entry(partition).or_default();
                 part.position = Some(offset.saturating_add(1));
                 match self.decoder.decode(key, value) {
@@ -225,18 +208,10 @@ impl Reading {
                     }
                 }
             }
-            Delivered::End {
-                partition,
-                position,
-                topic: _,
-            } => {
+            Delivered::End { partition, position, topic: _ } => {
                 parts.entry(partition).or_default().position = Some(position);
             }
-            Delivered::PartitionFailed {
-                partition,
-                error,
-                topic: _,
-            } => {
+            Delivered::PartitionFailed { partition, error, topic: _ } => {
                 parts.entry(partition).or_default().failed = Some(error);
             }
             Delivered::Failed(error) => tracing::debug!(%error, "mapping reader"),
@@ -245,20 +220,11 @@ impl Reading {
 
     /// False when nobody listens any more.
     fn pass_on(&self, partition: MappingPartition, part: Part) -> bool {
-        let Part {
-            records,
-            position,
-            failed,
-        } = part;
+        let Part { records, position, failed } = part;
         let mut listening = true;
         if let Some(position) = position {
             let (topic, position) = (self.topic, MappingOffset(position));
-            listening = self.send(Event::MappingsRead {
-                topic,
-                partition,
-                records,
-                position,
-            });
+            listening = self.send(Event::MappingsRead { topic, partition, records, position });
         }
         if let Some(error) = failed {
             let gone = matches!(error.code, Code::OffsetOutOfRange | Code::AutoOffsetReset);
@@ -270,12 +236,7 @@ impl Reading {
     }
 
     fn failed(&self, partition: MappingPartition, out_of_range: bool, failure: Failure) -> Event {
-        Event::MappingReadFailed {
-            topic: self.topic,
-            partition,
-            out_of_range,
-            failure,
-        }
+        Event::MappingReadFailed { topic: self.topic, partition, out_of_range, failure }
     }
 
     fn send(&self, event: Event) -> bool {

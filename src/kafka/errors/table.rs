@@ -253,6 +253,12 @@ pub(super) const ROWS: &[Row] = &[
         moved: true,
         advice: "a leader moved or is not ready; it is looked up anew",
     },
+    Row {
+        codes: &[Code::NoEnt],
+        classes: same(Retry),
+        moved: true,
+        advice: "none of the partitions exists or has a leader; leaders are looked up anew",
+    },
     // What was asked may have taken effect before the connection broke.
     Row {
         codes: &[

@@ -5,12 +5,7 @@ use std::fmt::Write;
 use super::table::ROWS;
 use super::*;
 
-const ALL: [Doing; 4] = [
-    Doing::Reading,
-    Doing::Committing,
-    Doing::Ending,
-    Doing::Fencing,
-];
+const ALL: [Doing; 4] = [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing];
 
 fn class_of(error: &NativeError, doing: Doing) -> FailureClass {
     failure(error, doing, "test").class
@@ -57,10 +52,7 @@ fn fenced_is_fenced_whatever_was_done_and_whatever_the_flags_say() {
         Code::InvalidProducerIdMapping,
     ] {
         for (doing, abortable) in ALL.into_iter().flat_map(|d| [(d, false), (d, true)]) {
-            let error = NativeError {
-                abortable,
-                ..NativeError::of(code)
-            };
+            let error = NativeError { abortable, ..NativeError::of(code) };
             assert_eq!(class_of(&error, doing), FailureClass::Fenced, "{code:?}");
         }
     }
@@ -69,10 +61,7 @@ fn fenced_is_fenced_whatever_was_done_and_whatever_the_flags_say() {
 #[test]
 fn a_fatal_error_ends_the_producer() {
     for error in every_code() {
-        let fatal = NativeError {
-            fatal: true,
-            ..error
-        };
+        let fatal = NativeError { fatal: true, ..error };
         assert_eq!(class_of(&fatal, Doing::Committing), FailureClass::Fenced);
     }
 }
@@ -80,41 +69,14 @@ fn a_fatal_error_ends_the_producer() {
 #[test]
 fn an_abortable_error_aborts_unless_more_is_known() {
     for (code, doing, class) in [
-        (
-            Code::BrokerTransportFailure,
-            Doing::Ending,
-            FailureClass::Abort,
-        ),
-        (
-            Code::OperationTimedOut,
-            Doing::Committing,
-            FailureClass::Abort,
-        ),
-        (
-            Code::UnsupportedCompressionType,
-            Doing::Fencing,
-            FailureClass::Abort,
-        ),
-        (
-            Code::UnknownMemberId,
-            Doing::Committing,
-            FailureClass::GroupActive,
-        ),
-        (
-            Code::GroupAuthorizationFailed,
-            Doing::Committing,
-            FailureClass::HoldGroup,
-        ),
-        (
-            Code::OffsetMetadataTooLarge,
-            Doing::Committing,
-            FailureClass::HoldGroup,
-        ),
+        (Code::BrokerTransportFailure, Doing::Ending, FailureClass::Abort),
+        (Code::OperationTimedOut, Doing::Committing, FailureClass::Abort),
+        (Code::UnsupportedCompressionType, Doing::Fencing, FailureClass::Abort),
+        (Code::UnknownMemberId, Doing::Committing, FailureClass::GroupActive),
+        (Code::GroupAuthorizationFailed, Doing::Committing, FailureClass::HoldGroup),
+        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::HoldGroup),
     ] {
-        let error = NativeError {
-            abortable: true,
-            ..NativeError::of(code)
-        };
+        let error = NativeError { abortable: true, ..NativeError::of(code) };
         assert_eq!(class_of(&error, doing), class, "{code:?}");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 use sys::rd_kafka_IsolationLevel_t as Level;
@@ -70,9 +71,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     ///
     /// Where the request as a whole failed.
     pub async fn list_groups(&self, timeout: Duration) -> Result<GroupListings, NativeError> {
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: all three are live; the request copies the options.
             unsafe { sys::rd_kafka_ListConsumerGroups(rk, options, queue) }
@@ -91,9 +90,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<GroupDescription, NativeError> {
         let group = c_string(group)?;
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut names = [group.as_ptr()];
             // SAFETY: the name outlives the call, which copies it.
@@ -118,9 +116,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
         options.require_stable(stable)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let list = partitions.map_or(std::ptr::null(), |list| list.ptr().cast_const());
@@ -150,9 +147,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout)?;
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: name and list outlive the call; the request is freed after it, once.
             unsafe {
@@ -198,15 +194,18 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
         options.isolation(level)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: the list outlives the call, which copies it.
             unsafe { sys::rd_kafka_ListOffsets(rk, list.ptr(), options, queue) }
         });
-        Ok(complete(topic_answers::log_offsets(&answer.await?)?, &list))
+        match answer.await {
+            Ok(answer) => Ok(complete(topic_answers::log_offsets(&answer)?, &list)),
+            // None of them exists, or has a leader: told as one error of the whole.
+            Err(error) if error.code == RDKafkaErrorCode::NoEnt => Ok(all_failed(&error, &list)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ids and partition counts of topics; each with its own error.
@@ -223,9 +222,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names outlive the call; the collection is freed after it, once.
@@ -259,9 +256,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<(), NativeError> {
         let native = NativeNewTopic::of(topic)?;
-        let options = self
-            .requests
-            .options(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout)?;
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut topics = [native.ptr()];
             // SAFETY: the topic outlives the call, which copies it.
@@ -273,16 +268,10 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     }
 
     /// The cluster's id; `None` if no broker told it in time.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "librdkafka has no asynchronous call for it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
         let requests = Arc::clone(&self.requests);
-        tokio::task::spawn_blocking(move || requests.cluster_id(timeout))
-            .await
-            .ok()
-            .flatten()
+        tokio::task::spawn_blocking(move || requests.cluster_id(timeout)).await.ok().flatten()
     }
 }
 
@@ -297,20 +286,21 @@ fn complete(mut answer: Vec<PartitionOffset>, asked: &TopicPartitionList) -> Vec
         .elements()
         .iter()
         .map(|part| (part.topic().to_owned(), part.partition()))
-        .filter(|(topic, at)| {
-            !told
-                .get(topic.as_str())
-                .is_some_and(|told| told.contains(at))
-        })
+        .filter(|(topic, at)| !told.get(topic.as_str()).is_some_and(|told| told.contains(at)))
         .collect();
-    answer.extend(
-        missing
-            .into_iter()
-            .map(|(topic, partition)| PartitionOffset {
-                outcome: Err(left_out(&format!("{topic}-{partition}"))),
-                topic,
-                partition,
-            }),
-    );
+    answer.extend(missing.into_iter().map(|(topic, partition)| PartitionOffset {
+        outcome: Err(left_out(&format!("{topic}-{partition}"))),
+        topic,
+        partition,
+    }));
     answer
+}
+
+fn all_failed(error: &NativeError, asked: &TopicPartitionList) -> Vec<PartitionOffset> {
+    let failed = |part: &TopicPartitionListElem<'_>| PartitionOffset {
+        topic: part.topic().to_owned(),
+        partition: part.partition(),
+        outcome: Err(error.clone()),
+    };
+    asked.elements().iter().map(failed).collect()
 }

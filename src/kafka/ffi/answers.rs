@@ -149,18 +149,12 @@ pub struct PartitionOffset {
 
 /// A reply of another kind than was asked for.
 pub(super) fn unexpected(what: &str) -> NativeError {
-    NativeError::new(
-        RDKafkaErrorCode::BadMessage,
-        format!("the reply holds no {what}"),
-    )
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply holds no {what}"))
 }
 
 /// A reply that leaves out something that was asked for by name.
 pub(super) fn left_out(what: &str) -> NativeError {
-    NativeError::new(
-        RDKafkaErrorCode::BadMessage,
-        format!("the reply leaves {what} out"),
-    )
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply leaves {what} out"))
 }
 
 pub(super) fn group_listings(answer: &Answer) -> Result<GroupListings, NativeError> {
@@ -200,9 +194,7 @@ pub(super) fn group_description(answer: &Answer) -> Result<GroupDescription, Nat
         }
         let mut len = 0;
         let array = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut len);
-        let group = *elements(array, len)
-            .first()
-            .ok_or_else(|| unexpected("group"))?;
+        let group = *elements(array, len).first().ok_or_else(|| unexpected("group"))?;
         match NativeError::read(sys::rd_kafka_ConsumerGroupDescription_error(group)) {
             Some(error) => Err(error),
             None => {
@@ -277,11 +269,7 @@ pub(super) unsafe fn partition_offset(
             Some(error) => Err(error),
             None => Ok(((*part).offset >= 0).then(|| ((*part).offset, metadata(part)))),
         };
-        PartitionOffset {
-            topic: text((*part).topic),
-            partition: (*part).partition,
-            outcome,
-        }
+        PartitionOffset { topic: text((*part).topic), partition: (*part).partition, outcome }
     }
 }
 

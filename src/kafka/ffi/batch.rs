@@ -1,5 +1,8 @@
-//! A consumer's messages in batches, with topic partition and offset also for errors and for the
+//! A consumer's messages in batches, with topic, partition and offset also for errors and for the
 //! end of a partition (rdkafka keeps only a number of those).
+//!
+//! By events rather than by `rd_kafka_consume_batch_queue`, which writes what is no consumer error
+//! to the log and drops it, such as that a partition does not exist.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use super::{NativeError, milliseconds, raw};
 /// The queue of a consumer that is assigned and never polled otherwise.
 pub struct BatchReader<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
-    messages: Vec<*mut sys::rd_kafka_message_t>,
+    most: usize,
     consumer: BaseConsumer<C>,
 }
 
@@ -53,21 +56,17 @@ pub enum Delivered<'a> {
         /// Why.
         error: NativeError,
     },
-    /// The consumer as a whole reports an error.
+    /// The consumer as a whole reports an error: a broken connection, for one.
     Failed(NativeError),
 }
 
 impl<C: ConsumerContext + 'static> BatchReader<C> {
-    /// Takes a consumer over; `most` messages are delivered at once.
+    /// Takes a consumer over, which has a `group.id`; `most` messages are delivered at once.
     #[must_use]
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
         // SAFETY: the consumer is live and kept beside the queue, which is released before it.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Self {
-            queue,
-            messages: vec![std::ptr::null_mut(); most],
-            consumer,
-        }
+        Self { queue, most, consumer }
     }
 
     /// The consumer.
@@ -76,25 +75,20 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
         &self.consumer
     }
 
-    /// Waits for messages at most `timeout` and hands each to `each`. True if there were any.
+    /// Waits for messages at most `timeout` and hands those that are there to `each`. True if there
+    /// were any.
     pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Delivered<'_>)) -> bool {
-        // SAFETY: the queue is live, and the vector has room for as many pointers as it says.
-        let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(
-                self.queue,
-                milliseconds(timeout),
-                self.messages.as_mut_ptr(),
-                self.messages.len(),
-            )
-        };
-        let count = usize::try_from(count).unwrap_or(0);
-        for message in &self.messages[..count] {
-            // SAFETY: librdkafka filled the first `count` places with live messages of ours; each
-            // is read, then freed, once.
-            unsafe {
-                each(delivered(*message));
-                sys::rd_kafka_message_destroy(*message);
+        let mut timeout = milliseconds(timeout);
+        let mut count = 0;
+        while count < self.most {
+            // SAFETY: the queue is live; an event is ours.
+            let event = unsafe { sys::rd_kafka_queue_poll(self.queue, timeout) };
+            if event.is_null() {
+                break;
             }
+            Event(event).deliver(&mut each);
+            timeout = 0;
+            count += 1;
         }
         count > 0
     }
@@ -107,45 +101,110 @@ impl<C: ConsumerContext + 'static> Drop for BatchReader<C> {
     }
 }
 
+/// An event of a consumer, owned.
+struct Event(*mut sys::rd_kafka_event_t);
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+impl Event {
+    /// Hands out what a reader has a use for (not statistics or answers to commits).
+    fn deliver(&self, each: &mut impl FnMut(Delivered<'_>)) {
+        // SAFETY: the event is live, and its message lives as long as it does.
+        unsafe {
+            match sys::rd_kafka_event_type(self.0) {
+                sys::RD_KAFKA_EVENT_FETCH => {
+                    let message = sys::rd_kafka_event_message_next(self.0);
+                    if !message.is_null() {
+                        each(record(message));
+                    }
+                }
+                sys::RD_KAFKA_EVENT_ERROR => self.deliver_error(each),
+                _ => {}
+            }
+        }
+    }
+
+    fn deliver_error(&self, each: &mut impl FnMut(Delivered<'_>)) {
+        // SAFETY: the event is live and is an error; its sentence belongs to it and is copied.
+        let (error, place) = unsafe {
+            let Some(error) = NativeError::of_number(raw::rd_kafka_event_error(self.0)) else {
+                return;
+            };
+            let mut error = error.saying(sys::rd_kafka_event_error_string(self.0));
+            error.fatal = sys::rd_kafka_event_error_is_fatal(self.0) != 0;
+            (error, Place::of(self.0))
+        };
+        match place {
+            None => each(Delivered::Failed(error)),
+            Some(place) if error.code == RDKafkaErrorCode::PartitionEOF => each(Delivered::End {
+                topic: place.topic(),
+                partition: place.partition(),
+                position: place.offset(),
+            }),
+            Some(place) => each(Delivered::PartitionFailed {
+                topic: place.topic(),
+                partition: place.partition(),
+                error,
+            }),
+        }
+    }
+}
+
+/// The topic partition that an error is about, owned. Its error code may be any number, so that it
+/// is never borrowed as a whole.
+struct Place(*mut sys::rd_kafka_topic_partition_t);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_topic_partition_destroy(self.0) }
+    }
+}
+
+impl Place {
+    /// # Safety
+    ///
+    /// The event is live.
+    unsafe fn of(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
+        // SAFETY: as the caller vouches; what is returned is ours.
+        let place = unsafe { sys::rd_kafka_event_topic_partition(event) };
+        (!place.is_null()).then_some(Self(place))
+    }
+
+    fn topic(&self) -> &str {
+        // SAFETY: the name belongs to this and lives as long. Topic names are ASCII.
+        unsafe { CStr::from_ptr((*self.0).topic) }.to_str().unwrap_or_default()
+    }
+
+    fn partition(&self) -> i32 {
+        // SAFETY: this is live.
+        unsafe { (*self.0).partition }
+    }
+
+    fn offset(&self) -> i64 {
+        // SAFETY: this is live.
+        unsafe { (*self.0).offset }
+    }
+}
+
 /// # Safety
 ///
-/// The message is live for as long as `'a`, and so are its topic, payload and key. Its error code
-/// may be any number.
-unsafe fn delivered<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
+/// The message is live for as long as `'a`, and so are its payload and key.
+unsafe fn record<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
     // SAFETY: as the caller vouches; key and payload are null, or as long as the message says.
     unsafe {
-        let partition = (*message).partition;
-        let Some(error) = NativeError::of_number(raw::number_at(&raw const (*message).err)) else {
-            let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
-            return Delivered::Record {
-                partition,
-                offset: (*message).offset,
-                key: bytes((*message).key.cast(), (*message).key_len),
-                value: bytes((*message).payload.cast(), (*message).len),
-                timestamp: (timestamp >= 0).then_some(timestamp),
-            };
-        };
-        // An error message's payload is its sentence, owned by the message.
-        let error = error.saying(sys::rd_kafka_message_errstr(message));
-        if (*message).rkt.is_null() || partition < 0 {
-            return Delivered::Failed(error);
-        }
-        let name = CStr::from_ptr(sys::rd_kafka_topic_name((*message).rkt));
-        // Topic names are ASCII.
-        let topic = name.to_str().unwrap_or_default();
-        if error.code == RDKafkaErrorCode::PartitionEOF {
-            let position = (*message).offset;
-            Delivered::End {
-                topic,
-                partition,
-                position,
-            }
-        } else {
-            Delivered::PartitionFailed {
-                topic,
-                partition,
-                error,
-            }
+        let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
+        Delivered::Record {
+            partition: (*message).partition,
+            offset: (*message).offset,
+            key: bytes((*message).key.cast(), (*message).key_len),
+            value: bytes((*message).payload.cast(), (*message).len),
+            timestamp: (timestamp >= 0).then_some(timestamp),
         }
     }
 }

@@ -41,10 +41,7 @@ impl NativeNewTopic {
             );
             if native.is_null() {
                 let sentence = text(sentence.as_ptr());
-                return Err(NativeError::new(
-                    RDKafkaErrorCode::InvalidArgument,
-                    sentence,
-                ));
+                return Err(NativeError::new(RDKafkaErrorCode::InvalidArgument, sentence));
             }
             Self(native)
         };

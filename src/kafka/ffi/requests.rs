@@ -37,20 +37,12 @@ impl<C: ConsumerContext + 'static> Drop for Requests<C> {
 }
 
 impl<C: ConsumerContext + 'static> Requests<C> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a thread of its own serves the native queue"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
     pub(super) fn start(consumer: BaseConsumer<C>) -> Arc<Self> {
         // SAFETY: the client is live and is kept beside the queue.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let (closing, unanswered) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let requests = Arc::new(Self {
-            queue,
-            consumer,
-            closing,
-            unanswered,
-        });
+        let requests = Arc::new(Self { queue, consumer, closing, unanswered });
         let pumped = Arc::clone(&requests);
         std::thread::spawn(move || pump(&pumped));
         requests
@@ -141,9 +133,7 @@ impl Options {
     ) -> Result<(), NativeError> {
         // SAFETY: the options are live; the error is ours.
         let error = unsafe {
-            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(
-                self.0, level,
-            ))
+            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.0, level))
         };
         error.map_or(Ok(()), Err)
     }
@@ -191,9 +181,6 @@ fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
 /// Where it has a NUL byte.
 pub(super) fn c_string(text: &str) -> Result<CString, NativeError> {
     CString::new(text).map_err(|_| {
-        NativeError::new(
-            RDKafkaErrorCode::InvalidArgument,
-            format!("{text:?} has a NUL byte"),
-        )
+        NativeError::new(RDKafkaErrorCode::InvalidArgument, format!("{text:?} has a NUL byte"))
     })
 }

@@ -25,10 +25,7 @@ pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, Nativ
         }
         let mut len = 0;
         let array = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut len);
-        let infos = elements(
-            array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(),
-            len,
-        );
+        let infos = elements(array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(), len);
         Ok(infos
             .iter()
             .map(|info| {
@@ -68,9 +65,7 @@ pub(super) fn created(answer: &Answer) -> Result<(), NativeError> {
         }
         let mut len = 0;
         let array = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut len);
-        let topic = *elements(array, len)
-            .first()
-            .ok_or_else(|| unexpected("created topic"))?;
+        let topic = *elements(array, len).first().ok_or_else(|| unexpected("created topic"))?;
         match NativeError::of_number(raw::rd_kafka_topic_result_error(topic)) {
             Some(error) => Err(error.saying(sys::rd_kafka_topic_result_error_string(topic))),
             None => Ok(()),

@@ -29,11 +29,11 @@ fn reader(
     config.set("enable.partition.eof", "true");
     config.set("auto.offset.reset", "error");
     config.set("enable.auto.commit", "false");
+    config.set("topic.metadata.propagation.max.ms", "100");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
     for (partition, offset) in from {
-        list.add_partition_offset(TOPIC, *partition, *offset)
-            .unwrap();
+        list.add_partition_offset(TOPIC, *partition, *offset).unwrap();
     }
     consumer.assign(&list).unwrap();
     BatchReader::new(consumer, most)
@@ -48,31 +48,16 @@ fn poll_until(
     while !done(&seen) {
         assert!(Instant::now() < deadline, "not done in time");
         reader.poll(Duration::from_millis(100), |delivered| match delivered {
-            Delivered::Record {
-                partition,
-                offset,
-                key,
-                value,
-                timestamp,
-            } => seen.records.entry(partition).or_default().push((
-                offset,
-                key.map(<[u8]>::to_vec),
-                value.map(<[u8]>::to_vec),
-                timestamp,
-            )),
-            Delivered::End {
-                topic,
-                partition,
-                position,
-            } => {
+            Delivered::Record { partition, offset, key, value, timestamp } => seen
+                .records
+                .entry(partition)
+                .or_default()
+                .push((offset, key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec), timestamp)),
+            Delivered::End { topic, partition, position } => {
                 assert_eq!(topic, TOPIC);
                 seen.ends.insert(partition, position);
             }
-            Delivered::PartitionFailed {
-                topic,
-                partition,
-                error,
-            } => {
+            Delivered::PartitionFailed { topic, partition, error } => {
                 assert_eq!(topic, TOPIC);
                 seen.failed.insert(partition, error.code);
             }
@@ -86,17 +71,11 @@ fn poll_until(
 fn records_come_whole_and_in_order_and_ends_tell_their_partition_and_position() {
     let cluster = mock(&[(TOPIC, 2)]);
     let producer = producer(&cluster, &[]);
-    let record = || {
-        BaseRecord::<[u8], [u8]>::to(TOPIC)
-            .partition(1)
-            .timestamp(TIMESTAMP)
-    };
+    let record = || BaseRecord::<[u8], [u8]>::to(TOPIC).partition(1).timestamp(TIMESTAMP);
     for (key, value) in [("k", "v"), ("", "")].map(|(k, v)| (k.as_bytes(), v.as_bytes())) {
         producer.send(record().key(key).payload(value)).unwrap();
     }
-    producer
-        .send(record().key(b"\xff\x00").payload(b"\x00\xfe"))
-        .unwrap();
+    producer.send(record().key(b"\xff\x00").payload(b"\x00\xfe")).unwrap();
     producer.send(record()).unwrap();
     producer.flush(PATIENCE).unwrap();
     let bytes = |bytes: &[u8]| Some(bytes.to_vec());
@@ -122,9 +101,7 @@ fn a_partition_that_cannot_be_read_is_named_and_the_others_are_read() {
     let cluster = mock(&[(TOPIC, 2)]);
     let beyond = [(0, Offset::Offset(5000)), (1, Offset::Beginning)];
     let mut reader = reader(&cluster, &beyond, 100);
-    let seen = poll_until(&mut reader, |seen| {
-        !seen.failed.is_empty() && !seen.ends.is_empty()
-    });
+    let seen = poll_until(&mut reader, |seen| !seen.failed.is_empty() && !seen.ends.is_empty());
     assert_eq!(seen.failed, BTreeMap::from([(0, Code::AutoOffsetReset)]));
     assert_eq!(seen.ends, BTreeMap::from([(1, 0)]));
 }
