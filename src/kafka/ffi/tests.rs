@@ -2,6 +2,7 @@
 //! tested of these is that their absence is an error.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "deadlines of tests")]
 
 mod admin;
 mod batch;
