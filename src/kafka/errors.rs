@@ -1,9 +1,18 @@
 //! The one table that says what follows from a broker's or a client's error.
 
+mod table;
+
+#[cfg(test)]
+mod tests;
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use self::table::{Row, row};
 use super::ffi::NativeError;
 use crate::core::failure::{Failure, FailureClass};
+
+/// What is told of a code that is in no row.
+const UNLISTED: &str = "not an error that was expected here; tried again";
 
 /// What was being done when the error came: the same code does not always mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +30,27 @@ pub enum Doing {
 /// The failure that follows from `error`; `what` says what was asked of whom.
 #[must_use]
 pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
-    let (class, advice) = classify(error, doing);
-    let advice = if advice.is_empty() { String::new() } else { format!("; {advice}") };
-    Failure::new(class, format!("{what}: {error}{advice}"))
+    let row = row_of(error);
+    if row.is_none() {
+        let code = error.number;
+        tracing::warn!(code, what, "an error code that was not expected: {error}");
+    }
+    let advice = row.map_or(UNLISTED, |row| row.advice);
+    let class = class(error, row, doing);
+    Failure::new(class, format!("{what}: {error}; {advice}"))
 }
 
 /// An error of rdkafka's own as a native one.
 #[must_use]
 pub fn native(error: &KafkaError) -> NativeError {
-    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+    // A property that librdkafka refuses comes without a code, and stays refused.
+    let refused = matches!(error, KafkaError::ClientConfig(..));
+    let otherwise = if refused { Code::InvalidArgument } else { Code::Fail };
+    let code = error.rdkafka_error_code().unwrap_or(otherwise);
     let mut native = NativeError { message: error.to_string(), ..NativeError::of(code) };
     if let KafkaError::Transaction(error) = error {
         native.code = error.code();
+        native.number = error.code() as i32;
         native.message = error.to_string();
         native.fatal = error.is_fatal();
         native.abortable = error.txn_requires_abort();
@@ -41,135 +59,37 @@ pub fn native(error: &KafkaError) -> NativeError {
     native
 }
 
-/// Whether the answer shows that the coordinator may have moved, so that it is looked up anew.
+/// Whether the answer shows that the coordinator or a leader may have moved, so that it is looked up
+/// anew by a new client: librdkafka's admin requests never evict what they have looked up.
 #[must_use]
 pub fn coordinator_moved(error: &NativeError) -> bool {
-    matches!(
-        error.code,
-        Code::NotCoordinator
-            | Code::CoordinatorNotAvailable
-            | Code::CoordinatorLoadInProgress
-            | Code::WaitingForCoordinator
-            | Code::BrokerTransportFailure
-            | Code::OperationTimedOut
-            | Code::RequestTimedOut
-            | Code::TimedOutQueue
-    )
+    row_of(error).is_some_and(|row| row.moved)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
-fn classify(error: &NativeError, doing: Doing) -> (FailureClass, &'static str) {
+fn row_of(error: &NativeError) -> Option<&'static Row> {
+    // A number that librdkafka has no name for comes as `Unknown`, which is a code of its own.
+    let named = error.number == error.code as i32;
+    named.then(|| row(error.code)).flatten()
+}
+
+fn class(error: &NativeError, row: Option<&Row>, doing: Doing) -> FailureClass {
     use FailureClass as Class;
-    match error.code {
-        Code::Fenced
-        | Code::ProducerFenced
-        | Code::InvalidProducerEpoch
-        | Code::InvalidProducerIdMapping
-        | Code::UnknownProducerId
-        | Code::TransactionCoordinatorFenced => {
-            (Class::Fenced, "another instance took the shard over")
-        }
-        _ if error.fatal => (Class::Fenced, "the producer is beyond use and is made anew"),
-        Code::UnknownMemberId
-        | Code::IllegalGeneration
-        | Code::FencedInstanceId
-        | Code::FencedMemberEpoch
-        | Code::StaleMemberEpoch
-        | Code::RebalanceInProgress
-        | Code::NonEmptyGroup
-            if doing == Doing::Committing =>
-        {
-            (Class::GroupActive, "the group has members on the target and is left alone")
-        }
-        Code::UnknownTopicOrPartition
-        | Code::UnknownTopic
-        | Code::UnknownPartition
-        | Code::UnknownTopicId => (Class::Missing, ""),
-        Code::TopicAuthorizationFailed => match doing {
-            Doing::Fencing => (Class::Stop, "grant Read, Write and Describe on the fence topic"),
-            Doing::Reading | Doing::Committing | Doing::Ending => (
-                Class::HoldGroup,
-                "grant Read and Describe on the topic; `sprag check` names the ACL",
-            ),
-        },
-        Code::GroupAuthorizationFailed => {
-            (Class::HoldGroup, "grant Read and Describe on the group; `sprag check` names the ACL")
-        }
-        Code::TransactionalIdAuthorizationFailed => (
-            Class::Stop,
-            "grant Write and Describe on transactional ids with the prefix `sprag.`, or set \
-             groups.commitMode: guarded",
-        ),
-        Code::ClusterAuthorizationFailed => {
-            (Class::Stop, "grant Describe (and IdempotentWrite) on the cluster")
-        }
-        Code::Authentication
-        | Code::SaslAuthenticationFailed
-        | Code::UnsupportedSASLMechanism
-        | Code::IllegalSASLState => (Class::Stop, "check the credentials and the mechanism"),
-        Code::UnsupportedVersion | Code::UnsupportedFeature => {
-            (Class::Stop, "the broker is too old for this; Kafka 2.5 is the oldest that will do")
-        }
-        Code::OffsetMetadataTooLarge => {
-            (Class::HoldGroup, "raise offset.metadata.max.bytes on the target's brokers")
-        }
-        Code::InvalidGroupId | Code::InvalidCommitOffsetSize => (Class::HoldGroup, ""),
-        Code::UnstableOffsetCommit => (Class::Retry, "a transaction is pending; unknown for now"),
-        Code::OperationTimedOut
-        | Code::RequestTimedOut
-        | Code::TimedOutQueue
-        | Code::MessageTimedOut
-        | Code::BrokerTransportFailure
-        | Code::NetworkException
-            if doing == Doing::Ending =>
-        {
-            (Class::OutcomeUnknown, "it may or may not have taken effect")
-        }
-        _ if error.abortable => (Class::Abort, "the transaction is aborted"),
-        _ if doing == Doing::Ending && !error.retriable => (Class::OutcomeUnknown, ""),
-        _ => (Class::Retry, ""),
+    if error.fatal {
+        // The producer is beyond use and is made anew, which begins with taking the shard over.
+        return Class::Fenced;
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn class(code: Code, doing: Doing) -> FailureClass {
-        failure(&NativeError::of(code), doing, "test").class
-    }
-
-    #[test]
-    fn fenced_is_fenced_whatever_was_done() {
-        for doing in [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing] {
-            for code in [
-                Code::Fenced,
-                Code::ProducerFenced,
-                Code::InvalidProducerEpoch,
-                Code::InvalidProducerIdMapping,
-            ] {
-                assert_eq!(class(code, doing), FailureClass::Fenced, "{code:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_time_out_at_the_end_of_a_transaction_is_no_failure_to_commit() {
-        for code in [Code::OperationTimedOut, Code::RequestTimedOut, Code::BrokerTransportFailure] {
-            assert_eq!(class(code, Doing::Ending), FailureClass::OutcomeUnknown);
-            assert_eq!(class(code, Doing::Reading), FailureClass::Retry);
-        }
-    }
-
-    #[test]
-    fn the_member_check_speaks_of_the_group_only_when_committing() {
-        assert_eq!(class(Code::UnknownMemberId, Doing::Committing), FailureClass::GroupActive);
-        assert_eq!(class(Code::UnknownMemberId, Doing::Reading), FailureClass::Retry);
-    }
-
-    #[test]
-    fn unstable_is_unknown_and_missing_is_missing() {
-        assert_eq!(class(Code::UnstableOffsetCommit, Doing::Reading), FailureClass::Retry);
-        assert_eq!(class(Code::UnknownTopicOrPartition, Doing::Reading), FailureClass::Missing);
+    let class = row.map_or(Class::Retry, |row| match doing {
+        Doing::Reading => row.classes[0],
+        Doing::Committing => row.classes[1],
+        Doing::Ending => row.classes[2],
+        Doing::Fencing => row.classes[3],
+    });
+    let open = matches!(class, Class::Retry | Class::OutcomeUnknown);
+    if open && error.abortable && doing != Doing::Reading {
+        Class::Abort
+    } else if class == Class::Retry && doing == Doing::Ending {
+        Class::OutcomeUnknown
+    } else {
+        class
     }
 }

@@ -7,9 +7,17 @@ pub mod admin;
 mod answers;
 pub mod batch;
 pub mod group_metadata;
+mod new_topic;
+mod raw;
+mod requests;
+mod topic_answers;
+
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{CStr, c_char};
 use std::fmt;
+use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
@@ -17,8 +25,10 @@ use rdkafka_sys as sys;
 /// An error as librdkafka reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeError {
-    /// The broker's or the client's error code.
+    /// The broker's or the client's error code; `Unknown` also where librdkafka has no name for it.
     pub code: RDKafkaErrorCode,
+    /// Its number in the protocol; negative ones but -1 are the client's own.
+    pub number: i32,
     /// librdkafka's sentence.
     pub message: String,
     /// The client is beyond use (a fenced producer, for one).
@@ -31,7 +41,10 @@ pub struct NativeError {
 
 impl fmt::Display for NativeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({:?})", self.message, self.code)
+        match raw::known(self.number) {
+            Some(code) => write!(f, "{} ({code:?})", self.message),
+            None => write!(f, "{} (error code {})", self.message, self.number),
+        }
     }
 }
 
@@ -39,17 +52,44 @@ impl NativeError {
     /// An error known by its code alone.
     #[must_use]
     pub fn of(code: RDKafkaErrorCode) -> Self {
-        let message = code.to_string();
-        Self { code, message, fatal: false, abortable: false, retriable: false }
+        let number = code as i32;
+        // SAFETY: the sentence is static, or the thread's own, and is copied.
+        let message = unsafe { text(raw::rd_kafka_err2str(number)) };
+        Self { code, number, message, fatal: false, abortable: false, retriable: false }
     }
 
     fn new(code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::of(code) }
     }
 
-    fn of_native(error: sys::rd_kafka_resp_err_t) -> Option<Self> {
-        let ok = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        (!ok).then(|| Self::of(error.into()))
+    /// The error with this number, which may be one that librdkafka does not know.
+    #[must_use]
+    pub fn of_number(number: i32) -> Option<Self> {
+        if number == RDKafkaErrorCode::NoError as i32 {
+            return None;
+        }
+        Some(match raw::known(number) {
+            Some(code) => Self::of(code),
+            None => Self {
+                number,
+                message: "an error that this client has no name for".to_owned(),
+                ..Self::of(RDKafkaErrorCode::Unknown)
+            },
+        })
+    }
+
+    /// The error with the broker's or the client's own sentence, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// `sentence` is null or points to a NUL-terminated string.
+    unsafe fn saying(mut self, sentence: *const c_char) -> Self {
+        // SAFETY: as the caller vouches.
+        let sentence = unsafe { text(sentence) };
+        if !sentence.is_empty() {
+            self.message = sentence;
+        }
+        self
     }
 
     /// Reads an error that somebody else owns.
@@ -63,14 +103,12 @@ impl NativeError {
         }
         // SAFETY: the caller vouches for the pointer; the string belongs to the error and is copied.
         unsafe {
-            let code = sys::rd_kafka_error_code(error);
-            (code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| Self {
-                code: code.into(),
-                message: text(sys::rd_kafka_error_string(error)),
-                fatal: sys::rd_kafka_error_is_fatal(error) != 0,
-                abortable: sys::rd_kafka_error_txn_requires_abort(error) != 0,
-                retriable: sys::rd_kafka_error_is_retriable(error) != 0,
-            })
+            let known = Self::of_number(raw::rd_kafka_error_code(error))?;
+            let mut read = known.saying(sys::rd_kafka_error_string(error));
+            read.fatal = sys::rd_kafka_error_is_fatal(error) != 0;
+            read.abortable = sys::rd_kafka_error_txn_requires_abort(error) != 0;
+            read.retriable = sys::rd_kafka_error_is_retriable(error) != 0;
+            Some(read)
         }
     }
 
@@ -89,6 +127,11 @@ impl NativeError {
             read
         }
     }
+}
+
+/// As librdkafka takes a time-out.
+fn milliseconds(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Copies a C string; null is the empty text.

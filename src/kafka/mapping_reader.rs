@@ -190,7 +190,7 @@ impl Reading {
 
     fn take(&mut self, delivered: Delivered<'_>, parts: &mut BTreeMap<i32, Part>) {
         match delivered {
-            Delivered::Record { partition, offset, key, value } => {
+            Delivered::Record { partition, offset, key, value, timestamp: _ } => {
                 let part = parts.entry(partition).or_default();
                 part.position = Some(offset.saturating_add(1));
                 match self.decoder.decode(key, value) {
@@ -208,10 +208,10 @@ impl Reading {
                     }
                 }
             }
-            Delivered::End { partition, position } => {
+            Delivered::End { partition, position, topic: _ } => {
                 parts.entry(partition).or_default().position = Some(position);
             }
-            Delivered::PartitionFailed { partition, error } => {
+            Delivered::PartitionFailed { partition, error, topic: _ } => {
                 parts.entry(partition).or_default().failed = Some(error);
             }
             Delivered::Failed(error) => tracing::debug!(%error, "mapping reader"),

@@ -13,6 +13,7 @@ mod flow;
 mod harness;
 mod live;
 mod operator;
+mod requests;
 mod scenario;
 mod startup;
 mod support;

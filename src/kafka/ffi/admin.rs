@@ -3,71 +3,39 @@
 //! The client is a *consumer* that never subscribes: on a producer handle
 //! `ListConsumerGroupOffsets` dereferences null when the coordinator moved (librdkafka issue 5040).
 
-use std::ffi::{CString, c_void};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::channel::oneshot;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
+use sys::rd_kafka_IsolationLevel_t as Level;
 use sys::rd_kafka_admin_op_t as Op;
 
-use super::answers::{self, Answer};
+use super::NativeError;
+use super::answers::{self, left_out};
 pub use super::answers::{
-    GroupDescription, GroupListing, GroupListings, PartitionOffset, TopicDescription,
+    GroupDescription, GroupKind, GroupListing, GroupListings, GroupState, PartitionOffset,
 };
-use super::{NativeError, text};
-
-const PUMP: Duration = Duration::from_millis(100);
+use super::new_topic::NativeNewTopic;
+pub use super::new_topic::NewTopic;
+use super::requests::{Requests, c_string};
+use super::topic_answers;
+pub use super::topic_answers::TopicDescription;
 
 /// An admin client with its reply queue and the thread that serves it.
 pub struct Admin<C: ConsumerContext + 'static> {
-    shared: Arc<Shared<C>>,
-}
-
-struct Shared<C: ConsumerContext + 'static> {
-    queue: *mut sys::rd_kafka_queue_t,
-    consumer: BaseConsumer<C>,
-    closing: AtomicBool,
-    unanswered: AtomicUsize,
-}
-
-impl<C: ConsumerContext + 'static> Shared<C> {
-    fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        let rk = self.consumer.client().native_ptr();
-        // SAFETY: the client is live; the string is ours and freed once, after it was copied.
-        unsafe {
-            let id = sys::rd_kafka_clusterid(rk, timeout);
-            if id.is_null() {
-                return None;
-            }
-            let copy = text(id);
-            sys::rd_kafka_mem_free(rk, id.cast());
-            Some(copy)
-        }
-    }
-}
-
-// SAFETY: librdkafka's clients and queues may be used from any thread.
-unsafe impl<C: ConsumerContext + 'static> Send for Shared<C> {}
-// SAFETY: as above; what is ours is atomic.
-unsafe impl<C: ConsumerContext + 'static> Sync for Shared<C> {}
-
-impl<C: ConsumerContext + 'static> Drop for Shared<C> {
-    fn drop(&mut self) {
-        // SAFETY: ours, released once, before the client that is dropped after this.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue) }
-    }
+    requests: Arc<Requests<C>>,
 }
 
 impl<C: ConsumerContext + 'static> Drop for Admin<C> {
     fn drop(&mut self) {
-        // The thread answers what is under way, then lets the client go.
-        self.shared.closing.store(true, Ordering::Release);
+        // What is under way is still answered.
+        self.requests.close();
     }
 }
 
@@ -92,15 +60,9 @@ pub enum Isolation {
 impl<C: ConsumerContext + 'static> Admin<C> {
     /// An admin client on `consumer`, which has a `group.id` and is used for nothing else.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
     pub fn new(consumer: BaseConsumer<C>) -> Self {
-        // SAFETY: the client is live and is kept beside the queue.
-        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
-        let (closing, unanswered) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { queue, consumer, closing, unanswered });
-        let pumped = Arc::clone(&shared);
-        std::thread::spawn(move || pump(&pumped));
-        Self { shared }
+        let requests = Requests::start(consumer);
+        Self { requests }
     }
 
     /// All consumer groups, with the brokers that did not answer.
@@ -109,8 +71,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     ///
     /// Where the request as a whole failed.
     pub async fn list_groups(&self, timeout: Duration) -> Result<GroupListings, NativeError> {
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: all three are live; the request copies the options.
             unsafe { sys::rd_kafka_ListConsumerGroups(rk, options, queue) }
         });
@@ -128,8 +90,9 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<GroupDescription, NativeError> {
         let group = c_string(group)?;
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
             let mut names = [group.as_ptr()];
             // SAFETY: the name outlives the call, which copies it.
             unsafe {
@@ -143,7 +106,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     ///
     /// # Errors
     ///
-    /// The request's error, or the group's. A partition's own error is in the answer.
+    /// The request's error, or the group's. A partition's own error is in the answer; a partition
+    /// that was named and that the broker left out has one too.
     pub async fn group_offsets(
         &self,
         group: &str,
@@ -152,9 +116,10 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
         options.require_stable(stable)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let answer = self.requests.ask(options, |rk, options, queue| {
             let list = partitions.map_or(std::ptr::null(), |list| list.ptr().cast_const());
             // SAFETY: name and list outlive the call; the request is freed after it, once.
             unsafe {
@@ -163,7 +128,11 @@ impl<C: ConsumerContext + 'static> Admin<C> {
                 sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
             }
         });
-        answers::listed_offsets(&answer.await?)
+        let listed = answers::listed_offsets(&answer.await?)?;
+        Ok(match partitions {
+            Some(asked) => complete(listed, asked),
+            None => listed,
+        })
     }
 
     /// Commits offsets of a group plainly, as no member of it (generation -1).
@@ -178,8 +147,9 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let options =
+            self.requests.options(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: name and list outlive the call; the request is freed after it, once.
             unsafe {
                 let mut request =
@@ -207,6 +177,10 @@ impl<C: ConsumerContext + 'static> Admin<C> {
             OffsetSpec::Earliest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
             OffsetSpec::Latest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
         };
+        let level = match isolation {
+            Isolation::ReadUncommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+            Isolation::ReadCommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+        };
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {
             let mut element = list.add_partition(topic, partition);
@@ -220,13 +194,18 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
-        options.isolation(isolation)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+        options.isolation(level)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: the list outlives the call, which copies it.
             unsafe { sys::rd_kafka_ListOffsets(rk, list.ptr(), options, queue) }
         });
-        answers::log_offsets(&answer.await?)
+        match answer.await {
+            Ok(answer) => Ok(complete(topic_answers::log_offsets(&answer)?, &list)),
+            // None of them exists, or has a leader: told as one error of the whole.
+            Err(error) if error.code == RDKafkaErrorCode::NoEnt => Ok(all_failed(&error, &list)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ids and partition counts of topics; each with its own error.
@@ -243,8 +222,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let options = self.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
-        let answer = self.ask(options, |rk, options, queue| {
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names outlive the call; the collection is freed after it, once.
             unsafe {
@@ -256,120 +235,72 @@ impl<C: ConsumerContext + 'static> Admin<C> {
                 sys::rd_kafka_TopicCollection_destroy(collection);
             }
         });
-        answers::topic_descriptions(&answer.await?)
+        let mut described = topic_answers::descriptions(&answer.await?)?;
+        let told: BTreeSet<String> = described.iter().map(|(name, _)| name.clone()).collect();
+        for name in names.iter().map(|name| name.to_string_lossy()) {
+            if !told.contains(name.as_ref()) {
+                described.push((name.to_string(), Err(left_out(&name))));
+            }
+        }
+        Ok(described)
+    }
+
+    /// Creates a topic.
+    ///
+    /// # Errors
+    ///
+    /// The request's error, or the topic's, with the broker's own sentence.
+    pub async fn create_topic(
+        &self,
+        topic: &NewTopic<'_>,
+        timeout: Duration,
+    ) -> Result<(), NativeError> {
+        let native = NativeNewTopic::of(topic)?;
+        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout)?;
+        let answer = self.requests.ask(options, |rk, options, queue| {
+            let mut topics = [native.ptr()];
+            // SAFETY: the topic outlives the call, which copies it.
+            unsafe {
+                sys::rd_kafka_CreateTopics(rk, topics.as_mut_ptr(), 1, options, queue);
+            }
+        });
+        topic_answers::created(&answer.await?)
     }
 
     /// The cluster's id; `None` if no broker told it in time.
     #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.cluster_id(timeout)).await.ok().flatten()
-    }
-
-    fn options(&self, op: Op, timeout: Duration) -> Result<Options, NativeError> {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the client is live; a null error buffer of length 0 is allowed.
-        unsafe {
-            let rk = self.shared.consumer.client().native_ptr();
-            let options = Options(sys::rd_kafka_AdminOptions_new(rk, op));
-            let set = sys::rd_kafka_AdminOptions_set_request_timeout(
-                options.0,
-                timeout,
-                std::ptr::null_mut(),
-                0,
-            );
-            NativeError::of_native(set).map_or(Ok(options), Err)
-        }
-    }
-
-    /// Sends a request and waits for its answer. librdkafka answers each, at the latest when its
-    /// time-out has passed.
-    async fn ask(
-        &self,
-        options: Options,
-        send: impl FnOnce(
-            *mut sys::rd_kafka_t,
-            *const sys::rd_kafka_AdminOptions_t,
-            *mut sys::rd_kafka_queue_t,
-        ),
-    ) -> Result<Answer, NativeError> {
-        let (sender, receiver) = oneshot::channel::<Answer>();
-        self.shared.unanswered.fetch_add(1, Ordering::AcqRel);
-        let opaque = Box::into_raw(Box::new(sender)).cast::<c_void>();
-        // SAFETY: the opaque comes back with the one answer, where `pump` takes the box again.
-        unsafe { sys::rd_kafka_AdminOptions_set_opaque(options.0, opaque) };
-        send(self.shared.consumer.client().native_ptr(), options.0, self.shared.queue);
-        let gone = || NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the client was closed");
-        let answer = receiver.await.map_err(|_| gone())?;
-        answer.error().map_or(Ok(answer), Err)
+        let requests = Arc::clone(&self.requests);
+        tokio::task::spawn_blocking(move || requests.cluster_id(timeout)).await.ok().flatten()
     }
 }
 
-struct Options(*mut sys::rd_kafka_AdminOptions_t);
-
-impl Options {
-    fn require_stable(&self, stable: bool) -> Result<(), NativeError> {
-        // SAFETY: the options are live; the error is ours.
-        let error = unsafe {
-            NativeError::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(
-                self.0,
-                i32::from(stable),
-            ))
-        };
-        error.map_or(Ok(()), Err)
+/// The answer with an error for each partition that was asked for and is not in it: it was not told
+/// that there is nothing.
+fn complete(mut answer: Vec<PartitionOffset>, asked: &TopicPartitionList) -> Vec<PartitionOffset> {
+    let mut told: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+    for part in &answer {
+        told.entry(&part.topic).or_default().insert(part.partition);
     }
-
-    fn isolation(&self, isolation: Isolation) -> Result<(), NativeError> {
-        use sys::rd_kafka_IsolationLevel_t as Level;
-        let level = match isolation {
-            Isolation::ReadUncommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
-            Isolation::ReadCommitted => Level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-        };
-        // SAFETY: the options are live; the error is ours.
-        let error = unsafe {
-            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.0, level))
-        };
-        error.map_or(Ok(()), Err)
-    }
+    let missing: Vec<_> = asked
+        .elements()
+        .iter()
+        .map(|part| (part.topic().to_owned(), part.partition()))
+        .filter(|(topic, at)| !told.get(topic.as_str()).is_some_and(|told| told.contains(at)))
+        .collect();
+    answer.extend(missing.into_iter().map(|(topic, partition)| PartitionOffset {
+        outcome: Err(left_out(&format!("{topic}-{partition}"))),
+        topic,
+        partition,
+    }));
+    answer
 }
 
-impl Drop for Options {
-    fn drop(&mut self) {
-        // SAFETY: made by `rd_kafka_AdminOptions_new`, freed once.
-        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0) }
-    }
-}
-
-/// Hands each answer to whoever waits for it, until the client is closed and nothing is under way.
-fn pump<C: ConsumerContext + 'static>(shared: &Shared<C>) {
-    let timeout = i32::try_from(PUMP.as_millis()).unwrap_or(i32::MAX);
-    loop {
-        let idle = shared.unanswered.load(Ordering::Acquire) == 0;
-        if idle && shared.closing.load(Ordering::Acquire) {
-            return;
-        }
-        // Serves the client's own queue, from which its context hears of broken connections.
-        let _ = shared.consumer.poll(Duration::ZERO);
-        // SAFETY: the queue is live; an event is ours, and its opaque is the box that `ask` made.
-        unsafe {
-            let event = sys::rd_kafka_queue_poll(shared.queue, timeout);
-            if event.is_null() {
-                continue;
-            }
-            let answer = Answer::own(event);
-            let opaque = sys::rd_kafka_event_opaque(event);
-            if !opaque.is_null() {
-                let sender = Box::from_raw(opaque.cast::<oneshot::Sender<Answer>>());
-                shared.unanswered.fetch_sub(1, Ordering::AcqRel);
-                // Nobody waits any more: the answer is dropped.
-                let _ = sender.send(answer);
-            }
-        }
-    }
-}
-
-fn c_string(text: &str) -> Result<CString, NativeError> {
-    CString::new(text).map_err(|_| {
-        NativeError::new(RDKafkaErrorCode::InvalidArgument, format!("{text:?} has a NUL byte"))
-    })
+fn all_failed(error: &NativeError, asked: &TopicPartitionList) -> Vec<PartitionOffset> {
+    let failed = |part: &TopicPartitionListElem<'_>| PartitionOffset {
+        topic: part.topic().to_owned(),
+        partition: part.partition(),
+        outcome: Err(error.clone()),
+    };
+    asked.elements().iter().map(failed).collect()
 }

@@ -3,7 +3,7 @@
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use super::{NativeError, elements, text};
+use super::{NativeError, elements, raw, text};
 
 /// An admin reply, owned.
 pub(super) struct Answer(*mut sys::rd_kafka_event_t);
@@ -19,13 +19,16 @@ impl Answer {
         Self(event)
     }
 
+    pub(super) fn ptr(&self) -> *mut sys::rd_kafka_event_t {
+        self.0
+    }
+
     /// The error of the request as a whole.
     pub(super) fn error(&self) -> Option<NativeError> {
         // SAFETY: the event is live; its sentence belongs to it and is copied.
         unsafe {
-            let mut error = NativeError::of_native(sys::rd_kafka_event_error(self.0))?;
-            error.message = text(sys::rd_kafka_event_error_string(self.0));
-            Some(error)
+            let error = NativeError::of_number(raw::rd_kafka_event_error(self.0))?;
+            Some(error.saying(sys::rd_kafka_event_error_string(self.0)))
         }
     }
 }
@@ -51,13 +54,84 @@ pub struct GroupListings {
 pub struct GroupListing {
     /// Its id.
     pub group: String,
-    /// Whether it has members: `None` where the broker did not say.
+    /// Whether it has members: `None` where its state does not tell.
     pub has_members: Option<bool>,
+    /// Its state.
+    pub state: GroupState,
+    /// Its protocol.
+    pub kind: GroupKind,
+    /// It only stores offsets: no member ever joined it.
+    pub simple: bool,
+}
+
+/// A consumer group's state (Kafka's `GroupState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupState {
+    /// No members; offsets may be stored.
+    Empty,
+    /// No members, and about to be removed.
+    Dead,
+    /// A classic group between two generations, members joining.
+    PreparingRebalance,
+    /// A classic group that awaits its leader's assignment.
+    CompletingRebalance,
+    /// Members, all assigned.
+    Stable,
+    /// One that librdkafka has no name for: `Assigning` and `Reconciling` of KIP-848 groups.
+    Unknown,
+}
+
+/// A consumer group's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupKind {
+    /// The classic one.
+    Classic,
+    /// KIP-848's.
+    Consumer,
+    /// Brokers before 3.8 do not tell.
+    Unknown,
+}
+
+impl GroupState {
+    fn of(state: sys::rd_kafka_consumer_group_state_t) -> Self {
+        use sys::rd_kafka_consumer_group_state_t as State;
+        match state {
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY => Self::Empty,
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD => Self::Dead,
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE => Self::PreparingRebalance,
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE => Self::CompletingRebalance,
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE => Self::Stable,
+            State::RD_KAFKA_CONSUMER_GROUP_STATE_UNKNOWN
+            | State::RD_KAFKA_CONSUMER_GROUP_STATE__CNT => Self::Unknown,
+        }
+    }
+
+    fn has_members(self) -> Option<bool> {
+        match self {
+            Self::Empty | Self::Dead => Some(false),
+            Self::PreparingRebalance | Self::CompletingRebalance | Self::Stable => Some(true),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl GroupKind {
+    fn of(kind: sys::rd_kafka_consumer_group_type_t) -> Self {
+        use sys::rd_kafka_consumer_group_type_t as Kind;
+        match kind {
+            Kind::RD_KAFKA_CONSUMER_GROUP_TYPE_CLASSIC => Self::Classic,
+            Kind::RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER => Self::Consumer,
+            Kind::RD_KAFKA_CONSUMER_GROUP_TYPE_UNKNOWN
+            | Kind::RD_KAFKA_CONSUMER_GROUP_TYPE__CNT => Self::Unknown,
+        }
+    }
 }
 
 /// One consumer group, described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupDescription {
+    /// Its state.
+    pub state: GroupState,
     /// How many members it has.
     pub members: usize,
 }
@@ -73,21 +147,17 @@ pub struct PartitionOffset {
     pub outcome: Result<Option<(i64, String)>, NativeError>,
 }
 
-/// A topic, described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopicDescription {
-    /// Its id.
-    pub id: [u8; 16],
-    /// How many partitions it has.
-    pub partitions: i32,
-}
-
-fn unexpected(what: &str) -> NativeError {
+/// A reply of another kind than was asked for.
+pub(super) fn unexpected(what: &str) -> NativeError {
     NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply holds no {what}"))
 }
 
+/// A reply that leaves out something that was asked for by name.
+pub(super) fn left_out(what: &str) -> NativeError {
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply leaves {what} out"))
+}
+
 pub(super) fn group_listings(answer: &Answer) -> Result<GroupListings, NativeError> {
-    use sys::rd_kafka_consumer_group_state_t as State;
     let mut listings = GroupListings::default();
     // SAFETY: the result and all it holds belong to the event, which outlives this function.
     unsafe {
@@ -98,17 +168,14 @@ pub(super) fn group_listings(answer: &Answer) -> Result<GroupListings, NativeErr
         let mut len = 0;
         let array = sys::rd_kafka_ListConsumerGroups_result_valid(result, &raw mut len);
         for group in elements(array, len) {
-            let has_members = match sys::rd_kafka_ConsumerGroupListing_state(*group) {
-                State::RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY
-                | State::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD => Some(false),
-                State::RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE
-                | State::RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE
-                | State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE => Some(true),
-                State::RD_KAFKA_CONSUMER_GROUP_STATE_UNKNOWN
-                | State::RD_KAFKA_CONSUMER_GROUP_STATE__CNT => None,
-            };
-            let group = text(sys::rd_kafka_ConsumerGroupListing_group_id(*group));
-            listings.groups.push(GroupListing { group, has_members });
+            let state = GroupState::of(sys::rd_kafka_ConsumerGroupListing_state(*group));
+            listings.groups.push(GroupListing {
+                group: text(sys::rd_kafka_ConsumerGroupListing_group_id(*group)),
+                has_members: state.has_members(),
+                state,
+                kind: GroupKind::of(sys::rd_kafka_ConsumerGroupListing_type(*group)),
+                simple: sys::rd_kafka_ConsumerGroupListing_is_simple_consumer_group(*group) != 0,
+            });
         }
         let array = sys::rd_kafka_ListConsumerGroups_result_errors(result, &raw mut len);
         for error in elements(array, len) {
@@ -132,7 +199,8 @@ pub(super) fn group_description(answer: &Answer) -> Result<GroupDescription, Nat
             Some(error) => Err(error),
             None => {
                 let members = sys::rd_kafka_ConsumerGroupDescription_member_count(group);
-                Ok(GroupDescription { members })
+                let state = GroupState::of(sys::rd_kafka_ConsumerGroupDescription_state(group));
+                Ok(GroupDescription { state, members })
             }
         }
     }
@@ -181,99 +249,41 @@ unsafe fn group_partitions(
             return Ok(Vec::new());
         }
         let count = usize::try_from((*list).cnt).unwrap_or(0);
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let parts = std::slice::from_raw_parts((*list).elems, count);
-        Ok(parts.iter().map(|part| partition_offset(part)).collect())
+        let part = |i| partition_offset((*list).elems.add(i));
+        Ok((0..count).map(part).collect())
     }
 }
 
+/// An offset and its metadata as the broker told them.
+///
 /// # Safety
 ///
-/// The partition is live.
-unsafe fn partition_offset(part: &sys::rd_kafka_topic_partition_t) -> PartitionOffset {
+/// `part` points to a live partition, whose error code may be any number.
+pub(super) unsafe fn partition_offset(
+    part: *const sys::rd_kafka_topic_partition_t,
+) -> PartitionOffset {
     // SAFETY: as the caller vouches; the metadata is null or as long as it says.
-    let (topic, metadata) = unsafe {
-        let metadata = if part.metadata.is_null() {
-            String::new()
-        } else {
-            let bytes = std::slice::from_raw_parts(part.metadata.cast::<u8>(), part.metadata_size);
-            String::from_utf8_lossy(bytes).into_owned()
+    unsafe {
+        // The error is looked at first: an unstable offset comes with offset -1001 and error 88.
+        let outcome = match NativeError::of_number(raw::number_at(&raw const (*part).err)) {
+            Some(error) => Err(error),
+            None => Ok(((*part).offset >= 0).then(|| ((*part).offset, metadata(part)))),
         };
-        (text(part.topic), metadata)
-    };
-    // The error is looked at first: an unstable offset comes with offset -1001 and error 88.
-    let outcome = match NativeError::of_native(part.err) {
-        Some(error) => Err(error),
-        None => Ok((part.offset >= 0).then_some((part.offset, metadata))),
-    };
-    PartitionOffset { topic, partition: part.partition, outcome }
-}
-
-pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
-    // SAFETY: as above.
-    unsafe {
-        let result = sys::rd_kafka_event_ListOffsets_result(answer.0);
-        if result.is_null() {
-            return Err(unexpected("log offsets"));
-        }
-        let mut len = 0;
-        let array = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut len);
-        let infos = elements(array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(), len);
-        Ok(infos
-            .iter()
-            .map(|info| {
-                partition_offset(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info))
-            })
-            .collect())
-    }
-}
-
-pub(super) fn topic_descriptions(
-    answer: &Answer,
-) -> Result<Vec<(String, Result<TopicDescription, NativeError>)>, NativeError> {
-    // SAFETY: as above.
-    unsafe {
-        let result = sys::rd_kafka_event_DescribeTopics_result(answer.0);
-        if result.is_null() {
-            return Err(unexpected("topics"));
-        }
-        let mut len = 0;
-        let array = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut len);
-        let topics = elements(array, len).iter();
-        Ok(topics
-            .map(|topic| {
-                let name = text(sys::rd_kafka_TopicDescription_name(*topic));
-                (name, topic_description(*topic))
-            })
-            .collect())
+        PartitionOffset { topic: text((*part).topic), partition: (*part).partition, outcome }
     }
 }
 
 /// # Safety
 ///
-/// The topic is live.
-unsafe fn topic_description(
-    topic: *const sys::rd_kafka_TopicDescription_t,
-) -> Result<TopicDescription, NativeError> {
-    // SAFETY: as the caller vouches; all it holds belongs to it.
+/// As for [`partition_offset`].
+unsafe fn metadata(part: *const sys::rd_kafka_topic_partition_t) -> String {
+    // SAFETY: as the caller vouches.
     unsafe {
-        if let Some(error) = NativeError::read(sys::rd_kafka_TopicDescription_error(topic)) {
-            return Err(error);
+        if (*part).metadata.is_null() {
+            return String::new();
         }
-        let mut partitions = 0;
-        sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
-        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-        if id.is_null() {
-            return Err(unexpected("topic id"));
-        }
-        let most = sys::rd_kafka_Uuid_most_significant_bits(id);
-        let least = sys::rd_kafka_Uuid_least_significant_bits(id);
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&most.to_be_bytes());
-        bytes[8..].copy_from_slice(&least.to_be_bytes());
-        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        Ok(TopicDescription { id: bytes, partitions })
+        let (start, len) = ((*part).metadata.cast::<u8>(), (*part).metadata_size);
+        // The protocol has it as a string, so brokers answer UTF-8.
+        String::from_utf8_lossy(std::slice::from_raw_parts(start, len)).into_owned()
     }
 }

@@ -1,18 +1,22 @@
-//! A consumer's messages in batches, with topic partition and offset also for errors and for the
+//! A consumer's messages in batches, with topic, partition and offset also for errors and for the
 //! end of a partition (rdkafka keeps only a number of those).
+//!
+//! By events rather than by `rd_kafka_consume_batch_queue`, which writes what is no consumer error
+//! to the log and drops it, such as that a partition does not exist.
 
+use std::ffi::CStr;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use super::{NativeError, text};
+use super::{NativeError, milliseconds, raw};
 
 /// The queue of a consumer that is assigned and never polled otherwise.
 pub struct BatchReader<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
-    messages: Vec<*mut sys::rd_kafka_message_t>,
+    most: usize,
     consumer: BaseConsumer<C>,
 }
 
@@ -31,9 +35,13 @@ pub enum Delivered<'a> {
         key: Option<&'a [u8]>,
         /// Its value.
         value: Option<&'a [u8]>,
+        /// Its timestamp in milliseconds since 1970, if it has one.
+        timestamp: Option<i64>,
     },
     /// The consumer's position reached the end of the partition.
     End {
+        /// The topic.
+        topic: &'a str,
         /// The partition.
         partition: i32,
         /// The position: transaction markers before it are counted.
@@ -41,22 +49,24 @@ pub enum Delivered<'a> {
     },
     /// The partition cannot be read.
     PartitionFailed {
+        /// The topic.
+        topic: &'a str,
         /// The partition.
         partition: i32,
         /// Why.
         error: NativeError,
     },
-    /// The consumer as a whole reports an error.
+    /// The consumer as a whole reports an error: a broken connection, for one.
     Failed(NativeError),
 }
 
 impl<C: ConsumerContext + 'static> BatchReader<C> {
-    /// Takes a consumer over; `most` messages are delivered at once.
+    /// Takes a consumer over, which has a `group.id`; `most` messages are delivered at once.
     #[must_use]
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
         // SAFETY: the consumer is live and kept beside the queue, which is released before it.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Self { queue, messages: vec![std::ptr::null_mut(); most], consumer }
+        Self { queue, most, consumer }
     }
 
     /// The consumer.
@@ -65,26 +75,20 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
         &self.consumer
     }
 
-    /// Waits for messages at most `timeout` and hands each to `each`. True if there were any.
+    /// Waits for messages at most `timeout` and hands those that are there to `each`. True if there
+    /// were any.
     pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Delivered<'_>)) -> bool {
-        let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the queue is live, and the vector has room for as many pointers as it says.
-        let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(
-                self.queue,
-                timeout,
-                self.messages.as_mut_ptr(),
-                self.messages.len(),
-            )
-        };
-        let count = usize::try_from(count).unwrap_or(0);
-        for message in &self.messages[..count] {
-            // SAFETY: librdkafka filled the first `count` places with live messages of ours; each
-            // is read, then freed, once.
-            unsafe {
-                each(delivered(&**message));
-                sys::rd_kafka_message_destroy(*message);
+        let mut timeout = milliseconds(timeout);
+        let mut count = 0;
+        while count < self.most {
+            // SAFETY: the queue is live; an event is ours.
+            let event = unsafe { sys::rd_kafka_queue_poll(self.queue, timeout) };
+            if event.is_null() {
+                break;
             }
+            Event(event).deliver(&mut each);
+            timeout = 0;
+            count += 1;
         }
         count > 0
     }
@@ -97,31 +101,111 @@ impl<C: ConsumerContext + 'static> Drop for BatchReader<C> {
     }
 }
 
+/// An event of a consumer, owned.
+struct Event(*mut sys::rd_kafka_event_t);
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+impl Event {
+    /// Hands out what a reader has a use for (not statistics or answers to commits).
+    fn deliver(&self, each: &mut impl FnMut(Delivered<'_>)) {
+        // SAFETY: the event is live, and its message lives as long as it does.
+        unsafe {
+            match sys::rd_kafka_event_type(self.0) {
+                sys::RD_KAFKA_EVENT_FETCH => {
+                    let message = sys::rd_kafka_event_message_next(self.0);
+                    if !message.is_null() {
+                        each(record(message));
+                    }
+                }
+                sys::RD_KAFKA_EVENT_ERROR => self.deliver_error(each),
+                _ => {}
+            }
+        }
+    }
+
+    fn deliver_error(&self, each: &mut impl FnMut(Delivered<'_>)) {
+        // SAFETY: the event is live and is an error; its sentence belongs to it and is copied.
+        let (error, place) = unsafe {
+            let Some(error) = NativeError::of_number(raw::rd_kafka_event_error(self.0)) else {
+                return;
+            };
+            let mut error = error.saying(sys::rd_kafka_event_error_string(self.0));
+            error.fatal = sys::rd_kafka_event_error_is_fatal(self.0) != 0;
+            (error, Place::of(self.0))
+        };
+        match place {
+            None => each(Delivered::Failed(error)),
+            Some(place) if error.code == RDKafkaErrorCode::PartitionEOF => each(Delivered::End {
+                topic: place.topic(),
+                partition: place.partition(),
+                position: place.offset(),
+            }),
+            Some(place) => each(Delivered::PartitionFailed {
+                topic: place.topic(),
+                partition: place.partition(),
+                error,
+            }),
+        }
+    }
+}
+
+/// The topic partition that an error is about, owned. Its error code may be any number, so that it
+/// is never borrowed as a whole.
+struct Place(*mut sys::rd_kafka_topic_partition_t);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_topic_partition_destroy(self.0) }
+    }
+}
+
+impl Place {
+    /// # Safety
+    ///
+    /// The event is live.
+    unsafe fn of(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
+        // SAFETY: as the caller vouches; what is returned is ours.
+        let place = unsafe { sys::rd_kafka_event_topic_partition(event) };
+        (!place.is_null()).then_some(Self(place))
+    }
+
+    fn topic(&self) -> &str {
+        // SAFETY: the name belongs to this and lives as long. Topic names are ASCII.
+        unsafe { CStr::from_ptr((*self.0).topic) }.to_str().unwrap_or_default()
+    }
+
+    fn partition(&self) -> i32 {
+        // SAFETY: this is live.
+        unsafe { (*self.0).partition }
+    }
+
+    fn offset(&self) -> i64 {
+        // SAFETY: this is live.
+        unsafe { (*self.0).offset }
+    }
+}
+
 /// # Safety
 ///
-/// The message is live, and so are its payload and key for as long as it is.
-unsafe fn delivered(message: &sys::rd_kafka_message_t) -> Delivered<'_> {
-    let Some(mut error) = NativeError::of_native(message.err) else {
-        // SAFETY: key and payload are null, or as long as the message says.
-        let (key, value) = unsafe {
-            (bytes(message.key.cast(), message.key_len), bytes(message.payload.cast(), message.len))
-        };
-        return Delivered::Record {
-            partition: message.partition,
-            offset: message.offset,
-            key,
-            value,
-        };
-    };
-    if error.code == RDKafkaErrorCode::PartitionEOF {
-        return Delivered::End { partition: message.partition, position: message.offset };
-    }
-    // SAFETY: an error message's payload is its sentence, owned by the message.
-    error.message = unsafe { text(sys::rd_kafka_message_errstr(message)) };
-    if message.rkt.is_null() || message.partition < 0 {
-        Delivered::Failed(error)
-    } else {
-        Delivered::PartitionFailed { partition: message.partition, error }
+/// The message is live for as long as `'a`, and so are its payload and key.
+unsafe fn record<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
+    // SAFETY: as the caller vouches; key and payload are null, or as long as the message says.
+    unsafe {
+        let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
+        Delivered::Record {
+            partition: (*message).partition,
+            offset: (*message).offset,
+            key: bytes((*message).key.cast(), (*message).key_len),
+            value: bytes((*message).payload.cast(), (*message).len),
+            timestamp: (timestamp >= 0).then_some(timestamp),
+        }
     }
 }
 

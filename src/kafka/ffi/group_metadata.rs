@@ -1,14 +1,14 @@
 //! Offsets in a transaction, naming a member (`docs/protocol.md`, "The member check").
 
-use std::ffi::CString;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
-use super::NativeError;
+use super::requests::c_string;
+use super::{NativeError, milliseconds, text};
 
 struct GroupMetadata(*mut sys::rd_kafka_consumer_group_metadata_t);
 
@@ -32,10 +32,7 @@ pub fn send_offsets<C: ProducerContext>(
     offsets: &TopicPartitionList,
     timeout: Duration,
 ) -> Result<(), NativeError> {
-    let invalid = |_| NativeError::new(RDKafkaErrorCode::InvalidArgument, "a name with a NUL byte");
-    let group = CString::new(group).map_err(invalid)?;
-    let member = CString::new(member).map_err(invalid)?;
-    let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let (group, member) = (c_string(group)?, c_string(member)?);
     // SAFETY: the strings outlive the call, which copies them; a null instance id means none.
     let metadata = GroupMetadata(unsafe {
         sys::rd_kafka_consumer_group_metadata_new_with_genid(
@@ -51,8 +48,35 @@ pub fn send_offsets<C: ProducerContext>(
             producer.client().native_ptr(),
             offsets.ptr(),
             metadata.0,
-            timeout,
+            milliseconds(timeout),
         ))
     };
     error.map_or(Ok(()), Err)
+}
+
+/// Who a consumer is in its group at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The generation, or the member epoch of a KIP-848 group; -1 while it is in none.
+    pub generation: i32,
+    /// Its member id; empty until the coordinator gave one.
+    pub member: String,
+}
+
+/// Who `consumer` is in its group at the moment; `None` if it has no `group.id`.
+#[must_use]
+pub fn membership<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Membership> {
+    // SAFETY: the consumer is live; the metadata is ours, and its member id is copied before it is
+    // freed.
+    unsafe {
+        let metadata = sys::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
+        if metadata.is_null() {
+            return None;
+        }
+        let metadata = GroupMetadata(metadata);
+        Some(Membership {
+            generation: sys::rd_kafka_consumer_group_metadata_generation_id(metadata.0),
+            member: text(sys::rd_kafka_consumer_group_metadata_member_id(metadata.0)),
+        })
+    }
 }

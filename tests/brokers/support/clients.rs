@@ -78,7 +78,8 @@ pub(crate) fn is_transient(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| transient.contains(&code))
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+/// Runs one asynchronous call to its end.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime for one admin call")

@@ -1,0 +1,338 @@
+//! The rows of the error table. A code that no request of ours is known to bring is in none.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use crate::core::failure::FailureClass;
+use FailureClass::{Fenced, GroupActive, HoldGroup, Missing, OutcomeUnknown, Retry, Stop};
+
+/// What follows from some codes.
+pub(super) struct Row {
+    pub(super) codes: &'static [Code],
+    /// By what was being done: reading, committing, ending, fencing.
+    pub(super) classes: [FailureClass; 4],
+    /// Whether leaders and coordinators are to be looked up anew.
+    pub(super) moved: bool,
+    /// For people: what it means, what to do.
+    pub(super) advice: &'static str,
+}
+
+/// The row of `code`.
+pub(super) fn row(code: Code) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.codes.contains(&code))
+}
+
+const fn same(class: FailureClass) -> [FailureClass; 4] {
+    [class; 4]
+}
+
+/// No code is in two rows (a test sees to that).
+pub(super) const ROWS: &[Row] = &[
+    // Somebody else is the shard's producer.
+    Row {
+        codes: &[
+            Code::Fenced,
+            Code::ProducerFenced,
+            Code::InvalidProducerEpoch,
+            Code::InvalidProducerIdMapping,
+            Code::UnknownProducerId,
+            Code::TransactionCoordinatorFenced,
+        ],
+        classes: same(Fenced),
+        moved: false,
+        advice: "another instance took the shard over, or the transactional.id expired",
+    },
+    // The producer, or its transaction, is not in the state that the call needs.
+    Row {
+        codes: &[
+            Code::State,
+            Code::InvalidTransactionalState,
+            Code::Inconsistent,
+            Code::Conflict,
+            Code::PreviousInProgress,
+            Code::NotConfigured,
+            Code::OutOfOrderSequenceNumber,
+            Code::DuplicateSequenceNumber,
+            Code::GaplessGuarantee,
+            Code::PurgeQueue,
+            Code::PurgeInflight,
+            Code::Fatal,
+        ],
+        classes: [Retry, Fenced, Fenced, Fenced],
+        moved: false,
+        advice: "the producer's transaction is in another state than it should be; the producer is made anew",
+    },
+    // The broker's member check.
+    Row {
+        codes: &[
+            Code::UnknownMemberId,
+            Code::IllegalGeneration,
+            Code::FencedInstanceId,
+            Code::UnreleasedInstanceId,
+            Code::FencedMemberEpoch,
+            Code::StaleMemberEpoch,
+            Code::MemberIdRequired,
+            Code::RebalanceInProgress,
+            Code::NonEmptyGroup,
+            Code::GroupSubscribedToTopic,
+            Code::AssignmentLost,
+        ],
+        classes: [Retry, GroupActive, Retry, Retry],
+        moved: false,
+        advice: "the group has members, or is between two generations; it is left alone",
+    },
+    Row {
+        codes: &[Code::GroupIdNotFound, Code::UnknownGroup],
+        classes: same(Retry),
+        moved: false,
+        advice: "the coordinator does not know the group; nothing is concluded from that",
+    },
+    Row {
+        codes: &[
+            Code::UnknownTopicOrPartition,
+            Code::UnknownTopic,
+            Code::UnknownPartition,
+            Code::UnknownTopicId,
+        ],
+        classes: same(Missing),
+        moved: false,
+        advice: "the topic or partition does not exist, or we may not describe it",
+    },
+    Row {
+        codes: &[Code::TopicAuthorizationFailed],
+        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        moved: false,
+        advice: "grant Read and Describe on the topic, on the fence topic also Write; `sprag check` names the ACL",
+    },
+    Row {
+        codes: &[Code::GroupAuthorizationFailed],
+        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        moved: false,
+        advice: "grant Read and Describe on the group; `sprag check` names the ACL",
+    },
+    Row {
+        codes: &[Code::TransactionalIdAuthorizationFailed],
+        classes: same(Stop),
+        moved: false,
+        advice: "grant Write and Describe on transactional ids with the prefix `sprag.`, or set groups.commitMode: guarded",
+    },
+    Row {
+        codes: &[Code::ClusterAuthorizationFailed],
+        classes: same(Stop),
+        moved: false,
+        advice: "grant Describe (and IdempotentWrite) on the cluster",
+    },
+    Row {
+        codes: &[
+            Code::Authentication,
+            Code::SaslAuthenticationFailed,
+            Code::UnsupportedSASLMechanism,
+            Code::IllegalSASLState,
+            Code::SecurityDisabled,
+        ],
+        classes: same(Stop),
+        moved: false,
+        advice: "check the credentials and the mechanism",
+    },
+    Row {
+        codes: &[
+            Code::UnsupportedVersion,
+            Code::UnsupportedFeature,
+            Code::UnsupportedForMessageFormat,
+            Code::NotImplemented,
+        ],
+        classes: same(Stop),
+        moved: false,
+        advice: "the broker is too old for this; Kafka 2.5 is the oldest that will do",
+    },
+    Row {
+        codes: &[Code::OffsetMetadataTooLarge],
+        classes: same(HoldGroup),
+        moved: false,
+        advice: "raise offset.metadata.max.bytes on the target's brokers",
+    },
+    Row {
+        codes: &[
+            Code::InvalidGroupId,
+            Code::InvalidCommitOffsetSize,
+            Code::InconsistentGroupProtocol,
+        ],
+        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        moved: false,
+        advice: "the broker takes no such group, or no such commit",
+    },
+    Row {
+        codes: &[Code::InvalidTopic],
+        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        moved: false,
+        advice: "the broker takes no such topic name",
+    },
+    Row {
+        codes: &[Code::InvalidArgument, Code::InvalidRequest],
+        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        moved: false,
+        advice: "the request cannot be made like this; trying again will not help",
+    },
+    Row {
+        codes: &[
+            Code::InvalidPartitions,
+            Code::InvalidReplicationFactor,
+            Code::InvalidReplicaAssignment,
+            Code::InvalidConfig,
+            Code::PolicyViolation,
+        ],
+        classes: [Retry, Retry, Retry, Stop],
+        moved: false,
+        advice: "the brokers refuse to create the topic like this; create it by hand",
+    },
+    Row {
+        codes: &[Code::InvalidTransactionTimeout],
+        classes: same(Stop),
+        moved: false,
+        advice: "raise transaction.max.timeout.ms on the target's brokers to 10000 or more",
+    },
+    Row {
+        codes: &[Code::TopicAlreadyExists],
+        classes: same(Retry),
+        moved: false,
+        advice: "somebody else created the topic meanwhile",
+    },
+    Row {
+        codes: &[Code::UnstableOffsetCommit],
+        classes: same(Retry),
+        moved: false,
+        advice: "a transaction with offsets of the group is pending; unknown for now",
+    },
+    Row {
+        codes: &[
+            Code::OffsetOutOfRange,
+            Code::AutoOffsetReset,
+            Code::LogTruncation,
+            Code::NoOffset,
+        ],
+        classes: same(Retry),
+        moved: false,
+        advice: "the log does not hold the offset any more",
+    },
+    Row {
+        codes: &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
+        classes: same(Retry),
+        moved: false,
+        advice: "raise max.message.bytes of the topic",
+    },
+    Row {
+        codes: &[
+            Code::NotCoordinator,
+            Code::CoordinatorNotAvailable,
+            Code::CoordinatorLoadInProgress,
+            Code::WaitingForCoordinator,
+        ],
+        classes: same(Retry),
+        moved: true,
+        advice: "the coordinator moved or is not ready; it is looked up anew",
+    },
+    Row {
+        codes: &[
+            Code::LeaderNotAvailable,
+            Code::NotLeaderForPartition,
+            Code::ReplicaNotAvailable,
+            Code::BrokerNotAvailable,
+            Code::PreferredLeaderNotAvailable,
+            Code::EligibleLeadersNotAvailable,
+            Code::FencedLeaderEpoch,
+            Code::UnknownLeaderEpoch,
+            Code::OffsetNotAvailable,
+            Code::NotController,
+            Code::StaleControllerEpoch,
+            Code::StaleBrokerEpoch,
+            Code::ListenerNotFound,
+            Code::UnknownBroker,
+            Code::KafkaStorageError,
+            Code::LogDirNotFound,
+        ],
+        classes: same(Retry),
+        moved: true,
+        advice: "a leader moved or is not ready; it is looked up anew",
+    },
+    Row {
+        codes: &[Code::NoEnt],
+        classes: same(Retry),
+        moved: true,
+        advice: "none of the partitions exists or has a leader; leaders are looked up anew",
+    },
+    // What was asked may have taken effect before the connection broke.
+    Row {
+        codes: &[
+            Code::BrokerTransportFailure,
+            Code::NetworkException,
+            Code::AllBrokersDown,
+            Code::Resolve,
+            Code::SSL,
+            Code::DestroyBroker,
+            Code::RebootstrapRequired,
+        ],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: true,
+        advice: "no connection; are the brokers up, and the listener and its TLS settings right?",
+    },
+    // What was asked may yet take effect.
+    Row {
+        codes: &[
+            Code::OperationTimedOut,
+            Code::RequestTimedOut,
+            Code::TimedOutQueue,
+            Code::MessageTimedOut,
+        ],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: true,
+        advice: "no answer in time",
+    },
+    Row {
+        codes: &[
+            Code::ConcurrentTransactions,
+            Code::ThrottlingQuotaExceeded,
+            Code::NotEnoughReplicas,
+            Code::NotEnoughReplicasAfterAppend,
+            Code::ISRInsufficient,
+            Code::OperationNotAttempted,
+            Code::ReassignmentInProgress,
+            Code::GroupMaxSizeReached,
+            Code::FetchSessionIdNotFound,
+            Code::InvalidFetchSessionEpoch,
+            Code::QueueFull,
+            Code::InProgress,
+            Code::WaitCache,
+            Code::Retry,
+            Code::Interrupted,
+            Code::Outdated,
+            Code::PollExceeded,
+        ],
+        classes: same(Retry),
+        moved: false,
+        advice: "the broker cannot do it just now",
+    },
+    // An error that does not say what took effect before it.
+    Row {
+        codes: &[
+            Code::Unknown,
+            Code::Fail,
+            Code::BadMessage,
+            Code::BadCompression,
+            Code::Underflow,
+            Code::Partial,
+            Code::InvalidMessage,
+            Code::InvalidMessageSize,
+            Code::InvalidRecord,
+            Code::InvalidDifferentRecord,
+            Code::CriticalSystemResource,
+        ],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: false,
+        advice: "the broker failed, or its answer could not be read; its log may tell more",
+    },
+    Row {
+        codes: &[Code::BrokerDestroy],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: false,
+        advice: "the client was closed meanwhile",
+    },
+];

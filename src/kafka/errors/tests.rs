@@ -1,0 +1,122 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fmt::Write;
+
+use super::table::ROWS;
+use super::*;
+
+const ALL: [Doing; 4] = [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing];
+
+fn class_of(error: &NativeError, doing: Doing) -> FailureClass {
+    failure(error, doing, "test").class
+}
+
+fn every_code() -> impl Iterator<Item = NativeError> {
+    (-200..200)
+        .filter_map(NativeError::of_number)
+        .filter(|error| error.number == error.code as i32)
+        .filter(|error| !matches!(error.code, Code::Begin | Code::End | Code::EndAll))
+}
+
+#[test]
+fn the_whole_table() {
+    let mut listing = String::new();
+    for row in ROWS {
+        writeln!(listing, "{}", row.advice).unwrap();
+        for code in row.codes {
+            let error = NativeError::of(*code);
+            let classes = ALL.map(|doing| class_of(&error, doing));
+            writeln!(listing, "  {:>5} {code:?}: {classes:?}", error.number).unwrap();
+        }
+    }
+    let unlisted = every_code().filter(|error| table::row(error.code).is_none());
+    let unlisted: Vec<_> = unlisted.map(|error| error.code).collect();
+    writeln!(listing, "{UNLISTED}\n  {unlisted:?}").unwrap();
+    insta::assert_snapshot!(listing);
+}
+
+#[test]
+fn no_code_is_in_two_rows() {
+    let listed: Vec<Code> = ROWS.iter().flat_map(|row| row.codes).copied().collect();
+    for (i, code) in listed.iter().enumerate() {
+        assert!(!listed[..i].contains(code), "{code:?} is listed twice");
+    }
+}
+
+#[test]
+fn fenced_is_fenced_whatever_was_done_and_whatever_the_flags_say() {
+    for code in [
+        Code::Fenced,
+        Code::ProducerFenced,
+        Code::InvalidProducerEpoch,
+        Code::InvalidProducerIdMapping,
+    ] {
+        for (doing, abortable) in ALL.into_iter().flat_map(|d| [(d, false), (d, true)]) {
+            let error = NativeError { abortable, ..NativeError::of(code) };
+            assert_eq!(class_of(&error, doing), FailureClass::Fenced, "{code:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fatal_error_ends_the_producer() {
+    for error in every_code() {
+        let fatal = NativeError { fatal: true, ..error };
+        assert_eq!(class_of(&fatal, Doing::Committing), FailureClass::Fenced);
+    }
+}
+
+#[test]
+fn an_abortable_error_aborts_unless_more_is_known() {
+    for (code, doing, class) in [
+        (Code::BrokerTransportFailure, Doing::Ending, FailureClass::Abort),
+        (Code::OperationTimedOut, Doing::Committing, FailureClass::Abort),
+        (Code::UnsupportedCompressionType, Doing::Fencing, FailureClass::Abort),
+        (Code::UnknownMemberId, Doing::Committing, FailureClass::GroupActive),
+        (Code::GroupAuthorizationFailed, Doing::Committing, FailureClass::HoldGroup),
+        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::HoldGroup),
+    ] {
+        let error = NativeError { abortable: true, ..NativeError::of(code) };
+        assert_eq!(class_of(&error, doing), class, "{code:?}");
+    }
+}
+
+#[test]
+fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
+    for code in [
+        Code::OperationTimedOut,
+        Code::RequestTimedOut,
+        Code::BrokerTransportFailure,
+        Code::NetworkException,
+        Code::Unknown,
+    ] {
+        let error = NativeError::of(code);
+        assert_eq!(class_of(&error, Doing::Reading), FailureClass::Retry);
+        for doing in [Doing::Committing, Doing::Ending, Doing::Fencing] {
+            assert_eq!(class_of(&error, doing), FailureClass::OutcomeUnknown);
+        }
+    }
+}
+
+#[test]
+fn a_code_that_librdkafka_does_not_know_is_tried_again_and_keeps_its_number() {
+    let error = NativeError::of_number(12_345).unwrap();
+    let failure = failure(&error, Doing::Reading, "reading");
+    assert_eq!(failure.class, FailureClass::Retry);
+    assert!(failure.detail.contains("12345"), "{failure}");
+    assert!(failure.detail.ends_with(UNLISTED), "{failure}");
+}
+
+#[test]
+fn moved_coordinators_and_leaders_are_looked_up_anew() {
+    for (code, moved) in [
+        (Code::NotCoordinator, true),
+        (Code::NotLeaderForPartition, true),
+        (Code::BrokerTransportFailure, true),
+        (Code::OperationTimedOut, true),
+        (Code::UnstableOffsetCommit, false),
+        (Code::GroupAuthorizationFailed, false),
+    ] {
+        assert_eq!(coordinator_moved(&NativeError::of(code)), moved, "{code:?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Native functions that return an error code, declared to return its number: a broker may answer
+//! a code that librdkafka's enumeration lacks, and a Rust enum must never hold such a value.
+
+use std::ffi::{c_char, c_int};
+
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka_sys as sys;
+
+unsafe extern "C" {
+    pub(super) fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
+    pub(super) fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
+    pub(super) fn rd_kafka_topic_result_error(topic: *const sys::rd_kafka_topic_result_t) -> c_int;
+    pub(super) fn rd_kafka_err2str(error: c_int) -> *const c_char;
+}
+
+/// The code with this number, if librdkafka knows it.
+pub(super) fn known(number: i32) -> Option<RDKafkaErrorCode> {
+    RDKafkaRespErr::try_from(number).ok().map(Into::into)
+}
+
+/// The number of an error code that stands in a native structure.
+///
+/// # Safety
+///
+/// `place` points to a readable error code.
+pub(super) unsafe fn number_at(place: *const RDKafkaRespErr) -> i32 {
+    // SAFETY: as the caller vouches; the enumeration is represented as this integer.
+    unsafe { place.cast::<i32>().read() }
+}

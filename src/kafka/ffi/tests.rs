@@ -1,0 +1,58 @@
+//! On librdkafka's own mock cluster. It has no ListGroups, DescribeGroups and CreateTopics: what is
+//! tested of these is that their absence is an error.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "deadlines of tests")]
+
+mod admin;
+mod batch;
+mod member;
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, DefaultConsumerContext};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext};
+
+use super::admin::Admin;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const TOPIC: &str = "orders";
+
+type Mock = MockCluster<'static, DefaultProducerContext>;
+
+fn mock(topics: &[(&str, i32)]) -> Mock {
+    let cluster = MockCluster::new(1).unwrap();
+    for (topic, partitions) in topics {
+        cluster.create_topic(topic, *partitions, 1).unwrap();
+    }
+    cluster
+}
+
+fn config(servers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers);
+    config.set("group.id", "test");
+    config
+}
+
+fn admin(servers: &str) -> Admin<DefaultConsumerContext> {
+    let consumer: BaseConsumer = config(servers).create().unwrap();
+    Admin::new(consumer)
+}
+
+fn producer(cluster: &Mock, more: &[(&str, &str)]) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    for (key, value) in more {
+        config.set(*key, *value);
+    }
+    config.create().unwrap()
+}
+
+/// The address of a broker that is not there.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}

@@ -1,0 +1,111 @@
+//! Admin replies about topics, read into owned values.
+
+use rdkafka_sys as sys;
+
+use super::answers::{Answer, PartitionOffset, partition_offset, unexpected};
+use super::{NativeError, elements, raw, text};
+
+/// A topic, described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Its id, most significant byte first; all zero where the broker has no topic ids (before 2.8).
+    pub id: [u8; 16],
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// How many of them have no leader at the moment.
+    pub leaderless: i32,
+}
+
+pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
+    // SAFETY: the result and all it holds belong to the event, which outlives this function.
+    unsafe {
+        let result = sys::rd_kafka_event_ListOffsets_result(answer.ptr());
+        if result.is_null() {
+            return Err(unexpected("log offsets"));
+        }
+        let mut len = 0;
+        let array = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut len);
+        let infos = elements(array.cast::<*const sys::rd_kafka_ListOffsetsResultInfo_t>(), len);
+        Ok(infos
+            .iter()
+            .map(|info| {
+                partition_offset(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info))
+            })
+            .collect())
+    }
+}
+
+pub(super) fn descriptions(
+    answer: &Answer,
+) -> Result<Vec<(String, Result<TopicDescription, NativeError>)>, NativeError> {
+    // SAFETY: as above.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(answer.ptr());
+        if result.is_null() {
+            return Err(unexpected("topics"));
+        }
+        let mut len = 0;
+        let array = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut len);
+        let topics = elements(array, len).iter();
+        Ok(topics
+            .map(|topic| {
+                let name = text(sys::rd_kafka_TopicDescription_name(*topic));
+                (name, description(*topic))
+            })
+            .collect())
+    }
+}
+
+pub(super) fn created(answer: &Answer) -> Result<(), NativeError> {
+    // SAFETY: as above; the topic's sentence belongs to it and is copied.
+    unsafe {
+        let result = sys::rd_kafka_event_CreateTopics_result(answer.ptr());
+        if result.is_null() {
+            return Err(unexpected("created topic"));
+        }
+        let mut len = 0;
+        let array = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut len);
+        let topic = *elements(array, len).first().ok_or_else(|| unexpected("created topic"))?;
+        match NativeError::of_number(raw::rd_kafka_topic_result_error(topic)) {
+            Some(error) => Err(error.saying(sys::rd_kafka_topic_result_error_string(topic))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// # Safety
+///
+/// The topic is live.
+unsafe fn description(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+) -> Result<TopicDescription, NativeError> {
+    // SAFETY: as the caller vouches; all it holds belongs to it.
+    unsafe {
+        if let Some(error) = NativeError::read(sys::rd_kafka_TopicDescription_error(topic)) {
+            return Err(error);
+        }
+        let mut len = 0;
+        let array = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut len);
+        let leaderless = elements(array, len)
+            .iter()
+            .filter(|part| {
+                let leader = sys::rd_kafka_TopicPartitionInfo_leader(**part);
+                leader.is_null() || sys::rd_kafka_Node_id(leader) < 0
+            })
+            .count();
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return Err(unexpected("topic id"));
+        }
+        let most = sys::rd_kafka_Uuid_most_significant_bits(id);
+        let least = sys::rd_kafka_Uuid_least_significant_bits(id);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&most.to_be_bytes());
+        bytes[8..].copy_from_slice(&least.to_be_bytes());
+        Ok(TopicDescription {
+            id: bytes,
+            partitions: i32::try_from(len).unwrap_or(i32::MAX),
+            leaderless: i32::try_from(leaderless).unwrap_or(i32::MAX),
+        })
+    }
+}
