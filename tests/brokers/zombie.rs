@@ -100,7 +100,7 @@ fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
     let (source, target) = brokers();
     let (watcher, woken, mapped) = held_and_overtaken(&source, &target, "fenced");
     let refusal =
-        woken.wait_for(PATIENCE, "the broker's refusal", |line| event(line) == "stood_down");
+        woken.wait_for(PATIENCE, "the broker's refusal", |line| event(line) == "commit_refused");
     assert!(refusal.message().contains("another instance took the shard over"));
     assert_eq!(watcher.decreases(), []);
     committed(&watcher, "billing", &mapped.target, mapped.at(90));
