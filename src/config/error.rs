@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::tree::Origin;
+use super::origin::Origin;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

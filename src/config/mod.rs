@@ -9,6 +9,7 @@ pub mod duration;
 pub mod error;
 mod keys;
 mod lines;
+mod origin;
 pub mod properties;
 mod reader;
 mod show;
@@ -21,8 +22,9 @@ use std::time::Duration;
 use crate::core::policy::Policy;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use origin::Origin;
 pub use show::{show_json, show_yaml};
-pub use tree::{Leaf, Origin};
+pub use tree::Leaf;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

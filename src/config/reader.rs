@@ -7,8 +7,9 @@ use serde_yaml::Value;
 
 use super::error::ConfigError;
 use super::keys::{GUARDS, KEYS};
+use super::origin::Origin;
 use super::properties::{self, Client};
-use super::tree::{Leaf, Origin, Tree, kind};
+use super::tree::{Leaf, Tree, kind};
 use super::{Cluster, Config, Coordination, Loaded, Mapping, MappingFormat, TopicNaming, duration};
 use crate::core::group_filter::GroupFilter;
 use crate::core::ids::GroupId;

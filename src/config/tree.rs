@@ -1,36 +1,12 @@
 //! The files as one flat list of keys: parsed, overlaid, substituted.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde_yaml::Value;
 
 use super::error::ConfigError;
 use super::lines;
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// A file.
-    File {
-        /// Its path, as given.
-        file: String,
-        /// The line, where it is known.
-        line: Option<usize>,
-    },
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { file, line: Some(line) } => write!(f, "{file}:{line}"),
-            Self::File { file, line: None } => f.write_str(file),
-        }
-    }
-}
+use super::origin::Origin;
 
 /// A scalar or a list, with its origin.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,24 +6,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::clusters::{Clusters, MAPPINGS};
-use super::ports::{DemoPorts, FENCE_TOPIC, enough_looks, wait};
+use super::ports::{DemoPorts, FENCE_TOPIC, Fault, enough_looks, wait};
 use crate::core::action::StopReason;
 use crate::core::ids::{ClusterId, GroupId, TopicName};
 use crate::core::machine::{Core, Setup};
 use crate::core::policy::{CommitMode, Policy};
 use crate::driver;
 use crate::ports::{Clock, Ports};
-
-/// What is wrong with an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Nothing.
-    None,
-    /// It reads mappings up to this offset, and believes that it has read all.
-    HalfRead(i64),
-    /// Its source goes on answering what it answered first.
-    OldSource,
-}
 
 /// A running instance; it runs while it is awaited, and is frozen otherwise.
 pub(super) struct Instance {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::clusters::{FENCES, MAPPINGS, SOURCE_ID, SOURCE_TOPIC, TARGET_ID};
-use super::instance::Fault;
 use crate::core::action::ReadScope;
 use crate::core::event::{
     ControlTopics, Event, FenceTopic, GroupActivity, MappingTopic, SourceCommit, TargetCommit,
@@ -33,6 +32,17 @@ use crate::ports::{Clock, Mappings, Ownership, Ports, SourceGroups, TargetGroups
 pub(super) const FENCE_TOPIC: FenceTopic =
     FenceTopic { id: TopicId([3; 16]), shards: ShardCount(1) };
 const MAPPING_TOPIC: MappingTopic = MappingTopic { id: TopicId([4; 16]), partitions: 1 };
+
+/// What is wrong with an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing.
+    None,
+    /// It reads mappings up to this offset, and believes that it has read all.
+    HalfRead(i64),
+    /// Its source goes on answering what it answered first.
+    OldSource,
+}
 
 /// One instance's ports.
 pub(super) struct DemoPorts {

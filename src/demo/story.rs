@@ -3,7 +3,8 @@
 use rdkafka::error::KafkaError;
 
 use super::clusters::{Clusters, RECORDS};
-use super::instance::{Fault, Instance};
+use super::instance::Instance;
+use super::ports::Fault;
 use super::{Outcome, Promise, Synced, Trial};
 use crate::core::ids::GroupId;
 

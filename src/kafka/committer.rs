@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::errors::Doing;
@@ -19,10 +18,6 @@ use crate::core::fence_log::{FenceLog, FenceRecord};
 use crate::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
 use crate::core::policy::CommitMode;
 use crate::ports::Committer;
-
-/// The member id that our commits name: it is in no group, so that the broker refuses them while a
-/// group has members (`docs/protocol.md`, "The member check").
-pub const MEMBER: &str = "sprag";
 
 /// The fence partitions and the shards' producers.
 pub struct KafkaCommitter {
@@ -119,7 +114,3 @@ impl Committer for KafkaCommitter {
         self.live.borrow_mut().remove(&shard);
     }
 }
-
-/// How long a transactional call may take: longer than `transaction.timeout.ms`, so that a call that
-/// times out leaves nothing open.
-pub const TRANSACTION_CALL: Duration = Duration::from_secs(15);

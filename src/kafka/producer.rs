@@ -12,7 +12,6 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::client::{Properties, client_config, failed};
-use super::committer::{MEMBER, TRANSACTION_CALL};
 use super::errors::{Doing, failure};
 use super::ffi::group_metadata::send_offsets;
 use crate::core::action::TransactionEnd;
@@ -22,6 +21,14 @@ use crate::core::ids::{Fence, GroupId, Shard, TopicName};
 use crate::core::policy::CommitMode;
 
 const POLL: Duration = Duration::from_millis(50);
+
+/// The member id that our commits name: it is in no group, so that the broker refuses them while a
+/// group has members (`docs/protocol.md`, "The member check").
+const MEMBER: &str = "sprag";
+
+/// How long a transactional call may take: longer than `transaction.timeout.ms`, so that a call that
+/// times out leaves nothing open.
+const TRANSACTION_CALL: Duration = Duration::from_secs(15);
 
 /// How the shards' producers are made.
 pub(super) struct Producers {
