@@ -21,8 +21,7 @@ pub(super) fn count_at_or_below(
     if wanted >= last {
         return len;
     }
-    let share = (wanted - first) as f64 / (last - first) as f64;
-    let guess = ((share * (len - 1) as f64) as usize).min(len - 1);
+    let guess = guess(wanted - first, last - first, len - 1);
     let (mut low, mut high) = (guess, guess);
     let mut step = FIRST_STEP;
     if at(guess) <= wanted {
@@ -40,7 +39,15 @@ pub(super) fn count_at_or_below(
             low = high.saturating_sub(step);
         }
     }
-    low + first_where(high - low, |nth| at(low + nth) > wanted)
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if at(middle) <= wanted {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
 }
 
 /// The first index below `len` for which `is` holds, else `len`; it holds for all behind that one.
@@ -55,4 +62,14 @@ pub(super) fn first_where(len: usize, is: impl Fn(usize) -> bool) -> usize {
         }
     }
     low
+}
+
+/// `steps` times `part / whole`, which is below 1. In whole numbers: by floating point a lookup in a
+/// large index took nearly twice as long.
+fn guess(part: i64, whole: i64, steps: usize) -> usize {
+    let (part, whole, steps) = (part.unsigned_abs(), whole.unsigned_abs(), steps as u64);
+    match part.checked_mul(steps) {
+        Some(product) => (product / whole) as usize,
+        None => (u128::from(part) * u128::from(steps) / u128::from(whole)) as usize,
+    }
 }
