@@ -173,7 +173,7 @@ impl Place {
     unsafe fn of(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
         // SAFETY: as the caller vouches; what is returned is ours.
         let place = unsafe { sys::rd_kafka_event_topic_partition(event) };
-        (!place.is_null()).then_some(Self(place))
+        if place.is_null() { None } else { Some(Self(place)) }
     }
 
     fn topic(&self) -> &str {

@@ -114,3 +114,22 @@ fn a_partition_that_does_not_exist_is_named() {
     let seen = poll_until(&mut reader, |seen| seen.failed.contains_key(&3));
     assert_eq!(seen.failed, BTreeMap::from([(3, Code::UnknownPartition)]));
 }
+
+#[test]
+fn a_broker_that_is_not_there_is_an_error_of_the_whole() {
+    let consumer: BaseConsumer = config(&nobody()).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut reader = BatchReader::new(consumer, 100);
+    let (mut failed, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while !failed.contains(&Code::AllBrokersDown) {
+        assert!(Instant::now() < deadline, "only {failed:?}");
+        reader.poll(Duration::from_millis(100), |delivered| match delivered {
+            Delivered::Failed(error) => failed.push(error.code),
+            Delivered::Record { .. }
+            | Delivered::End { .. }
+            | Delivered::PartitionFailed { .. } => panic!("nothing can be read"),
+        });
+    }
+}
