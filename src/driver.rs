@@ -123,11 +123,11 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
             answer(asked, move |outcome| Event::TransactionsInitialised { request, outcome })
         }
         Action::WriteTakeOver { request, shard, record } => {
-            let asked = async move { ports.committer().write_record(shard, &record).await };
+            let asked = async move { ports.committer().take_over(shard, &record).await };
             answer(asked, move |outcome| Event::TakeOverWritten { request, outcome })
         }
-        Action::WriteFenceRecord { request, shard, record } => {
-            let asked = async move { ports.committer().write_record(shard, &record).await };
+        Action::WriteFenceRecord { request, shard, fence, record } => {
+            let asked = async move { ports.committer().write_record(shard, fence, &record).await };
             answer(asked, move |written| Event::FenceRecordWritten {
                 request,
                 outcome: written.map(|_offset| ()),
@@ -186,14 +186,14 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
 
 async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> Event {
     match commit {
-        Commit::WriteHalf { request, shard, group, offsets } => {
+        Commit::WriteHalf { request, shard, fence, group, offsets } => {
             failpoint::reach(Point::Decided, &group).await;
-            let outcome = ports.committer().write_offsets(shard, &group, &offsets).await;
+            let outcome = ports.committer().write_offsets(shard, fence, &group, &offsets).await;
             Event::OffsetsWritten { request, outcome }
         }
-        Commit::End { request, shard, group, end } => {
+        Commit::End { request, shard, fence, group, end } => {
             failpoint::reach(Point::Verified, &group).await;
-            let outcome = ports.committer().end_transaction(shard, end).await;
+            let outcome = ports.committer().end_transaction(shard, fence, end).await;
             Event::TransactionEnded { request, outcome }
         }
         Commit::Plain { request, group, offsets, not_after } => {

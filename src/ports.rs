@@ -117,18 +117,30 @@ pub trait Committer {
     /// Makes the shard's producer anew and initialises its transactions.
     fn init_transactions(&self, shard: Shard) -> impl Future<Output = Result<(), Failure>>;
 
-    /// Writes a record to the shard's fence partition; its offset, once it stands.
-    fn write_record(
+    /// Writes the take-over record to the shard's fence partition; its offset, once it stands. From
+    /// then on the shard's producer belongs to that fence.
+    fn take_over(
         &self,
         shard: Shard,
         record: &FenceRecord,
     ) -> impl Future<Output = Result<Fence, Failure>>;
+
+    /// Writes another record to the shard's fence partition. Like all that follows, it is refused
+    /// unless the shard's producer belongs to `fence`: an order that was given under an earlier
+    /// ownership must not be carried out under a new one.
+    fn write_record(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        record: &FenceRecord,
+    ) -> impl Future<Output = Result<(), Failure>>;
 
     /// Begins a transaction and writes the group's offsets in it, naming a member that is in no
     /// group.
     fn write_offsets(
         &self,
         shard: Shard,
+        fence: Fence,
         group: &GroupId,
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
     ) -> impl Future<Output = Result<(), Failure>>;
@@ -137,6 +149,7 @@ pub trait Committer {
     fn end_transaction(
         &self,
         shard: Shard,
+        fence: Fence,
         end: TransactionEnd,
     ) -> impl Future<Output = Result<(), Failure>>;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::event::TargetCommit;
 use super::fence_log::FenceRecord;
 use super::ids::{
-    GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId, TopicName,
+    Fence, GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId, TopicName,
 };
 use super::note::Note;
 use super::request::RequestId;
@@ -55,6 +55,8 @@ pub enum Action {
         request: RequestId,
         /// The shard.
         shard: Shard,
+        /// The ownership under which it is ordered: the producer of another one must not write it.
+        fence: Fence,
         /// The record.
         record: FenceRecord,
     },
@@ -164,6 +166,9 @@ pub enum Commit {
         request: RequestId,
         /// The shard whose producer writes.
         shard: Shard,
+        /// The ownership under which it was decided. Where the shard was taken over anew since, the
+        /// new producer must not write it: that would un-fence a zombie's decision.
+        fence: Fence,
         /// The group.
         group: GroupId,
         /// What to write.
@@ -175,6 +180,8 @@ pub enum Commit {
         request: RequestId,
         /// The shard whose producer has it open.
         shard: Shard,
+        /// The ownership under which it was begun.
+        fence: Fence,
         /// The group whose offsets are in it.
         group: GroupId,
         /// Which way.

@@ -26,6 +26,9 @@ use crate::ports::Clock;
 /// How long one request may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A client is replaced at the most this often.
+const LEAST_CLIENT_LIFE: Duration = Duration::from_secs(1);
+
 /// librdkafka's properties of a client.
 pub type Properties = BTreeMap<String, String>;
 
@@ -140,8 +143,14 @@ impl AdminClient {
     /// looks it up anew.
     #[must_use]
     pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
-        if coordinator_moved(error) {
-            *self.present.borrow_mut() = None;
+        // Errors of a client that was replaced a moment ago say nothing of the present one; in an
+        // outage there are many of them.
+        let mut present = self.present.borrow_mut();
+        let settled = present
+            .as_ref()
+            .is_some_and(|(made, _)| self.clock.now().since(*made) >= LEAST_CLIENT_LIFE);
+        if coordinator_moved(error) && settled {
+            *present = None;
         }
         failure(error, doing, &format!("{what} on the {}", self.side))
     }

@@ -26,7 +26,13 @@ pub struct KafkaCommitter {
     fence_topic: TopicName,
     coordination_group: String,
     producers: Producers,
-    live: RefCell<BTreeMap<Shard, Arc<ShardProducer>>>,
+    live: RefCell<BTreeMap<Shard, Owned>>,
+}
+
+/// A shard's producer, and the ownership it belongs to once the take-over record stands.
+struct Owned {
+    producer: Arc<ShardProducer>,
+    fence: Option<Fence>,
 }
 
 impl KafkaCommitter {
@@ -47,19 +53,37 @@ impl KafkaCommitter {
         Self { admin, consumer, fence_topic, coordination_group, producers, live }
     }
 
-    fn producer(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
-        let gone = || {
-            let detail = format!("shard {shard}: its producer was destroyed");
-            Failure::new(FailureClass::Fenced, detail)
-        };
-        self.live.borrow().get(&shard).cloned().ok_or_else(gone)
+    /// The shard's producer, if it belongs to `fence`.
+    fn owned(&self, shard: Shard, fence: Fence) -> Result<Arc<ShardProducer>, Failure> {
+        let live = self.live.borrow();
+        match live.get(&shard).filter(|owned| owned.fence == Some(fence)) {
+            Some(owned) => Ok(Arc::clone(&owned.producer)),
+            None => {
+                let detail = format!("shard {shard}: the producer of fence {fence} was destroyed");
+                Err(Failure::new(FailureClass::Fenced, detail))
+            }
+        }
     }
 
     fn made_anew(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
         self.live.borrow_mut().remove(&shard);
         let producer = Arc::new(self.producers.make(shard)?);
-        self.live.borrow_mut().insert(shard, Arc::clone(&producer));
+        let owned = Owned { producer: Arc::clone(&producer), fence: None };
+        self.live.borrow_mut().insert(shard, owned);
         Ok(producer)
+    }
+
+    /// The producer that `init_transactions` made; in `guarded` mode nothing made one before.
+    fn initialised(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
+        let present = self.live.borrow().get(&shard).map(|owned| Arc::clone(&owned.producer));
+        match (present, self.producers.mode) {
+            (Some(producer), CommitMode::Fenced | CommitMode::Guarded) => Ok(producer),
+            (None, CommitMode::Guarded) => self.made_anew(shard),
+            (None, CommitMode::Fenced) => {
+                let detail = format!("shard {shard}: its producer was destroyed");
+                Err(Failure::new(FailureClass::Fenced, detail))
+            }
+        }
     }
 }
 
@@ -86,28 +110,45 @@ impl Committer for KafkaCommitter {
         self.made_anew(shard)?.init_transactions().await
     }
 
-    async fn write_record(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
-        let present = self.live.borrow().get(&shard).cloned();
-        let producer = match (present, self.producers.mode) {
-            (Some(producer), _) => producer,
-            (None, CommitMode::Guarded) => self.made_anew(shard)?,
-            (None, CommitMode::Fenced) => self.producer(shard)?,
-        };
-        producer.write_record(record.clone()).await
+    async fn take_over(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
+        let producer = self.initialised(shard)?;
+        let fence = producer.write_record(record.clone()).await?;
+        // Only the producer that wrote the record belongs to its fence, not one made since.
+        if let Some(owned) = self.live.borrow_mut().get_mut(&shard)
+            && Arc::ptr_eq(&owned.producer, &producer)
+        {
+            owned.fence = Some(fence);
+        }
+        Ok(fence)
+    }
+
+    async fn write_record(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        record: &FenceRecord,
+    ) -> Result<(), Failure> {
+        self.owned(shard, fence)?.write_record(record.clone()).await.map(|_offset| ())
     }
 
     async fn write_offsets(
         &self,
         shard: Shard,
+        fence: Fence,
         group: &GroupId,
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
     ) -> Result<(), Failure> {
         let list = offset_list(offsets, &format!("committing offsets of group {group}"))?;
-        self.producer(shard)?.write_offsets(group.clone(), list).await
+        self.owned(shard, fence)?.write_offsets(group.clone(), list).await
     }
 
-    async fn end_transaction(&self, shard: Shard, end: TransactionEnd) -> Result<(), Failure> {
-        self.producer(shard)?.end_transaction(end).await
+    async fn end_transaction(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        end: TransactionEnd,
+    ) -> Result<(), Failure> {
+        self.owned(shard, fence)?.end_transaction(end).await
     }
 
     fn destroy(&self, shard: Shard) {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient as TopicCreator, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
 
-use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config, failed};
+use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::committer::KafkaCommitter;
 use super::errors::Doing;
+use super::ffi::admin::NewTopic;
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
 use super::ownership::KafkaOwnership;
@@ -194,7 +194,7 @@ async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic
     let name = TopicName::from(config.coordination.fence_topic.as_str());
     let described = match describe_one(target, &name).await {
         Err(failure) if failure.class == FailureClass::Missing => {
-            create_fence_topic(config, &name).await?;
+            create_fence_topic(config, target, &name).await?;
             describe_one(target, &name).await
         }
         described => described,
@@ -212,7 +212,11 @@ async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic
     }
 }
 
-async fn create_fence_topic(config: &Config, name: &TopicName) -> Result<(), Failure> {
+async fn create_fence_topic(
+    config: &Config,
+    target: &AdminClient,
+    name: &TopicName,
+) -> Result<(), Failure> {
     let shards = config.coordination.shards;
     if !config.auto_create_control_topics {
         let detail = format!(
@@ -222,28 +226,23 @@ async fn create_fence_topic(config: &Config, name: &TopicName) -> Result<(), Fai
         );
         return Err(Failure::new(FailureClass::Stop, detail));
     }
-    let what = format!("creating the fence topic {name} on the target");
-    let refused = |error| failed(&error, Doing::Fencing, &what);
-    let creator: TopicCreator<DefaultClientContext> =
-        client_config(&plain(&config.target.admin), &[]).create().map_err(refused)?;
-    let topic = NewTopic::new(name.as_str(), shards.cast_signed(), TopicReplication::Fixed(-1))
-        .set("cleanup.policy", "compact");
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let results = creator.create_topics([&topic], &options).await.map_err(refused)?;
-    for result in results {
-        match result {
-            Ok(_) => tracing::info!(topic = name.as_str(), shards, "fence topic created"),
-            Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => {
-                return Err(failed(
-                    &rdkafka::error::KafkaError::AdminOp(code),
-                    Doing::Fencing,
-                    &what,
-                ));
-            }
+    let topic = NewTopic {
+        name: name.as_str(),
+        partitions: shards.cast_signed(),
+        replication_factor: -1,
+        config: &[("cleanup.policy", "compact")],
+    };
+    match target.since(None)?.create_topic(&topic, REQUEST_TIMEOUT).await {
+        Ok(()) => {
+            tracing::info!(topic = name.as_str(), shards, "fence topic created");
+            Ok(())
+        }
+        Err(error) if error.code == RDKafkaErrorCode::TopicAlreadyExists => Ok(()),
+        Err(error) => {
+            let what = format!("creating the fence topic {name}");
+            Err(target.failed(&error, Doing::Fencing, &what))
         }
     }
-    Ok(())
 }
 
 /// Tries until it succeeds or waiting is useless, with a log line per failure and a back-off.

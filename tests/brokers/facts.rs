@@ -7,7 +7,8 @@ use std::rc::Rc;
 use sprag::core::action::{ReadScope, TransactionEnd};
 use sprag::core::event::{TargetCommit, TargetOffsets};
 use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{GroupId, Shard, TargetOffset, TargetPartition, TopicName};
+use sprag::core::fence_log::FenceRecord;
+use sprag::core::ids::{Fence, GroupId, Shard, TargetOffset, TargetPartition, TopicName};
 use sprag::core::policy::CommitMode;
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
@@ -31,6 +32,7 @@ const FENCES: &str = "__sprag.test.fences";
 struct Instance {
     committer: KafkaCommitter,
     groups: KafkaTargetGroups,
+    fence: Fence,
 }
 
 impl Instance {
@@ -48,23 +50,25 @@ impl Instance {
             "sprag.00000000".to_owned(),
             CommitMode::Fenced,
         );
-        Self { committer, groups: KafkaTargetGroups::new(admin, clock) }
+        Self { committer, groups: KafkaTargetGroups::new(admin, clock), fence: Fence(-1) }
     }
 
     async fn owner(broker: &Broker) -> Self {
-        let instance = Self::of(broker);
+        let mut instance = Self::of(broker);
         instance.committer.init_transactions(SHARD).await.expect("a producer");
+        let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
+        instance.fence = instance.committer.take_over(SHARD, &record).await.expect("a fence");
         instance
     }
 
     async fn write(&self, group: &str, offset: i64) -> Result<(), Failure> {
         let commit = TargetCommit { offset: TargetOffset(offset), metadata: "ours".to_owned() };
         let offsets = BTreeMap::from([(at(), commit)]);
-        self.committer.write_offsets(SHARD, &GroupId::from(group), &offsets).await
+        self.committer.write_offsets(SHARD, self.fence, &GroupId::from(group), &offsets).await
     }
 
     async fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
-        self.committer.end_transaction(SHARD, end).await
+        self.committer.end_transaction(SHARD, self.fence, end).await
     }
 
     async fn commit(&self, group: &str, offset: i64) -> Result<(), Failure> {
@@ -207,5 +211,25 @@ fn a_pending_offset_is_unknown_and_never_none() {
         assert_eq!(owner.stored("first", false).await.expect("an answer"), None);
         owner.end(TransactionEnd::Commit).await.expect("the end");
         assert_eq!(owner.settled("first").await.map(|stored| stored.offset.get()), Some(20));
+    });
+}
+
+#[test]
+fn an_order_of_an_earlier_ownership_is_not_carried_out_by_the_next_producer() {
+    on_both(async |broker| {
+        let mut owner = Instance::owner(broker).await;
+        let earlier = owner.fence;
+        owner.commit("billing", 10).await.expect("an owner's commit");
+        // The same instance takes its shard over anew: the old decision must die with the old fence.
+        owner.committer.init_transactions(SHARD).await.expect("a new producer");
+        let between = class(owner.write("billing", 20).await);
+        assert_eq!(between, FailureClass::Fenced, "not even before the new fence is known");
+        let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
+        let later = owner.committer.take_over(SHARD, &record).await.expect("a fence");
+        assert!(later > earlier, "{later} after {earlier}");
+        assert_eq!(class(owner.write("billing", 20).await), FailureClass::Fenced);
+        owner.fence = later;
+        owner.commit("billing", 30).await.expect("a decision under the new fence");
+        assert_eq!(owner.settled("billing").await.map(|stored| stored.offset.get()), Some(30));
     });
 }

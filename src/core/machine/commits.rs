@@ -12,10 +12,10 @@ use super::super::decide::{self, Decision, Planned, PlannedKind};
 use super::super::event::{TargetCommit, TargetOffsets};
 use super::super::failure::{Failure, FailureClass};
 use super::super::group::{Aborted, Group, Stage};
-use super::super::ids::{GroupId, Shard, TargetPartition};
+use super::super::ids::{Fence, GroupId, Shard, TargetPartition};
 use super::super::note::Note;
 use super::super::policy::CommitMode;
-use super::super::shard::Lane;
+use super::super::shard::{Lane, ShardState};
 use super::{Core, Waiter};
 
 /// How old the check behind a plain commit may be when the commit is sent.
@@ -50,15 +50,18 @@ impl Core {
         let Some(state) = self.shards.get_mut(&shard) else {
             return;
         };
-        if state.lane != Lane::Free || state.active_fence().is_none() || state.revoked || stopping {
+        let Some(fence) = state.active_fence() else {
+            return;
+        };
+        if state.lane != Lane::Free || state.revoked || stopping {
             return;
         }
         if let Some(record) = state.records.pop_front() {
             state.lane = Lane::Record(record.clone());
             let request = self.requests.ask(Waiter::Shard(shard));
-            self.act(Action::WriteFenceRecord { request, shard, record });
+            self.act(Action::WriteFenceRecord { request, shard, fence, record });
         } else if let Some(name) = state.queue.pop_front() {
-            self.write_half(shard, name);
+            self.write_half(shard, fence, name);
         }
     }
 
@@ -81,7 +84,7 @@ impl Core {
         }
     }
 
-    fn write_half(&mut self, shard: Shard, name: GroupId) {
+    fn write_half(&mut self, shard: Shard, fence: Fence, name: GroupId) {
         let Some(Group { stage: Stage::Queued(decision), .. }) = self.groups.get(&name) else {
             return;
         };
@@ -92,7 +95,7 @@ impl Core {
         }
         self.set_stage(&name, Stage::Writing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Commit(Commit::WriteHalf { request, shard, group: name, offsets }));
+        self.act(Action::Commit(Commit::WriteHalf { request, shard, fence, group: name, offsets }));
     }
 
     pub(super) fn offsets_written(&mut self, name: GroupId, outcome: Result<(), Failure>) {
@@ -153,13 +156,16 @@ impl Core {
         let Some(shard) = self.groups.get(&name).map(|group| group.shard) else {
             return;
         };
+        let Some(fence) = self.shards.get(&shard).and_then(ShardState::active_fence) else {
+            return;
+        };
         let end = match &aborted {
             Some(_) => TransactionEnd::Abort,
             None => TransactionEnd::Commit,
         };
         self.set_stage(&name, Stage::Ending { decision, end, aborted, attempts });
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Commit(Commit::End { request, shard, group: name, end }));
+        self.act(Action::Commit(Commit::End { request, shard, fence, group: name, end }));
     }
 
     pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<(), Failure>) {
