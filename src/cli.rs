@@ -1,6 +1,7 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 it failed or cannot go on, 2 the
 //! command line or the configuration is wrong.
 
+mod check;
 mod config;
 mod demo;
 mod log;
@@ -26,6 +27,8 @@ enum Command {
     /// Keep the target's consumer groups in sync, until it is asked to stop.
     #[command(visible_alias = "run")]
     Start(StartArgs),
+    /// Try connections, topics, formats and rights, and name what is missing.
+    Check(CheckArgs),
     /// See it work, on two clusters inside this process.
     Demo(DemoArgs),
     /// Look at the configuration.
@@ -52,6 +55,15 @@ struct StartArgs {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    files: Files,
+    /// How to print what was found.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +107,7 @@ enum LogFormat {
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Start(args) => start::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(ConfigCommand::Show { files, output }) => config::show(&files, output),
     }

@@ -1,6 +1,8 @@
 //! Sprag: consumer-group offsets translated between two Kafka clusters, and never rewound.
 
 #[cfg(feature = "kafka")]
+pub mod check;
+#[cfg(feature = "kafka")]
 pub mod cli;
 pub mod config;
 pub mod core;

@@ -141,7 +141,7 @@ fn ports(
             mapping_admin,
             plain(&mapping_cluster.consumer),
             mapping_topic,
-            format(&config.mapping.format),
+            mapping_format(&config.mapping.format),
         ),
         ownership,
         committer: KafkaCommitter::new(
@@ -157,7 +157,8 @@ fn ports(
 }
 
 /// What the mapping topic is written in, for the decoder.
-fn format(format: &MappingFormat) -> Format {
+#[must_use]
+pub fn mapping_format(format: &MappingFormat) -> Format {
     match format {
         MappingFormat::Native => Format::Native,
         MappingFormat::MirrorMaker2 { source_alias, target_alias, naming, separator } => {
@@ -174,7 +175,9 @@ fn format(format: &MappingFormat) -> Format {
     }
 }
 
-fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
+/// A cluster's properties, to be handed to librdkafka.
+#[must_use]
+pub fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
     properties.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }
 
@@ -190,7 +193,12 @@ async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
     })
 }
 
-async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic, Failure> {
+/// The fence topic, created if it is missing and may be.
+///
+/// # Errors
+///
+/// Where it is missing, or cannot be described or created.
+pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic, Failure> {
     let name = TopicName::from(config.coordination.fence_topic.as_str());
     let described = match describe_one(target, &name).await {
         Err(failure) if failure.class == FailureClass::Missing => {

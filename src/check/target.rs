@@ -1,0 +1,177 @@
+//! The target's part of a check.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::report::{Report, acl};
+use super::source::reach;
+use crate::config::Config;
+use crate::core::action::{ReadScope, TransactionEnd};
+use crate::core::event::TargetCommit;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::fence_log::FenceRecord;
+use crate::core::ids::{
+    ClusterId, Fence, GroupId, PipelineId, Shard, TargetOffset, TargetPartition, TopicName,
+};
+use crate::core::policy::CommitMode;
+use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
+use crate::kafka::clock::ProcessClock;
+use crate::kafka::committer::KafkaCommitter;
+use crate::kafka::connect::{fence_topic, plain};
+use crate::kafka::groups::KafkaTargetGroups;
+use crate::ports::{Committer, TargetGroups};
+
+/// The record that a check writes to the fence topic; the daemon does not look at it.
+const RECORD: &str = "check";
+/// Where offsets are written, and aborted, when no group is selected.
+const PROBE: &str = "sprag-check";
+
+/// Tries the target, with the groups that would be synced.
+pub(super) async fn check(
+    config: &Config,
+    (source, target): (&Rc<AdminClient>, &Rc<AdminClient>),
+    groups: &[GroupId],
+    report: &mut Report,
+) {
+    if !reach(target, report).await {
+        return report.skipped("target: groups and fence topic", "no broker answers");
+    }
+    let port = KafkaTargetGroups::new(Rc::clone(target), ProcessClock::start());
+    match port.list().await {
+        Ok(listed) => report.ok("target: list groups", format!("{} groups seen", listed.len())),
+        Err(failure) => {
+            report.missing("target: list groups", &failure, &acl(&["Describe"], "--cluster"));
+        }
+    }
+    read_groups(&port, groups, report).await;
+    let topic = &config.coordination.fence_topic;
+    let found = match fence_topic(config, target).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let remedy = acl(&["Create", "Describe", "Read", "Write"], &format!("--topic {topic}"));
+            report.missing("target: fence topic", &failure, &remedy);
+            return report.skipped("target: commits", "they need the fence topic");
+        }
+    };
+    report.ok("target: fence topic", format!("{topic} with {} partitions", found.shards));
+    let probe = groups.first().cloned().unwrap_or_else(|| GroupId::from(PROBE));
+    coordination(config, target, report).await;
+    match pipeline(config, source, target).await {
+        Some(pipeline) => commits(config, target, pipeline, &probe, report).await,
+        None => report.skipped("target: commits", "they need both clusters' ids"),
+    }
+}
+
+async fn read_groups(port: &KafkaTargetGroups, groups: &[GroupId], report: &mut Report) {
+    let what = "target: read committed offsets";
+    for group in groups {
+        let all = ReadScope::AllAnd(std::collections::BTreeSet::new());
+        if let Err(failure) = port.offsets(group, &all, true).await {
+            let remedy = acl(&["Describe", "Read"], &format!("--group {group}"));
+            return report.missing(what, &failure, &remedy);
+        }
+    }
+    report.ok(what, format!("of {} groups", groups.len()));
+}
+
+/// Commits an offset of the fence topic to the coordination group, as the daemon does to learn
+/// whether a shard is still its own. A running daemon refuses it, which shows the right as well.
+async fn coordination(config: &Config, target: &AdminClient, report: &mut Report) {
+    let group = format!("sprag.{}", config.name);
+    let what = "target: coordination group";
+    let described = match target.since(None) {
+        Ok(admin) => admin.describe_group(&group, REQUEST_TIMEOUT).await,
+        Err(failure) => return report.missing(what, &failure, ""),
+    };
+    match described {
+        Ok(described) => report.ok(what, format!("{group} with {} members", described.members)),
+        Err(error) => {
+            let doing = crate::kafka::errors::Doing::Fencing;
+            let failure = target.failed(&error, doing, &format!("describing {group}"));
+            let remedy = acl(&["Read", "Describe"], &format!("--group {group}"));
+            report.missing(what, &failure, &remedy);
+        }
+    }
+}
+
+async fn pipeline(
+    config: &Config,
+    source: &AdminClient,
+    target: &AdminClient,
+) -> Option<PipelineId> {
+    let source = source.since(None).ok()?.cluster_id(REQUEST_TIMEOUT).await?;
+    let target = target.since(None).ok()?.cluster_id(REQUEST_TIMEOUT).await?;
+    let ids = [source, target].map(|id| ClusterId::from(id.as_str()));
+    Some(PipelineId::of(&config.name, &ids[0], &ids[1]))
+}
+
+/// A whole commit, up to its end, which is an abort.
+async fn commits(
+    config: &Config,
+    target: &Rc<AdminClient>,
+    pipeline: PipelineId,
+    group: &GroupId,
+    report: &mut Report,
+) {
+    let topic = &config.coordination.fence_topic;
+    let prefix = format!("sprag.{pipeline}");
+    let committer = KafkaCommitter::new(
+        Rc::clone(target),
+        plain(&config.target.consumer),
+        plain(&config.target.producer),
+        TopicName::from(topic.as_str()),
+        format!("sprag.{}", config.name),
+        format!("{prefix}.check"),
+        config.policy.commit_mode,
+    );
+    let shard = Shard(0);
+    if let Err(failure) = committer.fence_log(shard).await {
+        let remedy = acl(&["Read", "Describe"], &format!("--topic {topic}"));
+        return report.missing("target: read the fence topic", &failure, &remedy);
+    }
+    report.ok("target: read the fence topic", "to its end");
+    if config.policy.commit_mode == CommitMode::Fenced {
+        let ids = format!("--transactional-id {prefix} --resource-pattern-type prefixed");
+        if let Err(failure) = committer.init_transactions(shard).await {
+            let remedy = acl(&["Write", "Describe"], &ids);
+            return report.missing("target: transactions", &failure, &remedy);
+        }
+        report.ok("target: transactions", format!("transactional ids {prefix}.*"));
+    }
+    let record = FenceRecord { key: RECORD.to_owned(), value: "{}".to_owned() };
+    let fence = match committer.take_over(shard, &record).await {
+        Ok(fence) => fence,
+        Err(failure) => {
+            let remedy = acl(&["Write", "Describe"], &format!("--topic {topic}"));
+            return report.missing("target: write to the fence topic", &failure, &remedy);
+        }
+    };
+    report.ok("target: write to the fence topic", format!("offset {fence}"));
+    if config.policy.commit_mode == CommitMode::Fenced {
+        write_and_abort(&committer, (shard, fence), topic, group, report).await;
+    }
+}
+
+async fn write_and_abort(
+    committer: &KafkaCommitter,
+    (shard, fence): (Shard, Fence),
+    topic: &str,
+    group: &GroupId,
+    report: &mut Report,
+) {
+    let what = "target: commit offsets";
+    let commit = TargetCommit { offset: TargetOffset(0), metadata: RECORD.to_owned() };
+    let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
+    let written = committer.write_offsets(shard, fence, group, &offsets).await;
+    let aborted = committer.end_transaction(shard, fence, TransactionEnd::Abort).await;
+    match (written, aborted) {
+        (Ok(()), Ok(())) => report.ok(what, format!("of group {group}, and aborted")),
+        (Err(Failure { class: FailureClass::GroupActive, .. }), _) => {
+            report.ok(what, format!("group {group} has members and is left alone"));
+        }
+        (Err(failure), _) | (Ok(()), Err(failure)) => {
+            let remedy = acl(&["Read"], &format!("--group {group}"));
+            report.missing(what, &failure, &remedy);
+        }
+    }
+}
