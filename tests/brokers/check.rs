@@ -26,7 +26,7 @@ type Right<'a> = (&'a [&'a str], &'a str, &'a str);
 
 const RIGHTS: &[Right<'static>] = &[
     (&["--topic", MAPPINGS], "Read", "--operation Read --topic __k2k_offset_mappings"),
-    (&["--topic", MAPPINGS], "Describe", "without Describe on the topic"),
+    (&["--topic", MAPPINGS], "Describe", "--operation Describe --operation Read --topic __k2k"),
     (&["--topic", FENCES], "Write", "--operation Write --operation Describe --topic __sprag"),
     (&["--topic", FENCES], "Read", "--operation Read --operation Describe --topic __sprag"),
     (&["--group", "billing"], "Read", "--operation Read --group billing"),
