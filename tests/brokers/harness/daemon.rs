@@ -72,7 +72,11 @@ fn a_commit_of_the_daemon_is_held_seen_and_followed_by_the_next() {
     sprag.wait_for_after(mark, DEADLINE, "its farewell", |line| line.message() == "stopped");
     assert!(sprag.wait_for_exit(DEADLINE).success());
 
-    let mut again = Sprag::start(&pipeline);
+    a_killed_one_leaves_its_log(&pipeline);
+}
+
+fn a_killed_one_leaves_its_log(pipeline: &str) {
+    let mut again = Sprag::start(pipeline);
     let pid = again.pid();
     let file = again.config_file();
     let file = file.to_str().expect("a path in UTF-8");

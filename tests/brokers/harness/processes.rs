@@ -8,6 +8,7 @@ use crate::support::logged::Logged;
 use crate::support::process::{Process, Signal, is_running};
 use crate::support::sprag;
 use crate::support::wait::eventually;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
 
@@ -17,6 +18,20 @@ const IN_CHILD: &str = "SPRAG_HARNESS_CHILD";
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
+    command
+}
+
+/// Says that it is ready, waits, and on SIGTERM says farewell and exits with 7.
+fn talker() -> Command {
+    let script = r#"
+        $| = 1;
+        $SIG{TERM} = sub { print qq({"message":"bye"}\n); exit 7 };
+        print STDERR "plain text\n";
+        print qq({"level":"INFO","fields":{"message":"ready","shard":3}}\n);
+        select(undef, undef, undef, 600);
+    "#;
+    let mut command = Command::new("perl");
+    command.args(["-e", script]);
     command
 }
 
@@ -37,14 +52,16 @@ fn a_test_that_panics_leaves_no_broker_behind() {
 
 #[test]
 fn a_child_survives_the_thread_that_started_it() {
-    let starter = std::thread::spawn(|| Process::spawn("sleep", shell("exec sleep 600")));
-    let mut process = starter.join().unwrap();
-    // Were it tied to that thread, the kernel would have killed it by now or would do so here.
-    process.signal(Signal::Stop);
-    process.signal(Signal::Continue);
-    assert!(is_running(process.pid()));
-    process.kill();
-    assert!(!is_running(process.pid()));
+    let starter = std::thread::spawn(|| {
+        let thread = std::fs::read_link("/proc/thread-self").unwrap();
+        (Path::new("/proc").join(thread), Logged::spawn("a program that logs", talker()))
+    });
+    let (thread, mut process) = starter.join().unwrap();
+    process.wait_for(DEADLINE, "that it is ready", |line| line.message() == "ready");
+    // The kernel sends the signal for "your parent died" before it forgets the thread.
+    eventually(DEADLINE, "the end of the thread that started it", || !thread.exists());
+    process.signal(Signal::Term);
+    assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7), "it died of another signal");
 }
 
 #[test]
@@ -69,16 +86,7 @@ fn a_killed_test_process_leaves_nothing_behind() {
 
 #[test]
 fn a_logged_process_is_followed_line_by_line() {
-    let script = r#"
-        $| = 1;
-        $SIG{TERM} = sub { print qq({"message":"bye"}\n); exit 7 };
-        print qq({"level":"INFO","fields":{"message":"ready","shard":3}}\n);
-        print STDERR "plain text\n";
-        select(undef, undef, undef, 600);
-    "#;
-    let mut command = Command::new("perl");
-    command.args(["-e", script]);
-    let mut process = Logged::spawn("a program that logs", command);
+    let mut process = Logged::spawn("a program that logs", talker());
     let ready = process.wait_for(DEADLINE, "that it is ready", |line| line.message() == "ready");
     assert_eq!(ready.field("shard"), Some(&serde_json::json!(3)));
     assert_eq!(ready.field("level"), Some(&serde_json::json!("INFO")));
