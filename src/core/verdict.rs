@@ -326,3 +326,7 @@ impl fmt::Display for BlockReason {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -150,6 +150,26 @@ fn a_target_topic_that_is_made_again() {
 }
 
 #[test]
+fn a_source_topic_that_is_made_again() {
+    let _alone = alone();
+    let mut flow = Flow::start(2);
+    let sprag = flow.sprag();
+    flow.all_committed();
+    delete_topic(&flow.source, &flow.mapped.source);
+    create_topic(&flow.source, &flow.mapped.source, 1);
+    // The mappings are the old topic's: nothing is translated by them any more.
+    flow.advance();
+    sprag.wait_for(PATIENCE, "the hold", |line| {
+        event(line) == "judged" && line.message().contains("no mapping of this source partition")
+    });
+    assert_eq!(flow.watcher.decreases(), []);
+    flow.mapped.publish(&flow.source, &flow.target, 0, 10_000, 1);
+    flow.advance();
+    flow.all_committed();
+    assert_eq!(flow.watcher.decreases(), []);
+}
+
+#[test]
 fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
     let _alone = alone();
     let mut flow = Flow::start(20);
