@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sprag::core::action::{Action, Read};
-use sprag::core::event::{ControlTopics, Event, FenceTopic, MappingTopic};
+use sprag::core::event::{ControlTopics, Event, FenceTopic, MappingTopic, ReadDone};
 use sprag::core::ids::{MappingPartition, ShardCount, TopicId, TopicName};
 use sprag::core::machine::{Core, Setup};
 use sprag::core::policy::Policy;
@@ -128,7 +128,7 @@ fn applied(properties: &Properties, count: i64) -> Duration {
                         let topic = MappingTopic { id: TopicId([2; 16]), partitions: 1 };
                         let outcome =
                             Ok(ControlTopics { fence: Ok(fence_topic), mapping: Ok(topic) });
-                        let event = Event::ControlTopicsDescribed { request, outcome };
+                        let event = Event::Read(ReadDone::ControlTopics { request, outcome });
                         core.handle(clock.now(), event);
                     }
                     Action::ReadMappings { topic, partitions } => mappings.read(topic, partitions),

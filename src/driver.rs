@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{debug, error, info, warn};
 
 use crate::core::action::{Action, Commit, Read, StopReason};
-use crate::core::event::Event;
+use crate::core::event::{CommitDone, Event, ReadDone};
 use crate::core::machine::Core;
 use crate::core::note::{Level, Note};
 use crate::failpoint::{self, Point};
@@ -133,8 +133,8 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
                 outcome: written.map(|_offset| ()),
             })
         }
-        Action::Read(read) => Some(Box::pin(ask_read(read, ports))),
-        Action::Commit(commit) => Some(Box::pin(ask_commit(commit, ports))),
+        Action::Read(read) => answer(ask_read(read, ports), Event::Read),
+        Action::Commit(commit) => answer(ask_commit(commit, ports), Event::Commit),
     }
 }
 
@@ -145,27 +145,27 @@ fn answer<'a, T>(
     Some(Box::pin(async move { event(asked.await) }))
 }
 
-async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
+async fn ask_read<P: Ports>(read: Read, ports: &P) -> ReadDone {
     match read {
         Read::ControlTopics { request } => {
             let outcome = ports.topic_reader().control().await;
-            Event::ControlTopicsDescribed { request, outcome }
+            ReadDone::ControlTopics { request, outcome }
         }
         Read::MappingEnds { request, partitions } => {
             let outcome = ports.mappings().ends(&partitions).await;
-            Event::MappingEndsRead { request, outcome }
+            ReadDone::MappingEnds { request, outcome }
         }
         Read::SourceGroups { request } => {
             let outcome = ports.source_groups().list().await;
-            Event::SourceGroupsListed { request, outcome }
+            ReadDone::SourceGroups { request, outcome }
         }
         Read::TargetGroups { request } => {
             let outcome = ports.target_groups().list().await;
-            Event::TargetGroupsListed { request, outcome }
+            ReadDone::TargetGroups { request, outcome }
         }
         Read::SourceOffsets { request, group, coordinator_since } => {
             let outcome = ports.source_groups().offsets(&group, coordinator_since).await;
-            Event::SourceOffsetsRead { request, outcome }
+            ReadDone::SourceOffsets { request, outcome }
         }
         Read::TargetOffsets { request, group, scope, stable } => {
             if !stable {
@@ -175,31 +175,31 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> Event {
             if stable {
                 failpoint::reach(Point::BeforeDecision, &group).await;
             }
-            Event::TargetOffsetsRead { request, outcome }
+            ReadDone::TargetOffsets { request, outcome }
         }
         Read::Topics { request, source, target, source_ends } => {
             let outcome = ports.topic_reader().topics(&source, &target, &source_ends).await;
-            Event::TopicsRead { request, outcome }
+            ReadDone::Topics { request, outcome }
         }
     }
 }
 
-async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> Event {
+async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> CommitDone {
     match commit {
         Commit::WriteHalf { request, shard, fence, group, offsets } => {
             failpoint::reach(Point::Decided, &group).await;
             let outcome = ports.committer().write_offsets(shard, fence, &group, &offsets).await;
-            Event::OffsetsWritten { request, outcome }
+            CommitDone::HalfWritten { request, outcome }
         }
         Commit::End { request, shard, fence, group, end } => {
             failpoint::reach(Point::Verified, &group).await;
             let outcome = ports.committer().end_transaction(shard, fence, end).await;
-            Event::TransactionEnded { request, outcome }
+            CommitDone::Ended { request, outcome }
         }
         Commit::Plain { request, group, offsets, not_after } => {
             failpoint::reach(Point::Decided, &group).await;
             let outcome = ports.target_groups().commit(&group, &offsets, not_after).await;
-            Event::OffsetsCommitted { request, outcome }
+            CommitDone::Plain { request, outcome }
         }
     }
 }

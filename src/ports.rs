@@ -33,7 +33,7 @@ pub trait SourceGroups {
     /// All groups. An incomplete list is a failure.
     fn list(&self) -> impl Future<Output = Result<Vec<GroupId>, Failure>>;
 
-    /// All committed offsets of `group`, not stable. The coordinator must have been looked up at or
+    /// All committed offsets of `group`, not stable. The coordinator must have been looked up
     /// after `coordinator_since`. One partition that errors fails the whole.
     fn offsets(
         &self,

@@ -99,13 +99,13 @@ pub enum Action {
 /// An order to read. It changes nothing anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// Describe the fence topic and the mapping topic → `ControlTopicsDescribed`.
+    /// Describe the fence topic and the mapping topic → `ReadDone::ControlTopics`.
     ControlTopics {
         /// To be quoted.
         request: RequestId,
     },
     /// Read the mapping partitions' log ends, from metadata refreshed now, under the reader's
-    /// isolation level → `MappingEndsRead`.
+    /// isolation level → `ReadDone::MappingEnds`.
     MappingEnds {
         /// To be quoted.
         request: RequestId,
@@ -113,26 +113,26 @@ pub enum Read {
         partitions: BTreeSet<MappingPartition>,
     },
 
-    /// List the source's groups → `SourceGroupsListed`.
+    /// List the source's groups → `ReadDone::SourceGroups`.
     SourceGroups {
         /// To be quoted.
         request: RequestId,
     },
-    /// List the target's groups and their states → `TargetGroupsListed`.
+    /// List the target's groups and their states → `ReadDone::TargetGroups`.
     TargetGroups {
         /// To be quoted.
         request: RequestId,
     },
-    /// Read all committed offsets of a group on the source, not stable → `SourceOffsetsRead`.
+    /// Read all committed offsets of a group on the source, not stable → `ReadDone::SourceOffsets`.
     SourceOffsets {
         /// To be quoted.
         request: RequestId,
         /// The group.
         group: GroupId,
-        /// The coordinator must have been looked up at or after this time.
+        /// The coordinator must have been looked up after this time.
         coordinator_since: Option<Instant>,
     },
-    /// Read committed offsets of a group on the target → `TargetOffsetsRead`.
+    /// Read committed offsets of a group on the target → `ReadDone::TargetOffsets`.
     TargetOffsets {
         /// To be quoted.
         request: RequestId,
@@ -143,7 +143,7 @@ pub enum Read {
         /// Whether a pending transaction makes the partition unknown (`require_stable`).
         stable: bool,
     },
-    /// Read topic ids, log ranges and source log ends → `TopicsRead`.
+    /// Read topic ids, log ranges and source log ends → `ReadDone::Topics`.
     Topics {
         /// To be quoted.
         request: RequestId,
@@ -160,7 +160,7 @@ pub enum Read {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Commit {
     /// Begin a transaction of the shard's producer and write the group's offsets in it, naming a
-    /// member that is in no group → `OffsetsWritten`.
+    /// member that is in no group → `CommitDone::HalfWritten`.
     WriteHalf {
         /// To be quoted.
         request: RequestId,
@@ -174,7 +174,7 @@ pub enum Commit {
         /// What to write.
         offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
     },
-    /// End the shard's open transaction → `TransactionEnded`.
+    /// End the shard's open transaction → `CommitDone::Ended`.
     End {
         /// To be quoted.
         request: RequestId,
@@ -187,7 +187,7 @@ pub enum Commit {
         /// Which way.
         end: TransactionEnd,
     },
-    /// Commit by a plain OffsetCommit without membership → `OffsetsCommitted`.
+    /// Commit by a plain OffsetCommit without membership → `CommitDone::Plain`.
     Plain {
         /// To be quoted.
         request: RequestId,

@@ -149,6 +149,10 @@ fn claims<'a>(
                     decision.verdicts.insert(subject, Verdict::Hold(reason));
                     continue;
                 }
+                Err(Absent::NotYet) => {
+                    mapped = true;
+                    continue;
+                }
                 Err(Absent::Unknown(failure)) => {
                     mapped = true;
                     decision.unknown = Some(failure);
@@ -170,6 +174,9 @@ fn claims<'a>(
 enum Absent {
     Held(HoldReason),
     Unknown(Failure),
+    /// Its first mapping came when the topics of this round had been asked for: the next round has
+    /// it.
+    NotYet,
 }
 
 /// The topic ids as they are now; `None` where the lineage belongs to topics that are gone.
@@ -192,10 +199,7 @@ fn topic_id(
         Some(Ok(id)) => Ok(*id),
         Some(Err(failure)) if failure.class == FailureClass::Missing => Err(Absent::Held(missing)),
         Some(Err(failure)) => Err(Absent::Unknown(failure.clone())),
-        None => Err(Absent::Unknown(Failure::new(
-            FailureClass::Retry,
-            "the topic has not been described in this round yet",
-        ))),
+        None => Err(Absent::NotYet),
     }
 }
 

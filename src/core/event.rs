@@ -73,13 +73,6 @@ pub enum Event {
         outcome: Result<(), Failure>,
     },
 
-    /// The fence topic and the mapping topic were described.
-    ControlTopicsDescribed {
-        /// The request answered.
-        request: RequestId,
-        /// What they are.
-        outcome: Result<ControlTopics, Failure>,
-    },
     /// Records of a mapping partition were read, in order.
     MappingsRead {
         /// The mapping topic they belong to.
@@ -102,70 +95,90 @@ pub enum Event {
         /// The failure.
         failure: Failure,
     },
+
+    /// Something that was asked for was read, or could not be.
+    Read(ReadDone),
+    /// A step of a commit was carried out, or was not.
+    Commit(CommitDone),
+
+    /// The connection to the source, or the coordinator of a group there, changed: what it answers
+    /// may be older than what it answered before.
+    SourceDisturbed,
+}
+
+/// The answer to a [`Read`](super::action::Read).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReadDone {
+    /// The fence topic and the mapping topic were described.
+    ControlTopics {
+        /// The request answered.
+        request: RequestId,
+        /// What they are.
+        outcome: Result<ControlTopics, Failure>,
+    },
     /// The log end offsets of the mapping partitions were read.
-    MappingEndsRead {
+    MappingEnds {
         /// The request answered.
         request: RequestId,
         /// Per partition asked for: its end, under the reader's isolation level.
         outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
     },
-
     /// The groups of the source were listed, completely.
-    SourceGroupsListed {
+    SourceGroups {
         /// The request answered.
         request: RequestId,
         /// Their names.
         outcome: Result<Vec<GroupId>, Failure>,
     },
     /// The groups of the target were listed, completely.
-    TargetGroupsListed {
+    TargetGroups {
         /// The request answered.
         request: RequestId,
         /// Their names and whether they have members.
         outcome: Result<BTreeMap<GroupId, GroupActivity>, Failure>,
     },
     /// A group's committed offsets on the source were read.
-    SourceOffsetsRead {
+    SourceOffsets {
         /// The request answered.
         request: RequestId,
         /// All committed offsets of the group.
         outcome: Result<BTreeMap<SourcePartition, SourceCommit>, Failure>,
     },
     /// A group's committed offsets on the target were read.
-    TargetOffsetsRead {
+    TargetOffsets {
         /// The request answered.
         request: RequestId,
         /// Per partition: what is stored. Every partition that was named is here.
         outcome: Result<TargetOffsets, Failure>,
     },
     /// Topics and log ranges were read.
-    TopicsRead {
+    Topics {
         /// The request answered.
         request: RequestId,
         /// What they are.
         outcome: Result<Topics, Failure>,
     },
+}
 
-    /// The connection to the source, or the coordinator of a group there, changed: what it answers
-    /// may be older than what it answered before.
-    SourceDisturbed,
-
+/// The answer to a [`Commit`](super::action::Commit).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CommitDone {
     /// The first half of a fenced commit was written and is pending.
-    OffsetsWritten {
+    HalfWritten {
         /// The request answered.
         request: RequestId,
         /// Whether it is pending.
         outcome: Result<(), Failure>,
     },
     /// The open transaction was ended, as ordered.
-    TransactionEnded {
+    Ended {
         /// The request answered.
         request: RequestId,
         /// Whether it is known to have ended so.
         outcome: Result<(), Failure>,
     },
     /// A plain commit came back.
-    OffsetsCommitted {
+    Plain {
         /// The request answered.
         request: RequestId,
         /// Per partition.

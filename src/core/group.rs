@@ -45,12 +45,12 @@ pub(crate) enum Stage {
         /// The coordinator is looked up anew for it.
         rediscovered: bool,
     },
-    /// Its committed offsets on the target, and the topics, are being read.
-    Gathering {
-        /// The target's answer, once it came.
-        target: Option<TargetOffsets>,
-        /// The topics were read.
-        topics: bool,
+    /// Its committed offsets on the target are being read.
+    ReadingTarget,
+    /// The topics are being read, by a request that other groups may share.
+    ReadingTopics {
+        /// What is stored on the target.
+        target: TargetOffsets,
     },
     /// Decided; it waits for the shard's producer.
     Queued(Arc<Decision>),
@@ -104,7 +104,8 @@ impl Group {
             Stage::Committing(_) => true,
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
-            | Stage::Gathering { .. }
+            | Stage::ReadingTarget
+            | Stage::ReadingTopics { .. }
             | Stage::Queued(_) => false,
         }
     }

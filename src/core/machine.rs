@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::action::{Action, StopReason};
-use super::event::{Event, FenceTopic};
+use super::event::{CommitDone, Event, FenceTopic, ReadDone};
 use super::failure::{Failure, FailureClass};
 use super::fence_log::{IncarnationFloor, TakeOver};
 use super::group::Group;
@@ -192,49 +192,61 @@ impl Core {
             Event::FenceRecordWritten { request, outcome } => {
                 self.for_shard(request, |core, shard| core.record_written(shard, outcome));
             }
-            Event::ControlTopicsDescribed { request, outcome } => {
-                if self.requests.answered(request).is_some() {
-                    self.control_topics_described(outcome);
-                }
-            }
             Event::MappingsRead { topic, partition, records, position } => {
                 self.mappings_read(topic, partition, records, position);
             }
             Event::MappingReadFailed { topic, partition, out_of_range, failure } => {
                 self.mapping_read_failed(topic, partition, out_of_range, failure);
             }
-            Event::MappingEndsRead { request, outcome } => {
+            Event::SourceDisturbed => self.source_disturbed(),
+            Event::Read(done) => self.dispatch_read(done),
+            Event::Commit(done) => self.dispatch_commit(done),
+        }
+    }
+
+    fn dispatch_read(&mut self, done: ReadDone) {
+        match done {
+            ReadDone::ControlTopics { request, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.control_topics_described(outcome);
+                }
+            }
+            ReadDone::MappingEnds { request, outcome } => {
                 self.for_shard(request, |core, shard| core.mapping_ends_read(shard, outcome));
             }
-            Event::SourceGroupsListed { request, outcome } => {
+            ReadDone::SourceGroups { request, outcome } => {
                 if self.requests.answered(request).is_some() {
                     self.source_groups_listed(outcome);
                 }
             }
-            Event::TargetGroupsListed { request, outcome } => {
+            ReadDone::TargetGroups { request, outcome } => {
                 if self.requests.answered(request).is_some() {
                     self.target_groups_listed(outcome);
                 }
             }
-            Event::SourceOffsetsRead { request, outcome } => {
+            ReadDone::SourceOffsets { request, outcome } => {
                 self.for_group(request, |core, group| core.source_offsets_read(group, outcome));
             }
-            Event::TargetOffsetsRead { request, outcome } => {
+            ReadDone::TargetOffsets { request, outcome } => {
                 self.for_group(request, |core, group| core.target_offsets_read(group, outcome));
             }
-            Event::TopicsRead { request, outcome } => {
+            ReadDone::Topics { request, outcome } => {
                 if self.requests.answered(request).is_some() {
                     self.topics_read(outcome);
                 }
             }
-            Event::SourceDisturbed => self.source_disturbed(),
-            Event::OffsetsWritten { request, outcome } => {
+        }
+    }
+
+    fn dispatch_commit(&mut self, done: CommitDone) {
+        match done {
+            CommitDone::HalfWritten { request, outcome } => {
                 self.for_group(request, |core, group| core.offsets_written(group, outcome));
             }
-            Event::TransactionEnded { request, outcome } => {
+            CommitDone::Ended { request, outcome } => {
                 self.for_group(request, |core, group| core.transaction_ended(group, outcome));
             }
-            Event::OffsetsCommitted { request, outcome } => {
+            CommitDone::Plain { request, outcome } => {
                 self.for_group(request, |core, group| core.offsets_committed(group, outcome));
             }
         }

@@ -270,18 +270,7 @@ impl fmt::Display for Note {
                 write!(f, "shard {shard}: stood down, {detail}; nothing more is committed for it")
             }
             Self::ShardLeft { shard } => write!(f, "shard {shard} left"),
-            Self::Committed { group, target, from, to, source, re_read, verdict } => {
-                write!(f, "{group} {target}: committed {to}")?;
-                if let Some(from) = from {
-                    write!(f, " over {from}")?;
-                }
-                write!(f, " for source offset {source} ({verdict}")?;
-                match re_read {
-                    Some(0) => f.write_str("; exact)"),
-                    Some(count) => write!(f, "; re-reads {count} at most)"),
-                    None => f.write_str(")"),
-                }
-            }
+            Self::Committed { .. } => self.fmt_committed(f),
             Self::Refreshed { group, target, offset } => {
                 write!(f, "{group} {target}: {offset} written again before it expires")
             }
@@ -305,6 +294,24 @@ impl fmt::Display for Note {
             Self::SourceDisturbed => {
                 f.write_str("the source was disturbed; its answers are confirmed before they count")
             }
+        }
+    }
+}
+
+impl Note {
+    fn fmt_committed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Committed { group, target, from, to, source, re_read, verdict } = self else {
+            return Ok(());
+        };
+        write!(f, "{group} {target}: committed {to}")?;
+        if let Some(from) = from {
+            write!(f, " over {from}")?;
+        }
+        write!(f, " for source offset {source} ({verdict}")?;
+        match re_read {
+            Some(0) => f.write_str("; exact)"),
+            Some(count) => write!(f, "; re-reads {count} at most)"),
+            None => f.write_str(")"),
         }
     }
 }

@@ -107,13 +107,16 @@ impl SourceMemory {
         self.unconfirmed().map(|since| since + confirm_after).max()
     }
 
-    /// A confirming read needs a coordinator looked up at or after this time.
+    /// When a confirming read is due: its coordinator must have been looked up after this, which is
+    /// when the doubtful read was. (Not later than need be: one look-up serves all groups that came
+    /// into doubt together.)
     pub(crate) fn coordinator_since(
         &self,
         now: Instant,
         confirm_after: Duration,
     ) -> Option<Instant> {
-        self.confirm_due(confirm_after).filter(|due| *due <= now)
+        let doubtful = self.unconfirmed().max()?;
+        (doubtful + confirm_after <= now).then_some(doubtful)
     }
 
     fn unconfirmed(&self) -> impl Iterator<Item = Instant> {

@@ -102,14 +102,14 @@ impl AdminClient {
         self.watch.disturbed().await;
     }
 
-    /// The client, made anew if it is older than `since`.
+    /// The client, made anew unless it was made after `since`.
     ///
     /// # Errors
     ///
     /// Where librdkafka refuses the properties.
     pub fn since(&self, since: Option<Instant>) -> Result<Rc<Admin<Watch>>, Failure> {
         if let Some((made, admin)) = &*self.present.borrow()
-            && since.is_none_or(|since| *made >= since)
+            && since.is_none_or(|since| *made > since)
         {
             return Ok(Rc::clone(admin));
         }

@@ -107,18 +107,12 @@ impl Core {
         let same = group.source.commits().eq(offsets.iter());
         group.idle = if same { group.idle.saturating_add(1) } else { 0 };
         group.source.read(now, offsets, rediscovered, confirm_after);
-        group.stage = Stage::Gathering { target: None, topics: false };
+        group.stage = Stage::ReadingTarget;
         let (_, mut targets) = decide::wanted(&self.index, &group.source);
         targets.extend(group.written.keys().cloned());
         let request = self.requests.ask(Waiter::Group(name.clone()));
         let scope = ReadScope::AllAnd(targets);
-        self.act(Action::Read(Read::TargetOffsets {
-            request,
-            group: name.clone(),
-            scope,
-            stable: true,
-        }));
-        self.topic_reads.next.insert(name);
+        self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable: true }));
     }
 
     fn read_topics(&mut self) {
@@ -159,26 +153,7 @@ impl Core {
             return;
         }
         for name in waiting {
-            if let Some(Group { stage: Stage::Gathering { target, topics: read }, .. }) =
-                self.groups.get_mut(&name)
-            {
-                *read = true;
-                if target.is_some() {
-                    self.decide_round(name, &topics);
-                } else {
-                    // Its ids and ranges are older than its target read will be: it waits for the
-                    // next read, which begins when the target's answer is here.
-                    self.awaits_topics(&name);
-                }
-            }
-        }
-    }
-
-    fn awaits_topics(&mut self, name: &GroupId) {
-        if let Some(Group { stage: Stage::Gathering { topics, .. }, .. }) =
-            self.groups.get_mut(name)
-        {
-            *topics = false;
+            self.decide_round(name, &topics);
         }
     }
 
@@ -190,19 +165,18 @@ impl Core {
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
-        match &mut group.stage {
-            Stage::Gathering { target, .. } => match outcome {
-                Ok(offsets) => {
-                    *target = Some(offsets);
-                    if !self.topic_reads.awaits(&name) {
-                        self.topic_reads.next.insert(name);
-                    }
+        match &group.stage {
+            Stage::ReadingTarget => match outcome {
+                Ok(target) => {
+                    group.stage = Stage::ReadingTopics { target };
+                    self.topic_reads.next.insert(name);
                 }
                 Err(failure) => self.round_failed(name, failure),
             },
             Stage::Verifying(_) => self.verified(name, outcome),
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
+            | Stage::ReadingTopics { .. }
             | Stage::Queued(_)
             | Stage::Writing(_)
             | Stage::Ending { .. }
@@ -215,7 +189,7 @@ impl Core {
         let Some(group) = self.groups.get(&name) else {
             return;
         };
-        let Stage::Gathering { target: Some(target), .. } = &group.stage else {
+        let Stage::ReadingTopics { target } = &group.stage else {
             return;
         };
         let target = match decide::all_read(target.clone()) {

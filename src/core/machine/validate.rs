@@ -22,7 +22,8 @@ impl Core {
                     true
                 }
                 Stage::ReadingSource { .. }
-                | Stage::Gathering { .. }
+                | Stage::ReadingTarget
+                | Stage::ReadingTopics { .. }
                 | Stage::Queued(_)
                 | Stage::Writing(_)
                 | Stage::Verifying(_)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read, ReadScope, StopReason, TransactionEnd};
 use super::super::super::event::{
-    ControlTopics, Event, FenceTopic, GroupActivity, LogRange, MappingTopic, SourceCommit,
-    TargetCommit, Topics,
+    CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange, MappingTopic, ReadDone,
+    SourceCommit, TargetCommit, Topics,
 };
 use super::super::super::failure::{Failure, FailureClass};
 use super::super::super::fence_log::FenceLog;
@@ -222,8 +222,8 @@ impl World {
                 });
                 vec![Event::FenceRecordWritten { request, outcome }]
             }
-            Action::Read(read) => vec![self.read(read)],
-            Action::Commit(commit) => vec![self.commit(commit)],
+            Action::Read(read) => vec![Event::Read(self.read(read))],
+            Action::Commit(commit) => vec![Event::Commit(self.commit(commit))],
         }
     }
 
@@ -245,30 +245,30 @@ impl World {
         }
     }
 
-    fn read(&mut self, read: Read) -> Event {
+    fn read(&mut self, read: Read) -> ReadDone {
         match read {
             Read::ControlTopics { request } => {
                 let outcome = self.outcome("describe control topics", |_| ControlTopics {
                     fence: Ok(FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) }),
                     mapping: Ok(MappingTopic { id: TopicId([8; 16]), partitions: 1 }),
                 });
-                Event::ControlTopicsDescribed { request, outcome }
+                ReadDone::ControlTopics { request, outcome }
             }
             Read::MappingEnds { request, .. } => {
                 let outcome = self.outcome("read mapping ends", |world| {
                     BTreeMap::from([(MappingPartition(0), Ok(MappingOffset(world.mapping_end)))])
                 });
-                Event::MappingEndsRead { request, outcome }
+                ReadDone::MappingEnds { request, outcome }
             }
             Read::SourceGroups { request } => {
                 let outcome = self.outcome("list source groups", |_| vec![GroupId::from(GROUP)]);
-                Event::SourceGroupsListed { request, outcome }
+                ReadDone::SourceGroups { request, outcome }
             }
             Read::TargetGroups { request } => {
                 let outcome = self.outcome("list target groups", |world| {
                     BTreeMap::from([(GroupId::from(GROUP), world.activity)])
                 });
-                Event::TargetGroupsListed { request, outcome }
+                ReadDone::TargetGroups { request, outcome }
             }
             Read::SourceOffsets { request, .. } => {
                 let outcome = self.outcome("read source offsets", |world| {
@@ -278,7 +278,7 @@ impl World {
                     });
                     commit.into_iter().map(|commit| (source(), commit)).collect()
                 });
-                Event::SourceOffsetsRead { request, outcome }
+                ReadDone::SourceOffsets { request, outcome }
             }
             Read::TargetOffsets { request, scope, stable, .. } => {
                 let name = if stable { "read target offsets" } else { "verify target offsets" };
@@ -296,7 +296,7 @@ impl World {
                     }
                     all
                 });
-                Event::TargetOffsetsRead { request, outcome }
+                ReadDone::TargetOffsets { request, outcome }
             }
             Read::Topics { request, source, target, source_ends } => {
                 let outcome = self.outcome("read topics", |world| Topics {
@@ -314,18 +314,18 @@ impl World {
                         .map(|at| (at, Ok(SourceOffset(world.source_end))))
                         .collect(),
                 });
-                Event::TopicsRead { request, outcome }
+                ReadDone::Topics { request, outcome }
             }
         }
     }
 
-    fn commit(&mut self, commit: Commit) -> Event {
+    fn commit(&mut self, commit: Commit) -> CommitDone {
         match commit {
             Commit::WriteHalf { request, offsets, .. } => {
                 let outcome = self.outcome("write half", |world| {
                     world.pending = Some(offsets.as_ref().clone());
                 });
-                Event::OffsetsWritten { request, outcome }
+                CommitDone::HalfWritten { request, outcome }
             }
             Commit::End { request, end, .. } => {
                 let name = match end {
@@ -338,14 +338,14 @@ impl World {
                         world.target.extend(pending);
                     }
                 });
-                Event::TransactionEnded { request, outcome }
+                CommitDone::Ended { request, outcome }
             }
             Commit::Plain { request, offsets, .. } => {
                 let outcome = self.outcome("commit plainly", |world| {
                     world.target.extend(offsets.as_ref().clone());
                     offsets.keys().map(|at| (at.clone(), Ok(()))).collect()
                 });
-                Event::OffsetsCommitted { request, outcome }
+                CommitDone::Plain { request, outcome }
             }
         }
     }
