@@ -177,8 +177,13 @@ fn finish(
     variable: &dyn Fn(&str) -> Option<String>,
     mut errors: Vec<ConfigError>,
 ) -> Result<Loaded, ConfigErrors> {
-    tree.substitute(variable, &mut errors);
+    if !errors.is_empty() {
+        // What a file that cannot be read would have set is not missing.
+        return Err(ConfigErrors(errors));
+    }
     let notices = keys::check(&mut tree, &mut errors);
+    // Of what is ignored no variable is needed.
+    tree.substitute(variable, &mut errors);
     let read = reader::read(tree, notices, &mut errors);
     match read {
         Some(loaded) if errors.is_empty() => Ok(loaded),
