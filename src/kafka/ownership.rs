@@ -112,6 +112,8 @@ impl Membership {
     ) -> Result<(), KafkaError> {
         let closing = self.closing.load(Ordering::Acquire);
         if closing || consumer.assignment_lost() {
+            // What was to be given back is gone with the rest.
+            *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = None;
             for shard in shards(partitions) {
                 self.tell(Event::ShardLost { shard });
             }

@@ -24,11 +24,13 @@ pub(super) struct Control {
     /// The last complaint told, so that each is told once.
     told: Option<Arc<str>>,
     twice_published_told: bool,
+    /// The last failed listing or description told; none since one succeeded.
+    failing: Option<Arc<str>>,
 }
 
 impl Control {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: Some(now), told: None, twice_published_told: false }
+        Self { due: Some(now), told: None, twice_published_told: false, failing: None }
     }
 }
 
@@ -49,6 +51,9 @@ impl Core {
         self.control.due = Some(self.now + self.policy().poll_interval);
         match outcome {
             Ok(topics) => {
+                if topics.fence.is_ok() && topics.mapping.is_ok() {
+                    self.control.failing = None;
+                }
                 self.fence_topic_described(topics.fence);
                 self.mapping_topic_described(topics.mapping);
             }
@@ -185,9 +190,12 @@ impl Core {
         }
     }
 
-    /// A listing or description failed: what was known stands, and it is asked again.
+    /// A listing or description failed: what was known stands, and it is asked again. Each failure is
+    /// told once, until something succeeded.
     pub(super) fn listing_failed(&mut self, failure: Failure) {
-        if !self.fail_if_stop(&failure) {
+        let told = self.control.failing.as_ref() == Some(&failure.detail);
+        if !self.fail_if_stop(&failure) && !told {
+            self.control.failing = Some(Arc::clone(&failure.detail));
             self.report(Note::ListingFailed { failure });
         }
     }

@@ -335,7 +335,10 @@ impl Core {
         }
         let due = self.now + self.back_off(failures);
         self.rest(&name, due);
-        self.report(Note::GroupFailed { group: name, failure });
+        // An outage fails every group again and again; ever fewer of these are news.
+        if failures.is_power_of_two() {
+            self.report(Note::GroupFailed { group: name, failure });
+        }
     }
 
     fn rest(&mut self, name: &GroupId, due: Instant) {
