@@ -101,6 +101,13 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
         .collect();
     let commits: Vec<_> =
         source.commits().map(|(partition, commit)| (partition.clone(), commit.clone())).collect();
+    for partition in source.vanished() {
+        for (lineage, _) in round.index.lineages(partition) {
+            let subject =
+                Subject { source: partition.clone(), target: Some(lineage.target.clone()) };
+            decision.verdicts.insert(subject, Verdict::Hold(HoldReason::NoSourceOffset));
+        }
+    }
     let claims = claims(round, &commits, &mut decision);
     for (at, claims) in &claims {
         let Some(stored) = stored.get(at) else {

@@ -75,6 +75,12 @@ impl SourceMemory {
             .filter_map(|(partition, position)| Some((partition, position.current.as_ref()?)))
     }
 
+    /// Where the group had committed and has no offset any more.
+    pub(crate) fn vanished(&self) -> impl Iterator<Item = &SourcePartition> {
+        let positions = self.positions.iter();
+        positions.filter(|(_, position)| position.current.is_none()).map(|(at, _)| at)
+    }
+
     /// Whether the present offset of `partition` is confirmed, given the source offset of the stamp
     /// stored on the target: an offset below that one is a decrease too.
     pub(crate) fn confirm(

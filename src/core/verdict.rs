@@ -131,6 +131,12 @@ pub enum BlockReason {
 }
 
 impl Verdict {
+    /// Whether the fence topic lost records, by what this look found.
+    #[must_use]
+    pub fn is_fence_regressed(&self) -> bool {
+        matches!(self, Self::Hold(HoldReason::FenceRegressed { .. }))
+    }
+
     /// The reason in one word, as it stands in logs and, later, in metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -279,13 +285,13 @@ impl fmt::Display for HoldReason {
                 f.write_str("another pipeline's stamp; two pipelines write here")
             }
             Self::FenceChanged => f.write_str(
-                "the stamp is of another fence topic, shard or shard count; stop all instances \
-                 and adopt the groups",
+                "the stamp is of another fence topic, shard or shard count; to have the group synced \
+                 anew, delete its offsets on the target",
             ),
             Self::FenceRegressed { stored } => write!(
                 f,
                 "the stamp's fence {stored} is above the one just taken: the fence topic lost \
-                 records; adopt the group to go on"
+                 records; to have the group synced anew, delete its offsets on the target"
             ),
             Self::Recreated => {
                 f.write_str("a topic was recreated and the source group has not committed since")

@@ -34,7 +34,7 @@ pub(super) struct TopicReads {
 }
 
 impl TopicReads {
-    pub(super) fn awaits(&self, name: &GroupId) -> bool {
+    pub(super) fn has(&self, name: &GroupId) -> bool {
         let waits = |groups: &BTreeSet<GroupId>| groups.contains(name);
         waits(&self.next) || self.under_way.as_ref().is_some_and(waits)
     }
@@ -216,7 +216,8 @@ impl Core {
         let now = self.now;
         if let Some(group) = self.groups.get_mut(&name) {
             group.source = source;
-            group.loaded = true;
+            // A fence above ours stays a regressed one for as long as the first look finds it.
+            group.loaded |= !decision.verdicts.values().any(Verdict::is_fence_regressed);
             for (partition, stored) in &target {
                 if stored.is_some() {
                     group.written.entry(partition.clone()).or_insert(now);

@@ -50,6 +50,6 @@ impl Core {
     fn waits(&self, name: &super::super::ids::GroupId) -> bool {
         let queued = self.shards.values().any(|state| state.queue.contains(name));
         let asked = self.requests.any(|waiter| *waiter == Waiter::Group(name.clone()));
-        queued || asked || self.topic_reads.awaits(name)
+        queued || asked || self.topic_reads.has(name)
     }
 }

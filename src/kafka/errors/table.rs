@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Stop),
         moved: false,
-        advice: "the broker is too old for this; Kafka 2.5 is the oldest that will do",
+        advice: "the broker is too old for this; Kafka 2.8 is the oldest that will do",
     },
     Row {
         codes: &[Code::OffsetMetadataTooLarge],

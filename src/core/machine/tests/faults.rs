@@ -177,8 +177,19 @@ fn a_fence_log_that_lost_records_holds_instead_of_standing_down_for_ever() {
     world.fences.newest.clear();
     world.source = Some(200);
     let mut core = world.settled(policy());
-    world.pass(&mut core, poll() * 2);
+    world.pass(&mut core, poll() * 400);
     assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
+    assert!(!world.told("stood down"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn an_offset_that_the_source_lost_is_held_and_what_is_stored_stays() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source = None;
+    world.pass(&mut core, poll() * 2);
+    assert!(world.told("the source group has no committed offset here"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
 }
 
