@@ -1,11 +1,25 @@
 //! Scenario 3: an owner that sleeps longer than its session, and wakes up with old decisions.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sprag::core::action::TransactionEnd;
+use sprag::core::event::TargetCommit;
+use sprag::core::fence_log::TakeOver;
+use sprag::core::ids::{
+    ClusterId, GroupId, PipelineId, Shard, ShardCount, TargetOffset, TargetPartition, TopicName,
+};
+use sprag::core::policy::CommitMode;
 use sprag::failpoint::Point;
+use sprag::kafka::client::{AdminClient, Properties};
+use sprag::kafka::clock::ProcessClock;
+use sprag::kafka::committer::KafkaCommitter;
+use sprag::ports::Committer;
 
 use crate::scenario::{
-    Mapped, PATIENCE, SHORT_SESSIONS, active, commit_all, committed, event, groups, pipeline,
+    Mapped, PATIENCE, SHORT_SESSIONS, active, block_on, commit_all, committed, event, groups,
+    pipeline,
 };
 use crate::support::alone::alone;
 use crate::support::artifacts::Version;
@@ -98,22 +112,75 @@ fn while_groups_go_on(
 fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
     let _alone = alone();
     let (source, target) = brokers();
-    let (watcher, woken, mapped) = held_and_overtaken(&source, &target, "fenced");
-    let refusal =
-        woken.wait_for(PATIENCE, "the broker's refusal", |line| event(line) == "commit_refused");
-    assert!(refusal.message().contains("another instance took the shard over"));
+    let mapped = Mapped::make(&source, &target, "orders", RECORDS, 7);
+    let watcher = OffsetsWatcher::start(&target);
+    let group = Group::of(&source, "billing");
+    let points = Failpoints::listen();
+    let (name, address) = points.variable();
+    let config = pipeline(&source, &target, &[("coordination.shards", "1")]);
+    let sprag = Sprag::start_with(&config, &[(name, address.as_str())]);
+    for (nth, point) in
+        [Point::Decided, Point::HalfWritten, Point::Verified].into_iter().enumerate()
+    {
+        let position = 100 * (nth as i64 + 1);
+        group.commit(&mapped.source, 0, position, "");
+        committed(&watcher, "billing", &mapped.target, mapped.at(position));
+        points.hold(point, "billing");
+        group.commit(&mapped.source, 0, position + 20, "");
+        let held = points.wait_until_held(point, "billing");
+        // Another owner takes the shard over and commits further on, while the first still believes
+        // that the shard is its own.
+        let ahead = mapped.at(position + 40);
+        block_on(other_owner_commits(&source, &target, &mapped.target, ahead));
+        let mark = sprag.mark();
+        held.release();
+        let refusal = sprag.wait_for_after(mark, PATIENCE, "the broker's refusal", |line| {
+            event(line) == "commit_refused"
+        });
+        assert!(refusal.message().contains("another instance took the shard over"), "{point:?}");
+        watcher.catch_up();
+        let latest = watcher.history().latest("billing", &mapped.target, 0);
+        assert_eq!(latest.map(|seen| seen.offset), Some(ahead), "{point:?}");
+        // What the other one wrote is foreign to Sprag; without it the group is synced again.
+        Group::of(&target, "billing").delete();
+    }
     assert_eq!(watcher.decreases(), []);
-    committed(&watcher, "billing", &mapped.target, mapped.at(90));
-    watcher.catch_up();
-    let latest = watcher.history().latest("billing", &mapped.target, 0).map(|seen| seen.offset);
-    assert_eq!(latest, Some(mapped.at(90)));
+}
+
+/// Takes the one shard over as an instance does, and commits an offset in its transaction.
+async fn other_owner_commits(source: &Broker, target: &Broker, topic: &str, offset: i64) {
+    let clusters = [source, target].map(|broker| ClusterId::from(broker.cluster_id()));
+    let pipeline = PipelineId::of("dr", &clusters[0], &clusters[1]);
+    let properties: Properties =
+        BTreeMap::from([("bootstrap.servers".to_owned(), target.bootstrap())]);
+    let clock = ProcessClock::start();
+    let committer = KafkaCommitter::new(
+        Rc::new(AdminClient::new(properties.clone(), "target", clock)),
+        properties.clone(),
+        properties,
+        TopicName::from("__sprag.dr.fences"),
+        "sprag.dr".to_owned(),
+        format!("sprag.{pipeline}"),
+        CommitMode::Fenced,
+    );
+    let shard = Shard(0);
+    committer.init_transactions(shard).await.expect("a producer");
+    let (mode, shards) = (CommitMode::Fenced, ShardCount(1));
+    let terms = TakeOver::terms(pipeline, "dr", &clusters[0], &clusters[1], shards, mode);
+    let fence = committer.take_over(shard, &terms.record()).await.expect("a fence");
+    let commit = TargetCommit { offset: TargetOffset(offset), metadata: "theirs".to_owned() };
+    let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
+    let group = GroupId::from("billing");
+    committer.write_offsets(shard, fence, &group, &offsets).await.expect("the other's half");
+    let ended = committer.end_transaction(shard, fence, TransactionEnd::Commit).await;
+    ended.expect("the other's commit");
 }
 
 #[test]
 fn guarded_mode_has_the_race_that_its_documents_admit() {
     let _alone = alone();
     let (source, target) = brokers();
-    let (watcher, _woken, mapped) = held_and_overtaken(&source, &target, "guarded");
+    let (watcher, _woken, mapped) = held_and_overtaken(&source, &target);
     let decrease =
         eventually(PATIENCE, "the documented rewind", || watcher.decreases().into_iter().next());
     assert_eq!((decrease.before.offset, decrease.after.offset), (mapped.at(90), mapped.at(50)));
@@ -121,22 +188,18 @@ fn guarded_mode_has_the_race_that_its_documents_admit() {
 
 /// Holds an owner between its decision and its commit, puts it to sleep there, lets another
 /// instance commit further on, and wakes it up to go on with what it had decided.
-fn held_and_overtaken(
-    source: &Broker,
-    target: &Broker,
-    mode: &str,
-) -> (OffsetsWatcher, Sprag, Mapped) {
+fn held_and_overtaken(source: &Broker, target: &Broker) -> (OffsetsWatcher, Sprag, Mapped) {
     let mapped = Mapped::make(source, target, "orders", RECORDS, 7);
     let watcher = OffsetsWatcher::start(target);
     let group = Group::of(source, "billing");
     group.commit(&mapped.source, 0, 10, "");
     let config =
-        pipeline(source, target, &[("groups.commitMode", mode), ("coordination.shards", "1")]);
+        pipeline(source, target, &[("groups.commitMode", "guarded"), ("coordination.shards", "1")]);
     let points = Failpoints::listen();
     let (name, address) = points.variable();
     let mut first = Sprag::start_with(&config, &[(name, address.as_str())]);
     committed(&watcher, "billing", &mapped.target, mapped.at(10));
-    let point = if mode == "fenced" { Point::Decided } else { Point::AgeChecked };
+    let point = Point::AgeChecked;
     points.hold(point, "billing");
     group.commit(&mapped.source, 0, 50, "");
     let held = points.wait_until_held(point, "billing");
