@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::fence_log::FenceRecord;
-use super::ids::{Fence, GroupId, MappingOffset, MappingPartition};
+use super::fence_log::{FenceRecord, IncarnationFloor};
+use super::ids::{Fence, GroupId, MappingOffset, MappingPartition, TopicName};
 use super::time::Instant;
 
 /// A shard assigned to this instance.
@@ -19,6 +19,8 @@ pub(crate) struct ShardState {
     pub(crate) lane: Lane,
     /// Groups that wait for it, in order.
     pub(crate) queue: VecDeque<GroupId>,
+    /// The incarnations that its fence log keeps.
+    pub(crate) kept: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
     /// Records that are to be written to the fence partition.
     pub(crate) records: VecDeque<FenceRecord>,
 }
@@ -83,6 +85,7 @@ impl ShardState {
             failures: 0,
             lane: Lane::Free,
             queue: VecDeque::new(),
+            kept: BTreeMap::new(),
             records: VecDeque::new(),
         }
     }

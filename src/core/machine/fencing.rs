@@ -171,7 +171,7 @@ impl Core {
         if let Err(reason) = self.terms.may_follow(&log) {
             return self.fail(reason);
         }
-        self.floors_read(&log);
+        self.floors_read(shard, &log);
         let fenced = self.policy().commit_mode == CommitMode::Fenced;
         match self.shards.get(&shard).map(|state| &state.life) {
             Some(Life::Fencing(Step::ReadingLog)) if fenced => {

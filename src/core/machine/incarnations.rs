@@ -63,20 +63,20 @@ impl Core {
         };
         let floor = IncarnationFloor { source: source_id, target: target_id, mapping_topic, floor };
         self.floors.insert(key, floor);
-        let active: Vec<_> = self.shards.keys().copied().collect();
+        let active = self.shards.iter().filter(|(_, state)| state.active_fence().is_some());
+        let active: Vec<_> = active.map(|(shard, _)| *shard).collect();
         for shard in active {
-            if let Some(state) = self.shards.get_mut(&shard)
-                && state.active_fence().is_some()
-            {
-                state.records.push_back(floor.record(source, target));
-            }
+            self.queue_floors(shard);
         }
         self.index.raise_floor(source, target, floor.floor) && !same_ids
     }
 
     /// A shard's fence log tells which incarnations its earlier owners saw.
-    pub(super) fn floors_read(&mut self, log: &FenceLog) {
+    pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) {
         let mut raised = None;
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.kept = log.floors();
+        }
         for ((source, target), floor) in log.floors() {
             let key = (source, target);
             let known = self.floors.get(&key);
@@ -96,15 +96,16 @@ impl Core {
         }
     }
 
-    /// Keeps in this shard's fence log what is known of incarnations.
+    /// Keeps in this shard's fence log what is known of incarnations and does not stand there yet.
     pub(super) fn queue_floors(&mut self, shard: Shard) {
-        let records: Vec<_> = self
-            .floors
-            .iter()
-            .map(|((source, target), floor)| floor.record(source, target))
-            .collect();
-        if let Some(state) = self.shards.get_mut(&shard) {
-            state.records.extend(records);
+        let Some(state) = self.shards.get_mut(&shard) else {
+            return;
+        };
+        for (topics, floor) in &self.floors {
+            if state.kept.get(topics) != Some(floor) {
+                state.kept.insert(topics.clone(), *floor);
+                state.records.push_back(floor.record(&topics.0, &topics.1));
+            }
         }
     }
 }

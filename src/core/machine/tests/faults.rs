@@ -219,3 +219,12 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     assert_eq!(world.stored(), Some(1150));
     assert!(world.told("write fence record"));
 }
+
+#[test]
+fn what_the_fence_log_keeps_of_incarnations_is_written_once() {
+    let mut world = World::new();
+    world.settled(policy());
+    world.settled(policy());
+    let written = world.transcript.iter().filter(|line| *line == "write fence record").count();
+    assert_eq!(written, 1, "{:#?}", world.transcript);
+}
