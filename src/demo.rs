@@ -44,6 +44,8 @@ pub struct Synced {
 pub struct Trial {
     /// What it is.
     pub name: &'static str,
+    /// Whether it judged, or stood down: one that did neither shows nothing.
+    pub had_its_say: bool,
     /// The target offset before.
     pub before: Option<i64>,
     /// And after it had its say.
@@ -74,11 +76,12 @@ impl Trial {
     /// Whether it came out as promised.
     #[must_use]
     pub fn kept(&self) -> bool {
-        match (self.promised, self.before, self.after) {
-            (Promise::Blocked, Some(before), Some(after)) => before == after,
-            (Promise::Rewound, Some(before), Some(after)) => after < before,
-            (Promise::Blocked | Promise::Rewound, _, _) => false,
-        }
+        let (Some(before), Some(after)) = (self.before, self.after) else { return false };
+        let as_promised = match self.promised {
+            Promise::Blocked => before == after,
+            Promise::Rewound => after < before,
+        };
+        self.had_its_say && as_promised
     }
 }
 

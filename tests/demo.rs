@@ -18,6 +18,7 @@ fn everything_comes_out_as_promised() {
     assert_eq!(groups.len(), 4);
     assert!(groups.iter().all(|group| group["re_read"] == 0 && group["missed"] == 0), "{text}");
     let trials = outcome["trials"].as_array().unwrap();
+    assert!(trials.iter().all(|trial| trial["had_its_say"] == true), "{text}");
     let step = |nth: usize| {
         let number = |name: &str| trials[nth][name].as_i64().unwrap();
         number("after") - number("before")

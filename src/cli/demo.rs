@@ -67,8 +67,9 @@ fn table(outcome: &Outcome) -> String {
             Promise::Blocked => "must be blocked",
             Promise::Rewound => "must rewind (the guard is off)",
         };
+        let silent = if trial.had_its_say { "" } else { " (it never judged)" };
         lines.push(format!(
-            "{:<24} {:>8} -> {:<8} {promised}: {}",
+            "{:<24} {:>8} -> {:<8} {promised}: {}{silent}",
             trial.name,
             number(trial.before),
             number(trial.after),

@@ -71,12 +71,11 @@ impl Instance {
         false
     }
 
-    /// Lets it run until it has looked at each of `groups` groups some times more.
-    pub(super) async fn run_some_rounds(&mut self, groups: usize) {
+    /// Lets it run until it has had its say: it has judged each of `groups` groups anew, or stood
+    /// down. False if it did neither within ten seconds.
+    pub(super) async fn have_its_say(&mut self, groups: usize) -> bool {
         let ports = self.ports;
         let enough = ports.target.looks() + enough_looks(groups);
-        let fences = ports.clock().now() + Duration::from_millis(1500);
-        // One that stood down looks no more; a second and a half is longer than any round here.
-        self.run_until(|| ports.target.looks() >= enough || ports.clock().now() > fences).await;
+        self.run_until(|| ports.target.looks() >= enough || ports.ownership.stood_down()).await
     }
 }

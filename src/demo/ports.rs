@@ -51,7 +51,7 @@ pub(super) struct DemoPorts {
     pub(super) target: Target,
     topics: TopicStandIn,
     mappings: PartialMappings,
-    ownership: AllAtOnce,
+    pub(super) ownership: AllAtOnce,
     committer: KafkaCommitter,
 }
 
@@ -100,7 +100,7 @@ impl DemoPorts {
                     Fault::None | Fault::OldSource => None,
                 },
             },
-            ownership: AllAtOnce { assigned: Cell::new(false) },
+            ownership: AllAtOnce { assigned: Cell::new(false), stood_down: Cell::new(false) },
             committer,
         }
     }
@@ -292,6 +292,14 @@ impl Mappings for PartialMappings {
 /// Every instance owns the one shard: what zombies are made of.
 pub(super) struct AllAtOnce {
     assigned: Cell<bool>,
+    stood_down: Cell<bool>,
+}
+
+impl AllAtOnce {
+    /// Whether the instance stood down: only then does it ask whether the shard is still its own.
+    pub(super) fn stood_down(&self) -> bool {
+        self.stood_down.get()
+    }
 }
 
 impl Ownership for AllAtOnce {
@@ -303,6 +311,7 @@ impl Ownership for AllAtOnce {
     }
 
     async fn check(&self, _shard: Shard) -> Result<bool, Failure> {
+        self.stood_down.set(true);
         Ok(false)
     }
 

@@ -42,7 +42,7 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     let mut zombie = Instance::start(&clusters, &groups, Fault::OldSource, guard);
     zombie.run_until(|| all(&clusters)).await;
     let mut unguarded = Instance::start(&clusters, &groups, Fault::OldSource, false);
-    unguarded.run_some_rounds(groups.len()).await;
+    unguarded.have_its_say(groups.len()).await;
     let synced = read_back(&clusters, &names)?;
 
     step("an instance that has read only half of the mappings");
@@ -52,7 +52,7 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
         Promise::Blocked,
         &clusters,
         &names[0],
-        half.run_some_rounds(groups.len()),
+        half.have_its_say(groups.len()),
     )
     .await?;
     drop(half);
@@ -66,10 +66,10 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     drop(owner);
 
     step("the zombie wakes up");
-    let woken = zombie.run_some_rounds(groups.len());
+    let woken = zombie.have_its_say(groups.len());
     let blocked = trial("zombie wakes up", Promise::Blocked, &clusters, &names[0], woken).await?;
     step("the same zombie with the guard disabled");
-    let woken = unguarded.run_some_rounds(groups.len());
+    let woken = unguarded.have_its_say(groups.len());
     let rewound =
         trial("zombie, guard disabled", Promise::Rewound, &clusters, &names[0], woken).await?;
     Ok(Outcome { groups: synced, trials: vec![half_read, blocked, rewound] })
@@ -80,12 +80,12 @@ async fn trial(
     promised: Promise,
     clusters: &Clusters,
     group: &str,
-    happens: impl Future<Output = ()>,
+    say: impl Future<Output = bool>,
 ) -> Result<Trial, KafkaError> {
     let before = clusters.target_offset(group)?;
-    happens.await;
+    let had_its_say = say.await;
     let after = clusters.target_offset(group)?;
-    Ok(Trial { name, before, after, promised })
+    Ok(Trial { name, had_its_say, before, after, promised })
 }
 
 fn read_back(clusters: &Clusters, names: &[String]) -> Result<Vec<Synced>, KafkaError> {
