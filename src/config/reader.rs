@@ -17,6 +17,7 @@ use crate::core::policy::{
     CommitMode, OnActiveGroup, OnBelowFirstMapping, OnCorrection, OnForeignCommit,
     OnMultipleMappings, OnSourceRewind, Policy,
 };
+use crate::mapping::internal_topics::{InternalTopics, OffsetSyncsLocation};
 
 /// Reads everything; errors are added to `errors`.
 pub(super) fn read(
@@ -286,9 +287,12 @@ impl Reader<'_> {
         };
         let (source_alias, target_alias) = (alias("sourceAlias"), alias("targetAlias"));
         let (source_alias, target_alias) = (source_alias?, target_alias?);
-        // The topic's name carries the alias of the other cluster.
-        let other = if on_source { &target_alias } else { &source_alias };
-        let topic = format!("mm2-offset-syncs{separator}{other}{separator}internal");
+        let location = if on_source {
+            OffsetSyncsLocation::Source { target_alias: &target_alias }
+        } else {
+            OffsetSyncsLocation::Target { source_alias: &source_alias }
+        };
+        let topic = InternalTopics::with_separator(&separator).offset_syncs(location);
         let format = MappingFormat::MirrorMaker2 { source_alias, target_alias, naming, separator };
         Some((topic, on_source, format))
     }

@@ -76,6 +76,7 @@ impl Mappings for KafkaMappings {
             partitions,
             decoder: Decoder::new(self.format.clone()),
             skips: SkipCounter::default(),
+            failing: None,
         };
         let properties = self.properties.clone();
         std::thread::spawn(move || reading.run(&properties));
@@ -131,6 +132,8 @@ struct Reading {
     partitions: i32,
     decoder: Decoder,
     skips: SkipCounter,
+    /// What the client itself fails with, since it last delivered something.
+    failing: Option<Code>,
 }
 
 /// What one batch brought of one partition.
@@ -189,6 +192,9 @@ impl Reading {
     }
 
     fn take(&mut self, delivered: Delivered<'_>, parts: &mut BTreeMap<i32, Part>) {
+        if matches!(delivered, Delivered::Record { .. } | Delivered::End { .. }) {
+            self.failing = None;
+        }
         match delivered {
             Delivered::Record { partition, offset, key, value, timestamp: _ } => {
                 let part = parts.entry(partition).or_default();
@@ -214,7 +220,17 @@ impl Reading {
             Delivered::PartitionFailed { partition, error, topic: _ } => {
                 parts.entry(partition).or_default().failed = Some(error);
             }
-            Delivered::Failed(error) => tracing::debug!(%error, "mapping reader"),
+            Delivered::Failed(error) => self.client_failed(&error),
+        }
+    }
+
+    /// A client that reaches no broker is told once; it goes on trying.
+    fn client_failed(&mut self, error: &NativeError) {
+        if self.failing.replace(error.code) != Some(error.code) {
+            tracing::warn!(
+                topic = self.name.as_str(),
+                "reading the mapping topic: {error}; trying on"
+            );
         }
     }
 
