@@ -16,6 +16,9 @@ use crate::support::topics::{create_topic, delete_topic};
 use crate::support::wait::eventually;
 use crate::support::watcher::OffsetsWatcher;
 
+/// How often Sprag is killed, in the long form.
+const MOST_ROUNDS: usize = 10;
+
 struct Flow {
     source: Broker,
     target: Broker,
@@ -174,12 +177,14 @@ fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
     let _alone = alone();
     let mut flow = Flow::start(20);
     let mut reported = 0;
-    for round in 0..rounds(3, 10) {
+    for round in 0..rounds(3, MOST_ROUNDS) {
         let mut sprag = flow.sprag();
         flow.advance();
-        // After one more commit each time, so that it is killed at ever other points.
+        // After more commits each time, of the one that each group gets, so that it is killed at ever
+        // other points.
+        let enough = round * flow.names.len() / MOST_ROUNDS;
         eventually(PATIENCE, "commits", || {
-            sprag.log().iter().filter(|line| event(line) == "committed").count() > round * 3
+            sprag.log().iter().filter(|line| event(line) == "committed").count() > enough
         });
         sprag.kill();
         reported += flow.every_reported_commit_stands(&sprag);
