@@ -1,6 +1,8 @@
 //! Scenario 4: killed again and again while it reads the mappings, it never decides from a part of
 //! them.
 
+use std::time::{Duration, Instant};
+
 use sprag::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
 use sprag::core::mapping::{Chunk, Run};
 
@@ -12,6 +14,7 @@ use crate::support::bulk::produce_pairs;
 use crate::support::groups::Group;
 use crate::support::rounds;
 use crate::support::sprag::Sprag;
+use crate::support::wait::pass;
 use crate::support::watcher::OffsetsWatcher;
 use sprag::mapping::native::{ChunkPlace, encode};
 
@@ -27,6 +30,7 @@ fn nothing_is_written_before_all_mappings_are_read() {
     group.commit(&mapped.source, 0, 900, "");
     let config = pipeline(&source, &target, &[("coordination.shards", "1")]);
     let first = Sprag::start(&config);
+    let start_up = start_up_time(&first);
     committed(&watcher, "billing", &mapped.target, mapped.at(900));
     drop(first);
     // The source goes on; whoever decided from half of the mappings would be behind.
@@ -38,10 +42,14 @@ fn nothing_is_written_before_all_mappings_are_read() {
         sprag.wait_for(PATIENCE, "the reading of the mappings", |line| {
             event(line) == "reading_mappings"
         });
-        if kill % 4 == 3 {
-            sprag.wait_for(PATIENCE, "an active shard", |line| event(line) == "shard_active");
-        } else if kill % 4 == 2 {
-            sprag.wait_for(PATIENCE, "a take-over", |line| event(line) == "fence_acquired");
+        match kill % 4 {
+            0 | 1 => pass(start_up.mul_f64(spread(kill))),
+            2 => {
+                sprag.wait_for(PATIENCE, "a take-over", |line| event(line) == "fence_acquired");
+            }
+            _ => {
+                sprag.wait_for(PATIENCE, "an active shard", |line| event(line) == "shard_active");
+            }
         }
         sprag.kill();
         let log = sprag.log();
@@ -57,6 +65,19 @@ fn nothing_is_written_before_all_mappings_are_read() {
     assert_eq!(watcher.decreases(), []);
     drop(last);
     eprintln!("half-read start-up: {early} of {kills} kills before it caught up; 0 decreases");
+}
+
+/// How long it takes from the first mapping to an active shard, where nobody is to be waited for.
+fn start_up_time(sprag: &Sprag) -> Duration {
+    sprag.wait_for(PATIENCE, "the reading", |line| event(line) == "reading_mappings");
+    let from = Instant::now();
+    sprag.wait_for(PATIENCE, "an active shard", |line| event(line) == "shard_active");
+    from.elapsed()
+}
+
+/// Parts of one that lie spread over it, another for each `nth`: steps of the golden ratio.
+fn spread(nth: usize) -> f64 {
+    (nth as f64 * 0.618_033_988_75).fract()
 }
 
 /// Many records about other topics, and at last a newer one about ours.
