@@ -97,7 +97,7 @@ fn a_logged_process_is_followed_line_by_line() {
     process.signal(Signal::Term);
     process.wait_for_after(mark, DEADLINE, "its farewell", |line| line.message() == "bye");
     assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7));
-    assert_eq!(process.lines().len(), 3);
+    assert_eq!(process.log().len(), 3);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Logged {
     }
 
     /// Every line so far, in the order in which they were read.
-    pub(crate) fn lines(&self) -> Vec<LogLine> {
+    pub(crate) fn log(&self) -> Vec<LogLine> {
         self.output.state().lines.clone()
     }
 
@@ -168,7 +168,7 @@ impl Logged {
     }
 
     fn tail(&self) -> String {
-        let lines = self.lines();
+        let lines = self.log();
         let from = lines.len().saturating_sub(LINES_SHOWN);
         let shown: Vec<&str> = lines[from..].iter().map(|line| line.text.as_str()).collect();
         format!("the last lines of its output:\n{}", shown.join("\n"))

@@ -4,6 +4,7 @@ use super::broker::new_folder;
 use super::logged::{LogLine, Logged};
 use super::process::Signal;
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -42,39 +43,6 @@ impl Sprag {
         self.folder.path().join("sprag.yaml")
     }
 
-    /// Every line that it logged so far.
-    pub(crate) fn log(&self) -> Vec<LogLine> {
-        self.process.lines()
-    }
-
-    /// How many lines it logged so far: where [`Sprag::wait_for_after`] may start.
-    pub(crate) fn mark(&self) -> usize {
-        self.process.mark()
-    }
-
-    /// The first line of its log, old or new, that fits; see [`Logged::wait_for`].
-    #[track_caller]
-    pub(crate) fn wait_for(
-        &self,
-        deadline: Duration,
-        what: &str,
-        fits: impl Fn(&LogLine) -> bool,
-    ) -> LogLine {
-        self.process.wait_for(deadline, what, fits)
-    }
-
-    /// Like [`Sprag::wait_for`], among the lines after the first `mark`.
-    #[track_caller]
-    pub(crate) fn wait_for_after(
-        &self,
-        mark: usize,
-        deadline: Duration,
-        what: &str,
-        fits: impl Fn(&LogLine) -> bool,
-    ) -> LogLine {
-        self.process.wait_for_after(mark, deadline, what, fits)
-    }
-
     /// SIGSTOP: from here on it is a zombie in the making.
     pub(crate) fn stop(&mut self) {
         self.process.signal(Signal::Stop);
@@ -85,30 +53,24 @@ impl Sprag {
         self.process.signal(Signal::Continue);
     }
 
-    /// SIGTERM: please shut down; [`Sprag::wait_for_exit`] tells how it did.
+    /// SIGTERM: please shut down; [`Logged::wait_for_exit`] tells how it did.
     pub(crate) fn term(&mut self) {
         self.process.signal(Signal::Term);
     }
+}
 
-    /// SIGKILL, and waits until it is gone.
-    pub(crate) fn kill(&mut self) -> ExitStatus {
-        self.process.kill()
+/// Its log, its end and its process are [`Logged`]'s.
+impl Deref for Sprag {
+    type Target = Logged;
+
+    fn deref(&self) -> &Logged {
+        &self.process
     }
+}
 
-    /// The exit status, or none while it runs.
-    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
-        self.process.exit_status()
-    }
-
-    /// Waits until it ends by itself.
-    #[track_caller]
-    pub(crate) fn wait_for_exit(&mut self, deadline: Duration) -> ExitStatus {
-        self.process.wait_for_exit(deadline)
-    }
-
-    /// The id of its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.pid()
+impl DerefMut for Sprag {
+    fn deref_mut(&mut self) -> &mut Logged {
+        &mut self.process
     }
 }
 
@@ -122,5 +84,5 @@ pub(crate) fn run(arguments: &[&str], deadline: Duration) -> (ExitStatus, Vec<Lo
     command.args(arguments);
     let mut process = Logged::spawn(&format!("sprag {}", arguments.join(" ")), command);
     let status = process.wait_for_exit(deadline);
-    (status, process.lines())
+    (status, process.log())
 }
