@@ -20,8 +20,6 @@ use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{Fence, GroupId, Shard, TopicName};
 use crate::core::policy::CommitMode;
 
-const POLL: Duration = Duration::from_millis(50);
-
 /// The member id that our commits name: it is in no group, so that the broker refuses them while a
 /// group has members (`docs/protocol.md`, "The member check").
 const MEMBER: &str = "sprag";
@@ -193,7 +191,8 @@ impl Worker {
         } else {
             self.producer.flush(TRANSACTION_CALL).map_err(|error| refused(&error))?;
         }
-        self.producer.poll(POLL.min(Duration::ZERO));
+        // The delivery report is handed out by a poll.
+        self.producer.poll(Duration::ZERO);
         let report = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         match report {
             Some(Ok(offset)) if offset >= 0 => Ok(Fence(offset)),
