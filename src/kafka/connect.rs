@@ -2,6 +2,7 @@
 //! created if it is missing, and the core learns who it is.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -97,10 +98,15 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
         target_cluster,
         fence_topic,
         mapping_topic: TopicName::from(config.mapping.topic.as_str()),
-        jitter_seed: u64::from(std::process::id()),
+        jitter_seed: jitter_seed(),
     };
     let ports = ports(config, &setup, clock, source, target)?;
     Ok((setup, ports))
+}
+
+/// Another one in each process. A process id would not do: in containers they are all 1.
+fn jitter_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn ports(
