@@ -164,6 +164,12 @@ impl TakeOver {
 }
 
 impl IncarnationFloor {
+    /// Whether it is about topics with these ids.
+    #[must_use]
+    pub fn is_of(&self, source: TopicId, target: TopicId) -> bool {
+        self.source == source && self.target == target
+    }
+
     /// The record that keeps this floor for a pair of topics.
     #[must_use]
     pub fn record(&self, source: &TopicName, target: &TopicName) -> FenceRecord {

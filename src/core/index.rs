@@ -71,12 +71,14 @@ pub(crate) struct Applied {
 }
 
 impl Index {
-    /// Starts over with this mapping topic: nothing is known any more.
+    /// Starts over with this mapping topic: nothing is known any more, nor which of its syncs
+    /// belong to an earlier incarnation.
     pub(crate) fn restart(&mut self, topic: MappingTopic) {
         self.progress = (0..topic.partitions)
             .map(|partition| (MappingPartition(partition), Progress::default()))
             .collect();
         self.copies.clear();
+        self.floors.clear();
         self.target_topics.clear();
         self.topic = Some(topic);
     }
@@ -188,11 +190,11 @@ impl Index {
         target: &TopicName,
         floor: MappingOffset,
     ) -> bool {
-        let known = self.floors.entry((source.clone(), target.clone())).or_default();
-        if floor <= *known {
+        let topics = (source.clone(), target.clone());
+        if floor <= self.floors.get(&topics).copied().unwrap_or_default() {
             return false;
         }
-        *known = floor;
+        self.floors.insert(topics, floor);
         self.progress.values().any(|progress| progress.as_of > MappingOffset(0))
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::action::{Action, StopReason};
 use super::event::{CommitDone, Event, FenceTopic, ReadDone};
 use super::failure::{Failure, FailureClass};
-use super::fence_log::{IncarnationFloor, TakeOver};
+use super::fence_log::TakeOver;
 use super::group::Group;
 use super::ids::{ClusterId, FenceTopicTag, GroupId, PipelineId, Shard, TopicName};
 use super::index::Index;
@@ -101,7 +101,7 @@ pub struct Core {
     agenda: BTreeSet<(Instant, GroupId)>,
     topic_reads: rounds::TopicReads,
     /// Which incarnation of each pair of topics the offset syncs belong to.
-    floors: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
+    floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
     stopping: Option<Instant>,
     stopped: bool,
 }

@@ -115,6 +115,7 @@ impl Core {
     fn start_mappings(&mut self, topic: MappingTopic) {
         self.control.told = None;
         self.index.restart(topic);
+        self.keep_floors();
         self.act(Action::ReadMappings { topic: topic.id, partitions: topic.partitions });
         self.report(Note::ReadingMappings { partitions: topic.partitions });
         self.ends_due_now();

@@ -171,7 +171,9 @@ impl Core {
         if let Err(reason) = self.terms.may_follow(&log) {
             return self.fail(reason);
         }
-        self.floors_read(shard, &log);
+        if self.floors_read(shard, &log) {
+            return;
+        }
         let fenced = self.policy().commit_mode == CommitMode::Fenced;
         match self.shards.get(&shard).map(|state| &state.life) {
             Some(Life::Fencing(Step::ReadingLog)) if fenced => {

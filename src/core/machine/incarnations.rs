@@ -1,19 +1,25 @@
 //! Which incarnation of a pair of topics MirrorMaker's offset syncs belong to: they do not say, so the
 //! as-of from which they count is kept in the fence log (`docs/protocol.md`, "The fence log").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decide;
 use super::super::event::Topics;
 use super::super::fence_log::{FenceLog, IncarnationFloor};
 use super::super::ids::{
-    GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TopicId, TopicName,
+    GroupId, MappingOffset, MappingPartition, MappingTopicTag, Shard, SourcePartition, TopicId,
+    TopicName,
 };
 use super::super::note::Note;
 use super::Core;
 
 /// Offset syncs stand in this partition alone.
 const SYNC_PARTITION: MappingPartition = MappingPartition(0);
+/// Kafka's zero id, which no topic has.
+const NO_TOPIC: TopicId = TopicId([0; 16]);
+
+/// What is known of one pair of topics, for each mapping topic that told of it.
+pub(super) type Floors = BTreeMap<MappingTopicTag, IncarnationFloor>;
 
 impl Core {
     /// Compares the ids of the topics behind offset syncs with those that the fence log keeps. True
@@ -52,60 +58,92 @@ impl Core {
         let Some(mapping_topic) = self.index.tag() else {
             return false;
         };
-        let key = (source.clone(), target.clone());
-        let known = self.floors.get(&key);
-        let same_ids =
-            known.is_none_or(|known| known.source == source_id && known.target == target_id);
-        let floor = match known {
-            Some(known) if same_ids && known.mapping_topic == mapping_topic => return false,
-            Some(_) if !same_ids => self.index.as_of(SYNC_PARTITION).unwrap_or_default(),
-            Some(_) | None => MappingOffset(0),
+        let now = self.index.as_of(SYNC_PARTITION).unwrap_or_default();
+        let known = self.floors.entry((source.clone(), target.clone())).or_default();
+        let same = |known: &IncarnationFloor| known.is_of(source_id, target_id);
+        let (floor, recreated) = match known.get(&mapping_topic) {
+            Some(known) if same(known) => return false,
+            Some(_) => (now, true),
+            None if known.is_empty() || known.values().any(same) => (MappingOffset(0), false),
+            None => (now, true),
         };
         let floor = IncarnationFloor { source: source_id, target: target_id, mapping_topic, floor };
-        self.floors.insert(key, floor);
+        known.insert(mapping_topic, floor);
         let active = self.shards.iter().filter(|(_, state)| state.active_fence().is_some());
         let active: Vec<_> = active.map(|(shard, _)| *shard).collect();
         for shard in active {
             self.queue_floors(shard);
         }
-        self.index.raise_floor(source, target, floor.floor) && !same_ids
+        self.index.raise_floor(source, target, floor.floor) && recreated
     }
 
-    /// A shard's fence log tells which incarnations its earlier owners saw.
-    pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) {
+    /// A shard's fence log tells which incarnations its earlier owners saw. True if that is news, and
+    /// everything starts anew.
+    pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) -> bool {
         let mut raised = None;
         if let Some(state) = self.shards.get_mut(&shard) {
             state.kept = log.floors();
         }
-        for ((source, target), floor) in log.floors() {
-            let key = (source, target);
-            let known = self.floors.get(&key);
-            if known.is_some_and(|known| known.floor >= floor.floor) {
-                continue;
-            }
-            self.floors.insert(key.clone(), floor);
-            let ours = self.index.tag().is_none_or(|tag| tag == floor.mapping_topic);
-            if ours && self.index.raise_floor(&key.0, &key.1, floor.floor) {
-                raised = Some(key);
+        let present = self.index.tag();
+        for (topics, floor) in log.floors() {
+            let known = self.floors.entry(topics.clone()).or_default();
+            let newest = match known.get(&floor.mapping_topic) {
+                Some(known) => later(*known, floor),
+                None => floor,
+            };
+            known.insert(floor.mapping_topic, newest);
+            let ours = present == Some(floor.mapping_topic);
+            if ours && self.index.raise_floor(&topics.0, &topics.1, newest.floor) {
+                raised = Some(topics);
             }
         }
-        if let Some((source, target)) = raised {
-            self.restart_mappings(format!(
-                "an earlier owner saw that {source} or {target} was recreated"
-            ));
+        let Some((source, target)) = raised else {
+            return false;
+        };
+        self.restart_mappings(format!(
+            "an earlier owner saw that {source} or {target} was recreated"
+        ));
+        true
+    }
+
+    /// The mapping topic is read from its start: what is known of its earlier incarnations counts
+    /// for that, and what is known of another mapping topic does not.
+    pub(super) fn keep_floors(&mut self) {
+        let Some(present) = self.index.tag() else {
+            return;
+        };
+        for ((source, target), floors) in &self.floors {
+            if let Some(floor) = floors.get(&present) {
+                self.index.raise_floor(source, target, floor.floor);
+            }
         }
     }
 
     /// Keeps in this shard's fence log what is known of incarnations and does not stand there yet.
     pub(super) fn queue_floors(&mut self, shard: Shard) {
-        let Some(state) = self.shards.get_mut(&shard) else {
+        let (Some(state), Some(present)) = (self.shards.get_mut(&shard), self.index.tag()) else {
             return;
         };
-        for (topics, floor) in &self.floors {
-            if state.kept.get(topics) != Some(floor) {
+        for (topics, floors) in &self.floors {
+            if let Some(floor) = floors.get(&present)
+                && state.kept.get(topics) != Some(floor)
+            {
                 state.kept.insert(topics.clone(), *floor);
                 state.records.push_back(floor.record(&topics.0, &topics.1));
             }
         }
+    }
+}
+
+/// What two fence logs keep of the same topics and the same mapping topic, as one. Two owners may have
+/// come first upon different incarnations: which one is present decides, and it is neither's word.
+fn later(known: IncarnationFloor, read: IncarnationFloor) -> IncarnationFloor {
+    if known.floor != read.floor {
+        return if known.floor > read.floor { known } else { read };
+    }
+    if known.is_of(read.source, read.target) {
+        known
+    } else {
+        IncarnationFloor { source: NO_TOPIC, target: NO_TOPIC, ..known }
     }
 }

@@ -1,7 +1,7 @@
 //! A small world that answers the core's actions at once, with everything the tests may change in
 //! it, and a transcript of what the core ordered and told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read, ReadScope, StopReason, TransactionEnd};
@@ -34,6 +34,13 @@ pub(super) struct World {
     pub(super) fences: FenceLog,
     pub(super) next_fence: i64,
     pub(super) source_topic: [u8; 16],
+    pub(super) mapping_topic: Option<[u8; 16]>,
+    pub(super) groups: Vec<GroupId>,
+    pub(super) shards: u32,
+    /// What the group has committed on the source beside `source`.
+    pub(super) beside: BTreeMap<SourcePartition, i64>,
+    /// Source topics whose description fails.
+    pub(super) undescribed: BTreeSet<TopicName>,
     pub(super) source_end: i64,
     pending: Option<BTreeMap<TargetPartition, TargetCommit>>,
     /// Answers to give instead of the usual ones, by the name of the action.
@@ -69,6 +76,11 @@ impl World {
             fences: FenceLog { newest: BTreeMap::new(), members: Some(1) },
             next_fence: 10,
             source_topic: [1; 16],
+            mapping_topic: Some([8; 16]),
+            groups: vec![GroupId::from(GROUP)],
+            shards: 1,
+            beside: BTreeMap::new(),
+            undescribed: BTreeSet::new(),
             source_end: 300,
             pending: None,
             instead: BTreeMap::new(),
@@ -83,11 +95,15 @@ impl World {
             policy,
             source_cluster: "source".into(),
             target_cluster: "target".into(),
-            fence_topic: FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) },
+            fence_topic: self.fence_topic(),
             mapping_topic: "syncs".into(),
             jitter_seed: 7,
         };
         Core::new(setup, self.now)
+    }
+
+    fn fence_topic(&self) -> FenceTopic {
+        FenceTopic { id: TopicId([9; 16]), shards: ShardCount(self.shards) }
     }
 
     /// An instance that owns the one shard and has come to rest.
@@ -248,9 +264,12 @@ impl World {
     fn read(&mut self, read: Read) -> ReadDone {
         match read {
             Read::ControlTopics { request } => {
-                let outcome = self.outcome("describe control topics", |_| ControlTopics {
-                    fence: Ok(FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) }),
-                    mapping: Ok(MappingTopic { id: TopicId([8; 16]), partitions: 1 }),
+                let outcome = self.outcome("describe control topics", |world| ControlTopics {
+                    fence: Ok(world.fence_topic()),
+                    mapping: world
+                        .mapping_topic
+                        .map(|id| MappingTopic { id: TopicId(id), partitions: 1 })
+                        .ok_or_else(|| failure(FailureClass::Missing)),
                 });
                 ReadDone::ControlTopics { request, outcome }
             }
@@ -261,22 +280,24 @@ impl World {
                 ReadDone::MappingEnds { request, outcome }
             }
             Read::SourceGroups { request } => {
-                let outcome = self.outcome("list source groups", |_| vec![GroupId::from(GROUP)]);
+                let outcome = self.outcome("list source groups", |world| world.groups.clone());
                 ReadDone::SourceGroups { request, outcome }
             }
             Read::TargetGroups { request } => {
                 let outcome = self.outcome("list target groups", |world| {
-                    BTreeMap::from([(GroupId::from(GROUP), world.activity)])
+                    world.groups.iter().map(|group| (group.clone(), world.activity)).collect()
                 });
                 ReadDone::TargetGroups { request, outcome }
             }
             Read::SourceOffsets { request, .. } => {
                 let outcome = self.outcome("read source offsets", |world| {
-                    let commit = world.source.map(|offset| SourceCommit {
+                    let commit = |offset| SourceCommit {
                         offset: SourceOffset(offset),
                         metadata: String::new(),
-                    });
-                    commit.into_iter().map(|commit| (source(), commit)).collect()
+                    };
+                    let beside = world.beside.clone().into_iter();
+                    let all = beside.chain(world.source.map(|offset| (source(), offset)));
+                    all.map(|(at, offset)| (at, commit(offset))).collect()
                 });
                 ReadDone::SourceOffsets { request, outcome }
             }
@@ -302,7 +323,10 @@ impl World {
                 let outcome = self.outcome("read topics", |world| Topics {
                     source: source
                         .into_iter()
-                        .map(|name| (name, Ok(TopicId(world.source_topic))))
+                        .map(|name| match world.undescribed.contains(&name) {
+                            true => (name, Err(failure(FailureClass::HoldGroup))),
+                            false => (name, Ok(TopicId(world.source_topic))),
+                        })
                         .collect(),
                     target: target
                         .iter()

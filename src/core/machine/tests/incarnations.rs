@@ -1,0 +1,137 @@
+//! Topics that are made again behind offset syncs, and what the fence log keeps of them.
+
+use super::super::super::action::{Action, Read};
+use super::super::super::event::Event;
+use super::super::super::fence_log::IncarnationFloor;
+use super::super::super::ids::{Fence, MappingOffset, MappingTopicTag, Shard, ShardCount, TopicId};
+use super::super::Core;
+use super::world::World;
+use super::{policy, poll, until};
+
+/// The fence log keeps that the topics of `ids` were first synced at `floor` of a mapping topic.
+fn keep(world: &mut World, ids: [u8; 2], mapping_topic: [u8; 16], floor: i64) {
+    let floor = IncarnationFloor {
+        source: TopicId([ids[0]; 16]),
+        target: TopicId([ids[1]; 16]),
+        mapping_topic: MappingTopicTag::of(TopicId(mapping_topic)),
+        floor: MappingOffset(floor),
+    };
+    let record = floor.record(&"orders".into(), &"dr.orders".into());
+    world.fences.newest.insert(record.key, (Fence(1), record.value));
+}
+
+/// A world whose source topic was made again after all four syncs, and an instance that saw it.
+fn recreated() -> (World, Core) {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source_topic = [77; 16];
+    world.pass(&mut core, poll() * 2);
+    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
+    (world, core)
+}
+
+#[test]
+fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    world.source_topic = [77; 16];
+    world.pass(&mut core, poll() * 2);
+    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1150));
+    assert!(world.told("write fence record"));
+}
+
+#[test]
+fn what_the_fence_log_keeps_of_incarnations_is_written_once() {
+    let mut world = World::new();
+    world.settled(policy());
+    world.settled(policy());
+    let written = world.transcript.iter().filter(|line| *line == "write fence record").count();
+    assert_eq!(written, 1, "{:#?}", world.transcript);
+}
+
+#[test]
+fn earlier_syncs_stay_forgotten_when_the_mapping_topic_was_gone_for_a_moment() {
+    let (mut world, mut core) = recreated();
+    world.mapping_topic = None;
+    world.pass(&mut core, poll() * 2);
+    world.mapping_topic = Some([8; 16]);
+    world.source = Some(200);
+    world.pass(&mut core, poll() * 6);
+    assert_eq!(world.stored(), Some(1150), "{:#?}", world.transcript);
+}
+
+#[test]
+fn what_was_forgotten_of_one_mapping_topic_is_not_looked_for_in_the_next() {
+    let (mut world, mut core) = recreated();
+    world.mapping_topic = Some([18; 16]);
+    world.mappings = vec![(100, 50), (150, 100), (200, 150)];
+    world.mapping_end = 3;
+    world.source = Some(200);
+    world.pass(&mut core, poll() * 6);
+    assert_eq!(world.stored(), Some(150), "{:#?}", world.transcript);
+}
+
+#[test]
+fn a_fence_log_that_is_read_before_the_mapping_topic_is_known_says_nothing_of_another_one() {
+    let mut world = World::new();
+    keep(&mut world, [1, 2], [18; 16], 9000);
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let is_control = |action: &Action| matches!(action, Action::Read(Read::ControlTopics { .. }));
+    let control = until(&mut world, &mut core, is_control);
+    world.settle(&mut core);
+    world.answer(&mut core, control);
+    world.settle(&mut core);
+    assert_eq!(world.stored(), Some(1150), "{:#?}", world.transcript);
+}
+
+#[test]
+fn what_a_shard_kept_of_an_earlier_mapping_topic_is_not_news_about_the_present_one() {
+    let mut world = World::new();
+    world.shards = 2;
+    let mut core = world.core(policy());
+    let Shard(first) = Shard::of(&world.groups[0], ShardCount(world.shards));
+    for shard in [first, 1 - first] {
+        core.handle(world.now, Event::ShardAssigned { shard: Shard(shard) });
+        world.settle(&mut core);
+        keep(&mut world, [77, 2], [18; 16], 9000);
+    }
+    world.source = Some(200);
+    world.pass(&mut core, poll() * 3);
+    assert!(!world.told("was recreated"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1250));
+}
+
+#[test]
+fn a_kept_incarnation_begins_the_take_over_anew_and_nothing_else() {
+    let mut world = World::new();
+    let mut core = world.core(policy());
+    world.settle(&mut core);
+    keep(&mut world, [1, 2], [8; 16], 2);
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let read = until(&mut world, &mut core, |action| matches!(action, Action::ReadFenceLog { .. }));
+    world.answer(&mut core, read);
+    let asked: Vec<_> = std::iter::from_fn(|| core.poll_action()).collect();
+    let reads = asked.iter().filter(|action| matches!(action, Action::ReadFenceLog { .. }));
+    assert_eq!(reads.count(), 1, "{asked:#?}");
+    let initialises = |action: &Action| matches!(action, Action::InitTransactions { .. });
+    assert!(!asked.iter().any(initialises), "before the log was read anew: {asked:#?}");
+}
+
+#[test]
+fn owners_that_came_first_upon_different_topics_are_neither_believed() {
+    let mut world = World::new();
+    world.shards = 2;
+    let mut core = world.core(policy());
+    let Shard(first) = Shard::of(&world.groups[0], ShardCount(world.shards));
+    for shard in [first, 1 - first] {
+        core.handle(world.now, Event::ShardAssigned { shard: Shard(shard) });
+        world.settle(&mut core);
+        keep(&mut world, [77, 2], [8; 16], 0);
+    }
+    world.source = Some(200);
+    world.pass(&mut core, poll() * 3);
+    assert!(world.told("was recreated"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1150));
+}
