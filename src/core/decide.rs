@@ -11,7 +11,8 @@ use super::ids::{
 };
 use super::index::{Copies, Index, Lineage};
 use super::judge::{
-    Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, judge, may_refresh,
+    Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, is_of_later_fence, judge,
+    may_refresh,
 };
 use super::policy::Policy;
 use super::source::SourceMemory;
@@ -44,6 +45,8 @@ pub(crate) struct Decision {
     pub(crate) judged: BTreeMap<TargetPartition, Option<TargetCommit>>,
     /// A read without which some partition has no verdict.
     pub(crate) unknown: Option<Failure>,
+    /// A stored commit was decided under a later fence than ours, whatever its verdict.
+    pub(crate) later_fence: bool,
 }
 
 /// What a verdict is about.
@@ -94,6 +97,7 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
     let mut decision = Decision::default();
     let stored: BTreeMap<_, _> =
         round.target.iter().map(|(at, commit)| (at, parse(commit, round.policy))).collect();
+    decision.later_fence = stored.values().any(|stored| is_of_later_fence(stored, &round.own));
     let foreign: BTreeSet<&TargetPartition> = stored
         .iter()
         .filter(|(at, stored)| is_foreign(stored) && round.index.is_target_topic(&at.topic))

@@ -129,6 +129,23 @@ pub fn is_foreign(stored: &Stored) -> bool {
     }
 }
 
+/// Whether what is stored was decided under a later fence of the same fence log than ours.
+#[must_use]
+pub fn is_of_later_fence(stored: &Stored, own: &Ownership) -> bool {
+    match stored {
+        Stored::Nothing => false,
+        Stored::Commit { offset, metadata } => match metadata {
+            Metadata::Foreign | Metadata::Malformed | Metadata::NewerVersion { .. } => false,
+            Metadata::Stamped { stamp, .. } => {
+                stamp.target == *offset
+                    && stamp.pipeline == own.pipeline
+                    && same_fence_log(stamp, own)
+                    && stamp.fence > own.fence
+            }
+        },
+    }
+}
+
 /// Whether what is stored is our own unmodified commit, which may be rewritten byte for byte to
 /// keep it from expiring. It needs no source and no candidate.
 #[must_use]

@@ -131,12 +131,6 @@ pub enum BlockReason {
 }
 
 impl Verdict {
-    /// Whether the fence topic lost records, by what this look found.
-    #[must_use]
-    pub fn is_fence_regressed(&self) -> bool {
-        matches!(self, Self::Hold(HoldReason::FenceRegressed { .. }))
-    }
-
     /// The reason in one word, as it stands in logs and, later, in metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -216,8 +216,9 @@ impl Core {
         let now = self.now;
         if let Some(group) = self.groups.get_mut(&name) {
             group.source = source;
-            // A fence above ours stays a regressed one for as long as the first look finds it.
-            group.loaded |= !decision.verdicts.values().any(Verdict::is_fence_regressed);
+            // A fence above ours stays a regressed one for as long as the first look finds it, also
+            // where another reason comes before it.
+            group.loaded |= !decision.later_fence;
             for (partition, stored) in &target {
                 if stored.is_some() {
                     group.written.entry(partition.clone()).or_insert(now);
