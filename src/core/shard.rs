@@ -23,6 +23,10 @@ pub(crate) struct ShardState {
     pub(crate) kept: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
     /// Records that are to be written to the fence partition.
     pub(crate) records: VecDeque<FenceRecord>,
+    /// When the next of them may be tried.
+    pub(crate) records_due: Instant,
+    /// How often one failed in a row.
+    pub(crate) record_failures: u32,
 }
 
 /// Where a shard is in its life.
@@ -87,6 +91,8 @@ impl ShardState {
             queue: VecDeque::new(),
             kept: BTreeMap::new(),
             records: VecDeque::new(),
+            records_due: Instant::default(),
+            record_failures: 0,
         }
     }
 

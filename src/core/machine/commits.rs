@@ -11,6 +11,7 @@ use super::super::action::{Action, Commit, Read, ReadScope, TransactionEnd};
 use super::super::decide::{self, Decision, Planned, PlannedKind};
 use super::super::event::{TargetCommit, TargetOffsets};
 use super::super::failure::{Failure, FailureClass};
+use super::super::fence_log::FenceRecord;
 use super::super::group::{Aborted, Group, Stage};
 use super::super::ids::{Fence, GroupId, Shard, TargetPartition};
 use super::super::note::Note;
@@ -56,7 +57,9 @@ impl Core {
         if state.lane != Lane::Free || state.revoked || stopping {
             return;
         }
-        if let Some(record) = state.records.pop_front() {
+        if state.records_due <= self.now
+            && let Some(record) = state.records.pop_front()
+        {
             state.lane = Lane::Record(record.clone());
             let request = self.requests.ask(Waiter::Shard(shard));
             self.act(Action::WriteFenceRecord { request, shard, fence, record });
@@ -71,16 +74,31 @@ impl Core {
         };
         let lane = std::mem::replace(&mut state.lane, Lane::Free);
         match (outcome, lane) {
-            (Ok(()), _) | (Err(_), Lane::Free | Lane::Group(_)) => {}
+            (Ok(()), _) => state.record_failures = 0,
+            (Err(_), Lane::Free | Lane::Group(_)) => {}
             (Err(failure), Lane::Record(record)) => match failure.class {
                 FailureClass::Stop => self.fail(failure.detail),
-                FailureClass::Retry | FailureClass::Abort => state.records.push_back(record),
-                FailureClass::Fenced
+                FailureClass::Retry => self.put_back(shard, record),
+                // Its transaction is still open, and ends with the producer.
+                FailureClass::Abort
+                | FailureClass::Fenced
                 | FailureClass::OutcomeUnknown
                 | FailureClass::GroupActive
                 | FailureClass::HoldGroup
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
             },
+        }
+    }
+
+    /// A record that could not be written waits, and lets the groups go first.
+    fn put_back(&mut self, shard: Shard, record: FenceRecord) {
+        let failed = |state: &ShardState| state.record_failures.saturating_add(1);
+        let failures = self.shards.get(&shard).map_or(1, failed);
+        let due = self.now + self.back_off(failures);
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.record_failures = failures;
+            state.records_due = due;
+            state.records.push_front(record);
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Why {
     GroupRound,
     /// A keep-alive record is due.
     KeepAlive,
+    /// A record of the fence partition is to be written again.
+    FenceRecord,
     /// The stop waits no longer.
     StopPatience,
     /// Nothing is due.
@@ -50,7 +52,8 @@ impl Core {
                 Some((*due, Why::MappingEnds))
             }
             Life::Active { keep_alive_due, .. } if state.lane == Lane::Free => {
-                Some((*keep_alive_due, Why::KeepAlive))
+                let record = state.records.front().map(|_| (state.records_due, Why::FenceRecord));
+                record.into_iter().chain([(*keep_alive_due, Why::KeepAlive)]).min()
             }
             Life::Active { .. }
             | Life::CatchingUp { .. }
