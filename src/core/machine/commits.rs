@@ -33,8 +33,14 @@ impl Core {
                     state.queue.push_back(name);
                 }
             }
+            // Nothing new begins for a shard that is to be given back.
+            CommitMode::Guarded if self.is_leaving(shard) => self.round_ended(&name),
             CommitMode::Guarded => self.verify(name, decision),
         }
+    }
+
+    fn is_leaving(&self, shard: Shard) -> bool {
+        self.stopping.is_some() || self.shards.get(&shard).is_none_or(|state| state.revoked)
     }
 
     /// Lets the next group, or record, use each producer that is free.
@@ -47,14 +53,14 @@ impl Core {
     }
 
     fn advance_lane(&mut self, shard: Shard) {
-        let stopping = self.stopping.is_some();
+        let leaving = self.is_leaving(shard);
         let Some(state) = self.shards.get_mut(&shard) else {
             return;
         };
         let Some(fence) = state.active_fence() else {
             return;
         };
-        if state.lane != Lane::Free || state.revoked || stopping {
+        if state.lane != Lane::Free || leaving {
             return;
         }
         if state.records_due <= self.now
@@ -200,7 +206,10 @@ impl Core {
                 self.free_lane(shard);
                 match aborted {
                     Some(aborted) => self.aborted(name, aborted),
-                    None => self.committed(name, &decision, |_| true),
+                    None => {
+                        self.committed(&name, &decision, |_| true);
+                        self.round_ended(&name);
+                    }
                 }
             }
             Err(failure) => match failure.class {
@@ -245,28 +254,27 @@ impl Core {
         };
         let failed = results.values().find_map(|result| result.as_ref().err().cloned());
         let succeeded = |at: &TargetPartition| matches!(results.get(at), Some(Ok(())));
-        self.committed(name.clone(), &decision, succeeded);
-        if let Some(failure) = failed {
-            self.agenda.retain(|(_, group)| *group != name);
-            self.round_failed(name, failure);
+        self.committed(&name, &decision, succeeded);
+        match failed {
+            Some(failure) => self.round_failed(name, failure),
+            None => self.round_ended(&name),
         }
     }
 
     /// The commit stands, for the partitions where it `succeeded`.
     fn committed(
         &mut self,
-        name: GroupId,
+        name: &GroupId,
         decision: &Decision,
         succeeded: impl Fn(&TargetPartition) -> bool,
     ) {
         let now = self.now;
         for (target, planned) in decision.commits.iter().filter(|(at, _)| succeeded(at)) {
-            if let Some(group) = self.groups.get_mut(&name) {
+            if let Some(group) = self.groups.get_mut(name) {
                 group.written.insert(target.clone(), now);
             }
-            self.tell_committed(&name, target, planned);
+            self.tell_committed(name, target, planned);
         }
-        self.round_ended(&name);
     }
 
     fn tell_committed(&mut self, name: &GroupId, target: &TargetPartition, planned: &Planned) {
