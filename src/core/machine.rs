@@ -102,6 +102,8 @@ pub struct Core {
     topic_reads: rounds::TopicReads,
     /// Which incarnation of each pair of topics the offset syncs belong to.
     floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
+    /// When the source was last disturbed.
+    source_disturbed: Option<Instant>,
     stopping: Option<Instant>,
     stopped: bool,
 }
@@ -143,6 +145,7 @@ impl Core {
             agenda: BTreeSet::new(),
             topic_reads: rounds::TopicReads::default(),
             floors: BTreeMap::new(),
+            source_disturbed: None,
             stopping: None,
             stopped: false,
         };

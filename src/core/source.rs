@@ -31,7 +31,8 @@ enum Belief {
     /// Equal or newer than all before it. `reread` tells that it was read twice in the way that
     /// confirms a decrease.
     Confirmed { highest: SourceOffset, reread: bool },
-    /// First read at `since`; a later read at or above `offset` confirms it.
+    /// In doubt since a read at `since`; a later read at or above `offset`, the newest one, confirms
+    /// it.
     Unconfirmed { offset: SourceOffset, since: Instant },
 }
 
@@ -147,16 +148,17 @@ impl Belief {
     fn after(self, read: Read, disturbed: bool) -> Self {
         let doubted = Self::Unconfirmed { offset: read.offset, since: read.now };
         match self {
-            _ if disturbed => doubted,
-            Self::Confirmed { highest, .. } if read.offset < highest => doubted,
+            Self::Confirmed { highest, .. } if disturbed || read.offset < highest => doubted,
             Self::Confirmed { reread, .. } => Self::Confirmed { highest: read.offset, reread },
             Self::Unconfirmed { offset, .. } if read.offset < offset => doubted,
+            // A disturbance does not begin the wait again: whoever answers now had the first
+            // answer's state, or a newer one, when that was given.
             Self::Unconfirmed { since, .. }
                 if read.rediscovered && read.now.since(since) >= read.confirm_after =>
             {
                 Self::Confirmed { highest: read.offset, reread: true }
             }
-            Self::Unconfirmed { offset, since } => Self::Unconfirmed { offset, since },
+            Self::Unconfirmed { since, .. } => Self::Unconfirmed { offset: read.offset, since },
         }
     }
 }

@@ -94,3 +94,26 @@ fn an_offset_that_vanished_is_none_and_one_that_comes_back_lower_is_a_decrease()
     assert_eq!(group.0.confirm_due(AFTER), None);
     assert!(!group.read(2, 10, false));
 }
+
+#[test]
+fn disturbances_that_do_not_end_do_not_put_the_confirmation_off_for_ever() {
+    let mut group = Group(SourceMemory::default());
+    group.0.disturb();
+    assert!(!group.read(0, 100, false));
+    group.0.disturb();
+    assert!(!group.read(5_000, 100, false));
+    group.0.disturb();
+    assert!(group.read(10_000, 100, true));
+    group.0.disturb();
+    assert!(!group.read(15_000, 100, false), "a new doubt");
+}
+
+#[test]
+fn a_read_below_any_since_the_doubt_began_is_a_decrease() {
+    let mut group = Group(SourceMemory::default());
+    group.0.disturb();
+    assert!(!group.read(0, 100, false));
+    assert!(!group.read(5_000, 120, false));
+    assert!(!group.read(10_000, 110, true));
+    assert!(group.read(20_000, 110, true));
+}

@@ -133,6 +133,9 @@ impl Core {
         let here = |group: &GroupId| Shard::of(group, shards) == shard;
         let on_target = self.admitted(self.listings.target.keys().cloned());
         let on_source = &self.listings.source;
+        // What the groups before them had to wait out, these have to wait out too.
+        let confirm_after = self.policy().confirm_after;
+        let disturbed = self.source_disturbed.is_some_and(|at| self.now.since(at) < confirm_after);
         for group in on_source.union(&on_target).filter(|group| here(group)) {
             let present = on_source.contains(group);
             match self.groups.get_mut(group) {
@@ -146,8 +149,12 @@ impl Core {
                     }
                 }
                 None => {
+                    let mut new = Group::new(shard, present, self.now);
+                    if disturbed {
+                        new.source.disturb();
+                    }
                     self.agenda.insert((self.now, group.clone()));
-                    self.groups.insert(group.clone(), Group::new(shard, present, self.now));
+                    self.groups.insert(group.clone(), new);
                 }
             }
         }

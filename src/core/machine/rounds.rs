@@ -80,6 +80,7 @@ impl Core {
 
     pub(super) fn source_disturbed(&mut self) {
         self.report(Note::SourceDisturbed);
+        self.source_disturbed = Some(self.now);
         for group in self.groups.values_mut() {
             group.source.disturb();
         }
