@@ -114,6 +114,8 @@ fn own(pipeline: &str) -> GroupId {
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, regex::Error> {
+        // By itself first: what closes a bracket of ours is no expression.
+        Regex::new(text)?;
         let regex = Regex::new(&format!("^(?s:{text})$"))?;
         Ok(Self { text: text.to_owned(), regex })
     }
@@ -177,5 +179,6 @@ mod tests {
     #[test]
     fn a_broken_expression_is_an_error() {
         assert!(GroupFilter::all("dr").matching("(").is_err());
+        assert!(GroupFilter::all("dr").matching("a)|(?:b").is_err());
     }
 }

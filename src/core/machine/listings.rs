@@ -13,12 +13,16 @@ use super::super::time::Instant;
 use super::{Core, Waiter};
 
 const RETRY: Duration = Duration::from_secs(1);
+/// For how long a list of the target's groups tells who has members, at the least.
+const ACTIVITY_KNOWN: Duration = Duration::from_secs(60);
 
 /// The groups as last listed, completely.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Listings {
     source: BTreeSet<GroupId>,
     target: BTreeMap<GroupId, GroupActivity>,
+    /// When the target was listed.
+    target_at: Instant,
     /// When to list again; `None` while it is under way or not wanted.
     source_due: Option<Instant>,
     target_due: Option<Instant>,
@@ -29,8 +33,13 @@ impl Core {
         self.listings.source_due.into_iter().chain(self.listings.target_due).min()
     }
 
-    /// Whether the group has members on the target, as last listed.
+    /// Whether the group has members on the target, as last listed; a list that could not be renewed
+    /// for long says nothing of that any more, and the broker's own check decides.
     pub(super) fn activity(&self, group: &GroupId) -> GroupActivity {
+        let known_for = self.policy().poll_interval.saturating_mul(2).max(ACTIVITY_KNOWN);
+        if self.now.since(self.listings.target_at) > known_for {
+            return GroupActivity::Unknown;
+        }
         self.listings.target.get(group).copied().unwrap_or(GroupActivity::Empty)
     }
 
@@ -92,6 +101,7 @@ impl Core {
             Ok(groups) => {
                 self.listings.target_due = Some(self.now + self.policy().poll_interval);
                 self.listings.target = groups;
+                self.listings.target_at = self.now;
                 self.mark_listed(|_, target_listed| *target_listed = true);
                 self.adopt_all();
             }

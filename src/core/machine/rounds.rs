@@ -13,6 +13,7 @@ use super::super::ids::{GroupId, Shard, SourcePartition};
 use super::super::judge::Ownership;
 use super::super::note::Note;
 use super::super::policy::OnActiveGroup;
+use super::super::shard::{Lane, ShardState};
 use super::super::time::Instant;
 use super::super::verdict::{BlockReason, HoldReason, Verdict};
 use super::{Core, Waiter};
@@ -53,7 +54,18 @@ impl Core {
     }
 
     fn rounds_under_way(&self) -> usize {
-        self.groups.len().saturating_sub(self.agenda.len())
+        let resting = self.agenda.len() + self.groups_at_producers();
+        self.groups.len().saturating_sub(resting)
+    }
+
+    /// Groups that use a shard's producer or wait for it: one that hangs must not leave the groups
+    /// of the other shards without rounds.
+    fn groups_at_producers(&self) -> usize {
+        let at = |state: &ShardState| match &state.lane {
+            Lane::Group(_) => state.queue.len() + 1,
+            Lane::Free | Lane::Record(_) => state.queue.len(),
+        };
+        self.shards.values().map(at).sum()
     }
 
     pub(super) fn advance_rounds(&mut self) {
@@ -121,14 +133,16 @@ impl Core {
             return;
         }
         let waiting = std::mem::take(&mut self.topic_reads.next);
+        let replaying = self.index.replays_without_end();
         let (mut source, mut target) = (BTreeSet::new(), BTreeSet::new());
+        let mut source_ends = BTreeSet::new();
         for group in waiting.iter().filter_map(|name| self.groups.get(name)) {
             let (sources, targets) = decide::wanted(&self.index, &group.source);
             let mapped = sources.iter().filter(|at| self.index.lineages(at).next().is_some());
             source.extend(mapped.map(|at| at.topic.clone()));
             target.extend(targets);
+            source_ends.extend(sources.intersection(&replaying).cloned());
         }
-        let source_ends = self.index.replays_without_end();
         self.topic_reads.under_way = Some(waiting);
         let request = self.requests.ask(Waiter::Topics);
         self.act(Action::Read(Read::Topics { request, source, target, source_ends }));
@@ -313,7 +327,7 @@ impl Core {
         };
         group.failures = 0;
         let idle = (1 + group.idle / IDLE_ROUNDS).min(IDLE_MOST);
-        let interval = if group.on_source { poll * idle } else { refresh / 2 };
+        let interval = if group.on_source { poll.saturating_mul(idle) } else { refresh / 2 };
         let due = match group.source.confirm_due(confirm) {
             Some(due) => due.max(now + Duration::from_millis(1)),
             None => now + interval,

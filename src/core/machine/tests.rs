@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fairness;
 mod faults;
 mod incarnations;
 mod policies;
