@@ -32,6 +32,8 @@ pub(crate) struct Round<'a> {
     pub(crate) activity: GroupActivity,
     /// Partitions whose commit has not been written for so long that it may expire.
     pub(crate) refresh_due: BTreeSet<TargetPartition>,
+    /// The round before this one failed.
+    pub(crate) failed_before: bool,
 }
 
 /// What was decided for one group.
@@ -121,8 +123,10 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
         decide_partition(round, source, at, claims, (stored, sibling), &mut decision);
     }
     let active = round.activity == GroupActivity::Active;
+    // A refresh that the broker refuses takes the rest of its transaction with it, once.
+    let alone = decision.commits.is_empty();
     for (at, stored) in &stored {
-        let untouched = !decision.commits.contains_key(*at);
+        let untouched = !decision.commits.contains_key(*at) && (alone || !round.failed_before);
         if untouched && round.refresh_due.contains(*at) && may_refresh(stored, &round.own, active) {
             plan_refresh(round, at, &mut decision);
         }

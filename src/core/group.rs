@@ -46,7 +46,10 @@ pub(crate) enum Stage {
         rediscovered: bool,
     },
     /// Its committed offsets on the target are being read.
-    ReadingTarget,
+    ReadingTarget {
+        /// Why the source could not be read: nothing but a refresh may come of this round.
+        source_failed: Option<Failure>,
+    },
     /// The topics are being read, by a request that other groups may share.
     ReadingTopics {
         /// What is stored on the target.
@@ -104,7 +107,7 @@ impl Group {
             Stage::Committing(_) => true,
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
-            | Stage::ReadingTarget
+            | Stage::ReadingTarget { .. }
             | Stage::ReadingTopics { .. }
             | Stage::Queued(_) => false,
         }

@@ -5,6 +5,7 @@ mod control;
 mod fencing;
 mod incarnations;
 mod listings;
+mod refresh;
 mod rounds;
 mod timing;
 mod validate;

@@ -114,13 +114,13 @@ impl Core {
             Ok(offsets) => offsets,
             Err(failure) => {
                 group.source.disturb();
-                return self.round_failed(name, failure);
+                return self.source_unread(name, failure);
             }
         };
         let same = group.source.commits().eq(offsets.iter());
         group.idle = if same { group.idle.saturating_add(1) } else { 0 };
         group.source.read(now, offsets, rediscovered, confirm_after);
-        group.stage = Stage::ReadingTarget;
+        group.stage = Stage::ReadingTarget { source_failed: None };
         let (_, mut targets) = decide::wanted(&self.index, &group.source);
         targets.extend(group.written.keys().cloned());
         let request = self.requests.ask(Waiter::Group(name.clone()));
@@ -154,7 +154,7 @@ impl Core {
             Ok(topics) => topics,
             Err(failure) => {
                 for name in waiting {
-                    self.round_failed(name, failure.clone());
+                    self.topics_unread(name, failure.clone());
                 }
                 return;
             }
@@ -181,7 +181,14 @@ impl Core {
             return;
         };
         match &group.stage {
-            Stage::ReadingTarget => match outcome {
+            Stage::ReadingTarget { source_failed: Some(unread) } => {
+                let unread = unread.clone();
+                match outcome {
+                    Ok(target) => self.refresh_alone(name, target, unread),
+                    Err(failure) => self.round_failed(name, failure),
+                }
+            }
+            Stage::ReadingTarget { source_failed: None } => match outcome {
                 Ok(target) => {
                     group.stage = Stage::ReadingTopics { target };
                     self.topic_reads.next.insert(name);
@@ -226,6 +233,7 @@ impl Core {
             target: &target,
             activity,
             refresh_due,
+            failed_before: group.failures > 0,
         };
         let decision = decide::decide(&round, &mut source);
         let now = self.now;
@@ -296,7 +304,7 @@ impl Core {
         }
     }
 
-    fn ownership(&self, group: &Group) -> Option<Ownership> {
+    pub(super) fn ownership(&self, group: &Group) -> Option<Ownership> {
         let fence = self.shards.get(&group.shard)?.active_fence()?;
         Some(Ownership {
             pipeline: self.pipeline,
@@ -307,12 +315,6 @@ impl Core {
             mapping_topic: self.index.tag()?,
             loading: !group.loaded,
         })
-    }
-
-    fn refresh_due(&self, group: &Group) -> BTreeSet<super::super::ids::TargetPartition> {
-        let interval = self.policy().refresh_interval;
-        let due = |since: &Instant| self.now.since(*since) >= interval;
-        group.written.iter().filter(|(_, at)| due(at)).map(|(at, _)| at.clone()).collect()
     }
 
     /// The round came to a good end; the next one is due after the poll interval, later for an idle

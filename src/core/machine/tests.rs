@@ -6,6 +6,8 @@ mod fairness;
 mod faults;
 mod incarnations;
 mod policies;
+mod refresh;
+mod storms;
 mod world;
 
 use std::time::Duration;

@@ -22,7 +22,7 @@ impl Core {
                     true
                 }
                 Stage::ReadingSource { .. }
-                | Stage::ReadingTarget
+                | Stage::ReadingTarget { .. }
                 | Stage::ReadingTopics { .. }
                 | Stage::Queued(_)
                 | Stage::Writing(_)

@@ -1,0 +1,82 @@
+//! Refresh: what we committed is written again, byte for byte, before it expires. It needs neither the
+//! source nor the topics, and goes on when they cannot be read.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::action::{Action, Read, ReadScope};
+use super::super::decide::{self, Round};
+use super::super::event::{TargetOffsets, Topics};
+use super::super::failure::{Failure, FailureClass};
+use super::super::group::{Group, Stage};
+use super::super::ids::{GroupId, TargetPartition};
+use super::super::source::SourceMemory;
+use super::super::time::Instant;
+use super::{Core, Waiter};
+
+impl Core {
+    /// What was written, or first seen, so long ago that it may expire.
+    pub(super) fn refresh_due(&self, group: &Group) -> BTreeSet<TargetPartition> {
+        let interval = self.policy().refresh_interval;
+        let due = |since: &Instant| self.now.since(*since) >= interval;
+        group.written.iter().filter(|(_, at)| due(at)).map(|(at, _)| at.clone()).collect()
+    }
+
+    /// The group's source offsets could not be read: the round goes on only where something must be
+    /// refreshed.
+    pub(super) fn source_unread(&mut self, name: GroupId, failure: Failure) {
+        let due = self.groups.get(&name).map(|group| self.refresh_due(group)).unwrap_or_default();
+        if due.is_empty() || failure.class == FailureClass::Stop {
+            return self.round_failed(name, failure);
+        }
+        if let Some(group) = self.groups.get_mut(&name) {
+            group.stage = Stage::ReadingTarget { source_failed: Some(failure) };
+            let request = self.requests.ask(Waiter::Group(name.clone()));
+            let scope = ReadScope::AllAnd(due);
+            let read = Read::TargetOffsets { request, group: name, scope, stable: true };
+            self.act(Action::Read(read));
+        }
+    }
+
+    /// The topics could not be read.
+    pub(super) fn topics_unread(&mut self, name: GroupId, failure: Failure) {
+        if let Some(Group { stage: Stage::ReadingTopics { target }, .. }) = self.groups.get(&name)
+            && failure.class != FailureClass::Stop
+        {
+            let target = target.clone();
+            self.refresh_alone(name, target, failure);
+        } else {
+            self.round_failed(name, failure);
+        }
+    }
+
+    /// Judges nothing but what may be refreshed; where that is nothing, the round failed by `unread`.
+    pub(super) fn refresh_alone(&mut self, name: GroupId, target: TargetOffsets, unread: Failure) {
+        let target = match decide::all_read(target) {
+            Ok(target) => target,
+            Err(failure) => return self.round_failed(name, failure),
+        };
+        let Some((group, own)) =
+            self.groups.get(&name).and_then(|group| Some((group, self.ownership(group)?)))
+        else {
+            return;
+        };
+        let round = Round {
+            now: self.now,
+            policy: self.policy(),
+            own,
+            index: &self.index,
+            topics: &Topics::default(),
+            target: &target,
+            activity: self.activity(&name),
+            refresh_due: self.refresh_due(group),
+            failed_before: group.failures > 0,
+        };
+        let decision = decide::decide(&round, &mut SourceMemory::default());
+        if decision.commits.is_empty() {
+            self.round_failed(name, unread);
+        } else {
+            self.queue_commit(name, own.shard, Arc::new(decision));
+        }
+    }
+}
