@@ -30,6 +30,8 @@ pub(crate) struct Group {
     pub(crate) written: BTreeMap<TargetPartition, Instant>,
     /// The last verdicts, so that only changes are told.
     pub(crate) verdicts: BTreeMap<Subject, Verdict>,
+    /// Why a partition had no verdict in the last round, for the same reason.
+    pub(crate) unknown: Option<Arc<str>>,
 }
 
 /// Where a group's round stands.
@@ -97,6 +99,7 @@ impl Group {
             idle: 0,
             written: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            unknown: None,
         }
     }
 

@@ -273,12 +273,26 @@ impl Core {
                 | Verdict::Keep(_) => {}
             }
         }
+        self.tell_unknown(&name, &decision);
         if !decision.commits.is_empty() {
             self.queue_commit(name, shard, Arc::new(decision));
         } else if let Some(failure) = decision.unknown {
             self.round_failed(name, failure);
         } else {
             self.round_ended(&name);
+        }
+    }
+
+    /// Where the rest of the group goes on, a partition without a verdict is told of here.
+    fn tell_unknown(&mut self, name: &GroupId, decision: &Decision) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let unknown = decision.unknown.as_ref().map(|failure| Arc::clone(&failure.detail));
+        let news = group.unknown != unknown && !decision.commits.is_empty();
+        group.unknown = unknown;
+        if let Some(failure) = decision.unknown.clone().filter(|_| news) {
+            self.report(Note::GroupFailed { group: name.clone(), failure });
         }
     }
 

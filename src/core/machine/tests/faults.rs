@@ -1,11 +1,16 @@
 //! What goes wrong between a decision and its commit, and what must not come of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::super::action::{Action, Commit};
-use super::super::super::event::Event;
+use super::super::super::action::{Action, Commit, Read};
+use super::super::super::event::{Event, GroupActivity};
 use super::super::super::failure::FailureClass;
-use super::super::super::ids::Shard;
+use super::super::super::ids::{
+    MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
+    TargetPartition, TopicId,
+};
+use super::super::super::mapping::{MappingRecord, OffsetSync};
 use super::world::{World, target};
 use super::{policy, poll, until};
 
@@ -210,21 +215,80 @@ fn an_instance_that_knows_less_of_the_mappings_is_blocked() {
 }
 
 #[test]
-fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
+fn a_group_that_comes_and_goes_does_not_make_a_fence_log_that_lost_records_look_like_an_owner() {
     let mut world = World::new();
+    world.next_fence = 100;
+    world.settled(policy());
+    world.next_fence = 3;
+    world.fences.newest.clear();
+    world.activity = GroupActivity::Active;
     let mut core = world.settled(policy());
-    world.source_topic = [77; 16];
-    world.pass(&mut core, poll() * 2);
-    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
+    for activity in [GroupActivity::Empty, GroupActivity::Active, GroupActivity::Empty] {
+        world.activity = activity;
+        world.pass(&mut core, poll() * 10);
+    }
+    assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
+    assert!(!world.told("stood down"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
-    assert!(world.told("write fence record"));
 }
 
 #[test]
-fn what_the_fence_log_keeps_of_incarnations_is_written_once() {
+fn a_disturbance_during_a_take_over_is_not_forgotten_with_it() {
     let mut world = World::new();
-    world.settled(policy());
-    world.settled(policy());
-    let written = world.transcript.iter().filter(|line| *line == "write fence record").count();
-    assert_eq!(written, 1, "{:#?}", world.transcript);
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::SourceDisturbed);
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    world.settle(&mut core);
+    assert!(world.told("it is read again"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), None);
+    world.pass(&mut core, Duration::from_secs(10));
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn only_replays_that_a_waiting_group_depends_on_are_asked_for() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    core.handle(world.now, other_syncs("deleted", [900, 100]));
+    world.now = world.now + poll();
+    core.handle(world.now, Event::TimePassed);
+    let reads_topics = |action: &Action| matches!(action, Action::Read(Read::Topics { .. }));
+    let read = until(&mut world, &mut core, reads_topics);
+    let Action::Read(Read::Topics { source_ends, .. }) = read else { panic!("{read:?}") };
+    assert_eq!(source_ends, BTreeSet::new());
+}
+
+#[test]
+fn a_partition_without_a_verdict_is_told_of_once_while_the_rest_of_its_group_goes_on() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    core.handle(world.now, other_syncs("hidden", [5, 9]));
+    world.beside.insert(SourcePartition::new("hidden", 0), 9);
+    world.undescribed.insert("hidden".into());
+    world.transcript.clear();
+    for source in [160, 200] {
+        world.source = Some(source);
+        world.pass(&mut core, poll());
+    }
+    let told = world.transcript.iter().filter(|line| line.contains("billing: HoldGroup")).count();
+    assert_eq!((told, world.stored()), (1, Some(1250)), "{:#?}", world.transcript);
+}
+
+/// Two syncs of another topic, behind the four of the world's own.
+fn other_syncs(name: &str, source_offsets: [i64; 2]) -> Event {
+    let sync = |offset: i64| OffsetSync {
+        source: SourcePartition::new(name, 0),
+        target: TargetPartition::new(format!("dr.{name}").as_str(), 0),
+        source_offset: SourceOffset(offset),
+        target_offset: TargetOffset(offset),
+    };
+    let records = (4..).zip(source_offsets);
+    Event::MappingsRead {
+        topic: TopicId([8; 16]),
+        partition: MappingPartition(0),
+        records: records
+            .map(|(at, of)| (MappingOffset(at), MappingRecord::Sync(sync(of))))
+            .collect(),
+        position: MappingOffset(6),
+    }
 }
