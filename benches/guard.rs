@@ -67,7 +67,7 @@ fn main() {
     let findings =
         Findings { active: false, foreign_sibling: false, log_end: TargetOffset(i64::MAX) };
     let policy = Policy::for_pipeline("dr");
-    let text = stamp.compose("k2k_", "").text;
+    let text = stamp.compose("k2k_", &[], "").text;
     let parsed = || Metadata::parse(black_box(&text), ["k2k_"]);
     let stored = Stored::Commit { offset: stamp.target, metadata: parsed() };
 
@@ -76,7 +76,7 @@ fn main() {
     for (name, took) in [
         ("two numbers compared", compare),
         ("stamp read", nanos(times, parsed)),
-        ("stamp written", nanos(times, || black_box(&stamp).compose("k2k_", ""))),
+        ("stamp written", nanos(times, || black_box(&stamp).compose("k2k_", &[], ""))),
         (
             "judged",
             nanos(times, || {

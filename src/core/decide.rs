@@ -298,7 +298,8 @@ fn plan(
         source: claim.commit.offset,
         target: translated.target,
     };
-    let composed = stamp.compose(&round.policy.guard_prefix, &claim.commit.metadata);
+    let Policy { guard_prefix, accepted_guard_prefixes, .. } = round.policy;
+    let composed = stamp.compose(guard_prefix, accepted_guard_prefixes, &claim.commit.metadata);
     let from = match stored {
         Stored::Nothing => None,
         Stored::Commit { offset, .. } => Some(*offset),

@@ -74,11 +74,12 @@ pub struct Composed {
 impl Stamp {
     /// The stamp under `prefix`, followed by the source's own metadata if it fits into
     /// [`METADATA_MAX_UNITS`]. A stamp inside the source's metadata (a flow that was turned
-    /// around) is stripped first, so that stamps never nest.
+    /// around), under this prefix or one of the `former` ones, is stripped first, so that stamps
+    /// never nest.
     #[must_use]
-    pub fn compose(&self, prefix: &str, source_metadata: &str) -> Composed {
+    pub fn compose(&self, prefix: &str, former: &[String], source_metadata: &str) -> Composed {
         let stamp = format!("{prefix}{self}");
-        let own = strip_stamps(prefix, source_metadata);
+        let own = strip_stamps(prefix, former, source_metadata);
         if own.is_empty() {
             return Composed { text: stamp, source_metadata_dropped: false };
         }
@@ -142,9 +143,10 @@ impl Metadata {
     }
 }
 
-fn strip_stamps<'a>(prefix: &str, source_metadata: &'a str) -> &'a str {
+fn strip_stamps<'a>(prefix: &str, former: &[String], source_metadata: &'a str) -> &'a str {
+    let prefixes = || former.iter().map(String::as_str).chain([prefix]);
     let mut rest = source_metadata;
-    while matches!(Metadata::parse(rest, [prefix]), Metadata::Stamped { .. }) {
+    while matches!(Metadata::parse(rest, prefixes()), Metadata::Stamped { .. }) {
         rest = rest.split_once('|').map_or("", |(_, behind)| behind);
     }
     rest

@@ -173,23 +173,14 @@ impl Worker {
 
     fn write_record(&self, record: &FenceRecord) -> Result<Fence, Failure> {
         let what = format!("shard {}: writing {} to the fence topic", self.shard, record.key);
-        let refused = |error: &KafkaError| failed(error, Doing::Fencing, &what);
-        let transactional = self.mode == CommitMode::Fenced;
-        if transactional {
-            self.producer.begin_transaction().map_err(|error| refused(&error))?;
-        }
+        let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
         let slot = Delivery::default();
-        let partition = self.shard.get().cast_signed();
-        let message = BaseRecord::with_opaque_to(self.fence_topic.as_str(), Arc::clone(&slot))
-            .partition(partition)
-            .key(&record.key)
-            .payload(&record.value);
-        self.producer.send(message).map_err(|(error, _)| refused(&error))?;
-        if transactional {
-            let committed = self.producer.commit_transaction(TRANSACTION_CALL);
-            committed.map_err(|error| refused(&error))?;
-        } else {
-            self.producer.flush(TRANSACTION_CALL).map_err(|error| refused(&error))?;
+        match self.mode {
+            CommitMode::Fenced => self.in_a_transaction(record, &slot).map_err(refused)?,
+            CommitMode::Guarded => {
+                self.send_record(record, &slot).map_err(refused)?;
+                self.producer.flush(TRANSACTION_CALL).map_err(refused)?;
+            }
         }
         // The delivery report is handed out by a poll.
         self.producer.poll(Duration::ZERO);
@@ -200,8 +191,30 @@ impl Worker {
                 let detail = format!("{what}: the broker did not tell the record's offset");
                 Err(Failure::new(FailureClass::OutcomeUnknown, detail))
             }
-            Some(Err(error)) => Err(refused(&error)),
+            Some(Err(error)) => Err(refused(error)),
         }
+    }
+
+    /// A transaction that could not be committed is aborted, so that the next one may begin.
+    fn in_a_transaction(&self, record: &FenceRecord, slot: &Delivery) -> Result<(), KafkaError> {
+        self.producer.begin_transaction()?;
+        let sent = self.send_record(record, slot);
+        let done = sent.and_then(|()| self.producer.commit_transaction(TRANSACTION_CALL));
+        if done.is_err()
+            && let Err(error) = self.producer.abort_transaction(TRANSACTION_CALL)
+        {
+            tracing::debug!(%error, shard = self.shard.get(), "aborting a fence record");
+        }
+        done
+    }
+
+    fn send_record(&self, record: &FenceRecord, slot: &Delivery) -> Result<(), KafkaError> {
+        let partition = self.shard.get().cast_signed();
+        let message = BaseRecord::with_opaque_to(self.fence_topic.as_str(), Arc::clone(slot))
+            .partition(partition)
+            .key(&record.key)
+            .payload(&record.value);
+        self.producer.send(message).map_err(|(error, _)| error)
     }
 
     fn write_offsets(&self, group: &GroupId, offsets: &TopicPartitionList) -> Result<(), Failure> {

@@ -147,7 +147,8 @@ impl Core {
 
     /// Reads once more what was judged: pending offsets, ours among them, do not show.
     fn verify(&mut self, name: GroupId, decision: Arc<Decision>) {
-        let scope = ReadScope::Only(decision.judged.keys().cloned().collect());
+        // All of the group: where nothing was stored, somebody may have committed meanwhile.
+        let scope = ReadScope::AllAnd(decision.judged.keys().cloned().collect());
         let stable = self.policy().commit_mode == CommitMode::Guarded;
         self.set_stage(&name, Stage::Verifying(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
@@ -335,13 +336,13 @@ fn offsets(decision: &Decision) -> Arc<BTreeMap<TargetPartition, TargetCommit>> 
     Arc::new(commits.map(|(at, planned)| (at.clone(), planned.commit.clone())).collect())
 }
 
-/// The first partition whose offset or metadata is not what was judged.
+/// The first partition whose offset or metadata is not what was judged, or that had none then.
 fn overtaken(
     decision: &Decision,
     read: &BTreeMap<TargetPartition, Option<TargetCommit>>,
 ) -> Option<TargetPartition> {
-    let differs =
-        |at: &TargetPartition, judged: &Option<TargetCommit>| read.get(at) != Some(judged);
-    let mut judged = decision.judged.iter();
-    judged.find(|(at, judged)| differs(at, judged)).map(|(at, _)| at.clone())
+    let judged = &decision.judged;
+    let changed = judged.iter().find(|(at, judged)| read.get(*at) != Some(*judged));
+    let came = || read.iter().find(|(at, now)| now.is_some() && !judged.contains_key(*at));
+    changed.or_else(came).map(|(at, _)| at.clone())
 }

@@ -28,7 +28,7 @@ fn parse(text: &str) -> Metadata {
 
 #[test]
 fn writes_the_documented_text() {
-    let composed = stamp().compose("k2k_", "");
+    let composed = stamp().compose("k2k_", &[], "");
     assert_eq!(composed.text, format!("k2k_{TEXT}"));
     assert!(!composed.source_metadata_dropped);
 }
@@ -36,7 +36,7 @@ fn writes_the_documented_text() {
 #[test]
 fn keeps_the_sources_metadata_byte_for_byte() {
     for own in ["m", "a|b", "|", "k2k_", "k2k_v1:", "заказы", " k2k_v1:x"] {
-        let composed = stamp().compose("k2k_", own);
+        let composed = stamp().compose("k2k_", &[], own);
         let expected = Metadata::Stamped { stamp: stamp(), source_metadata: own.to_owned() };
         assert_eq!(parse(&composed.text), expected, "{own}");
     }
@@ -44,10 +44,12 @@ fn keeps_the_sources_metadata_byte_for_byte() {
 
 #[test]
 fn strips_a_stamp_that_came_back_with_a_turned_flow() {
-    let there = stamp().compose("k2k_", "own").text;
-    let back = stamp().compose("k2k_", &there).text;
+    let there = stamp().compose("k2k_", &[], "own").text;
+    let back = stamp().compose("k2k_", &[], &there).text;
     assert_eq!(back, format!("k2k_{TEXT}|own"));
-    let bare = stamp().compose("k2k_", &format!("k2k_{TEXT}")).text;
+    let renamed = stamp().compose("dr_", &["k2k_".to_owned()], &there).text;
+    assert_eq!(renamed, format!("dr_{TEXT}|own"), "a former prefix's stamp is stripped too");
+    let bare = stamp().compose("k2k_", &[], &format!("k2k_{TEXT}")).text;
     assert_eq!(bare, format!("k2k_{TEXT}"));
 }
 
@@ -56,8 +58,8 @@ fn leaves_out_source_metadata_that_does_not_fit() {
     let room = METADATA_MAX_UNITS - "k2k_".len() - TEXT.len() - 1;
     // A letter outside of the basic plane counts two, as in Java.
     let fits = "𝄞".repeat(room / 2);
-    assert!(!stamp().compose("k2k_", &fits).source_metadata_dropped);
-    let too_long = stamp().compose("k2k_", &"𝄞".repeat(room / 2 + 1));
+    assert!(!stamp().compose("k2k_", &[], &fits).source_metadata_dropped);
+    let too_long = stamp().compose("k2k_", &[], &"𝄞".repeat(room / 2 + 1));
     assert_eq!(too_long, Composed { text: format!("k2k_{TEXT}"), source_metadata_dropped: true });
 }
 
@@ -120,7 +122,7 @@ proptest! {
     #[test]
     fn round_trips(stamp in any_stamp(), own in "[^|]{0,20}\\|?.{0,20}") {
         prop_assume!(!own.starts_with("k2k_v1:"));
-        let composed = stamp.compose("k2k_", &own);
+        let composed = stamp.compose("k2k_", &[], &own);
         prop_assert_eq!(
             parse(&composed.text),
             Metadata::Stamped { stamp, source_metadata: own }

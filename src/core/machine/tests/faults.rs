@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read};
-use super::super::super::event::{Event, GroupActivity};
+use super::super::super::event::{Event, GroupActivity, TargetCommit};
 use super::super::super::failure::FailureClass;
 use super::super::super::ids::{
     MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
@@ -25,6 +25,18 @@ fn a_commit_by_somebody_else_between_check_and_end_stands() {
     world.pass(&mut core, poll() * 3);
     assert_eq!(world.stored(), Some(7), "held as foreign");
     assert!(world.told("the stored commit is not Sprag's"));
+}
+
+#[test]
+fn a_commit_of_another_partition_by_somebody_else_is_seen_too() {
+    let mut world = World::new();
+    world.before.insert("verify target offsets", |world| {
+        let sibling = TargetPartition::new("dr.orders", 1);
+        let theirs = TargetCommit { offset: TargetOffset(7), metadata: "theirs".to_owned() };
+        world.target.insert(sibling, theirs);
+    });
+    world.settled(policy());
+    assert!(world.told("abort transaction") && !world.told("commit transaction"));
 }
 
 #[test]
