@@ -74,8 +74,7 @@ async fn read_groups(port: &KafkaTargetGroups, groups: &[GroupId], report: &mut 
     report.ok(what, format!("of {} groups", groups.len()));
 }
 
-/// Commits an offset of the fence topic to the coordination group, as the daemon does to learn
-/// whether a shard is still its own. A running daemon refuses it, which shows the right as well.
+/// Describes the coordination group, which asks for less than joining it: a member also needs Read.
 async fn coordination(config: &Config, target: &AdminClient, report: &mut Report) {
     let group = format!("sprag.{}", config.name);
     let what = "target: coordination group";

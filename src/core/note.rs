@@ -88,11 +88,11 @@ pub enum Note {
         /// The failure.
         failure: Failure,
     },
-    /// Another instance owns the shard now.
+    /// Another instance owns the shard now, or its producer is beyond use.
     StoodDown {
         /// The shard.
         shard: Shard,
-        /// How we learned of it.
+        /// What showed it.
         detail: Arc<str>,
     },
     /// A shard was given back or lost.

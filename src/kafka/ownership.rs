@@ -128,7 +128,7 @@ impl Membership {
         Ok(())
     }
 
-    /// A shard came to rest. True, with what to give back, when it was the last one.
+    /// A shard came to rest: what to give back, when it was the last one.
     fn released(&self, shard: Shard) -> Option<TopicPartitionList> {
         let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = revoked.as_mut()?;

@@ -1,5 +1,5 @@
-//! Scenario 8: brokers that die, sleep or forget, and a Sprag that is killed: it recovers by
-//! itself, nothing rewinds, and every commit that its log reports is found.
+//! Brokers that die, sleep or forget, and a Sprag that is killed: it recovers by itself, nothing
+//! rewinds, and every commit that its log reports is found.
 
 use crate::scenario::{
     MAPPINGS, Mapped, PATIENCE, active, commit_all, committed, create_mapping_topic, event, groups,

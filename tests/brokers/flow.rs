@@ -1,4 +1,4 @@
-//! Scenarios 1 and 2: consumers resume on the target at what Sprag committed, and miss nothing.
+//! Consumers resume on the target at what Sprag committed, and miss nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! Scenario 5: consumers on the target, whatever they are and whenever they come: their commits
-//! stand.
+//! Consumers on the target, whatever they are and whenever they come: their commits stand.
 
 use sprag::failpoint::Point;
 

@@ -1,4 +1,4 @@
-//! Scenarios 6 and 7: what operators order: a reset on the source, and the guard disabled.
+//! What operators order: a reset on the source, and the guard disabled.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
 use crate::support::alone::alone;

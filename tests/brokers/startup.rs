@@ -1,5 +1,4 @@
-//! Scenario 4: killed again and again while it reads the mappings, it never decides from a part of
-//! them.
+//! Killed again and again while it reads the mappings, it never decides from a part of them.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +79,7 @@ fn spread(nth: usize) -> f64 {
     (nth as f64 * 0.618_033_988_75).fract()
 }
 
-/// Many records about other topics, and at last a newer one about ours.
+/// Many records about another topic, to be read before anything is decided.
 fn fill_mappings(source: &Broker, target: &Broker, mapped: &Mapped, records: i64) {
     let ids = (topic_id(source, &mapped.source), topic_id(target, &mapped.target));
     let chunk = |topic: &str, from: i64| Chunk {

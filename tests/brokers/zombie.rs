@@ -1,4 +1,4 @@
-//! Scenario 3: an owner that sleeps longer than its session, and wakes up with old decisions.
+//! An owner that sleeps longer than its session, and wakes up with old decisions.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

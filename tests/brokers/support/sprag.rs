@@ -38,7 +38,7 @@ impl Sprag {
         Self { process: Logged::spawn("sprag start", command), folder }
     }
 
-    /// Its configuration file, for other commands (`plan`, `status`) on the same pipeline.
+    /// Its configuration file, for other commands (`config show`) on the same pipeline.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.path().join("sprag.yaml")
     }
