@@ -14,12 +14,6 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps the name as it stands.
-            #[must_use]
-            pub fn new(name: impl Into<Arc<str>>) -> Self {
-                Self(name.into())
-            }
-
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -151,18 +151,6 @@ impl Staircase {
         self.lowered.after(position.get(), as_of)
     }
 
-    /// The first run.
-    #[must_use]
-    pub fn first(&self) -> Option<Run> {
-        self.runs.first().map(Span::run)
-    }
-
-    /// The last run.
-    #[must_use]
-    pub fn last(&self) -> Option<Run> {
-        self.runs.last().map(Span::run)
-    }
-
     /// The runs, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.runs.iter().map(Span::run)

@@ -1,4 +1,4 @@
-//! The core's own times. Two types, so that a duration is never taken from the wrong clock.
+//! The core's own time. It reads no clock: whoever drives it does.
 
 use std::fmt;
 use std::ops::Add;
@@ -42,24 +42,5 @@ impl Add<Duration> for Instant {
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "+{}ms", self.0)
-    }
-}
-
-/// Wall-clock time in milliseconds since the Unix epoch, as Kafka's record timestamps. For people
-/// and records only: no decision is made from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WallClock(i64);
-
-impl WallClock {
-    /// `millis` milliseconds after the Unix epoch.
-    #[must_use]
-    pub const fn from_unix_millis(millis: i64) -> Self {
-        Self(millis)
-    }
-
-    /// Milliseconds since the Unix epoch.
-    #[must_use]
-    pub const fn as_unix_millis(self) -> i64 {
-        self.0
     }
 }

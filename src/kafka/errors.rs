@@ -54,7 +54,6 @@ pub fn native(error: &KafkaError) -> NativeError {
         native.message = error.to_string();
         native.fatal = error.is_fatal();
         native.abortable = error.txn_requires_abort();
-        native.retriable = error.is_retriable();
     }
     native
 }

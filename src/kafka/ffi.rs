@@ -6,11 +6,11 @@
 pub mod admin;
 mod answers;
 pub mod batch;
-pub mod group_metadata;
 mod new_topic;
 mod raw;
 mod requests;
 mod topic_answers;
+pub mod transaction_offsets;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +35,6 @@ pub struct NativeError {
     pub fatal: bool,
     /// The open transaction must be aborted.
     pub abortable: bool,
-    /// The same call may be made again.
-    pub retriable: bool,
 }
 
 impl fmt::Display for NativeError {
@@ -55,7 +53,7 @@ impl NativeError {
         let number = code as i32;
         // SAFETY: the sentence is static, or the thread's own, and is copied.
         let message = unsafe { text(raw::rd_kafka_err2str(number)) };
-        Self { code, number, message, fatal: false, abortable: false, retriable: false }
+        Self { code, number, message, fatal: false, abortable: false }
     }
 
     fn new(code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
@@ -107,7 +105,6 @@ impl NativeError {
             let mut read = known.saying(sys::rd_kafka_error_string(error));
             read.fatal = sys::rd_kafka_error_is_fatal(error) != 0;
             read.abortable = sys::rd_kafka_error_txn_requires_abort(error) != 0;
-            read.retriable = sys::rd_kafka_error_is_retriable(error) != 0;
             Some(read)
         }
     }

@@ -196,7 +196,7 @@ impl Reading {
             self.failing = None;
         }
         match delivered {
-            Delivered::Record { partition, offset, key, value, timestamp: _ } => {
+            Delivered::Record { partition, offset, key, value } => {
                 let part = parts.entry(partition).or_default();
                 part.position = Some(offset.saturating_add(1));
                 match self.decoder.decode(key, value) {
@@ -214,10 +214,10 @@ impl Reading {
                     }
                 }
             }
-            Delivered::End { partition, position, topic: _ } => {
+            Delivered::End { partition, position } => {
                 parts.entry(partition).or_default().position = Some(position);
             }
-            Delivered::PartitionFailed { partition, error, topic: _ } => {
+            Delivered::PartitionFailed { partition, error } => {
                 parts.entry(partition).or_default().failed = Some(error);
             }
             Delivered::Failed(error) => self.client_failed(&error),

@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::client::{Properties, client_config, failed};
 use super::errors::{Doing, failure};
-use super::ffi::group_metadata::send_offsets;
+use super::ffi::transaction_offsets::send_offsets;
 use crate::core::action::TransactionEnd;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;

@@ -1,8 +1,6 @@
 //! How MirrorMaker 2 names its own topics (`DefaultReplicationPolicy`), which it does not
 //! replicate.
 
-const DEFAULT_SEPARATOR: &str = ".";
-
 /// The cluster that holds the offset syncs (`offset-syncs.topic.location`). Their topic's name
 /// carries the alias of the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +30,6 @@ impl InternalTopics {
     pub fn with_separator(separator: &str) -> Self {
         let separator = separator.to_owned();
         Self { separator }
-    }
-
-    /// The names where that flag is false: with dots, whatever the separator.
-    #[must_use]
-    pub fn with_dots() -> Self {
-        Self::with_separator(DEFAULT_SEPARATOR)
     }
 
     /// The topic of the offset syncs.
@@ -95,11 +87,6 @@ mod tests {
                 "mm2-offset-syncs--us-east--internal",
                 "mm2-offset-syncs--us-west--internal",
             ),
-            (
-                InternalTopics::with_dots(),
-                "mm2-offset-syncs.us-east.internal",
-                "mm2-offset-syncs.us-west.internal",
-            ),
         ];
         for (topics, at_source, at_target) in names {
             assert_eq!(topics.offset_syncs(AT_SOURCE), at_source);
@@ -108,30 +95,29 @@ mod tests {
     }
 
     /// As `DefaultReplicationPolicy.isInternalTopic` of Kafka 4.3.0 answers; columns: separator
-    /// `.`, `_`, `_` with the flag false, empty.
+    /// `.`, `_`, empty.
     #[test]
     fn internal_is_what_kafka_4_says() {
         let policies = [
             InternalTopics::with_separator("."),
             InternalTopics::with_separator("_"),
-            InternalTopics::with_dots(),
             InternalTopics::with_separator(""),
         ];
         let rows = [
-            ("mm2-foo.internal", [true, false, true, true]),
-            ("mm2.internal", [true, false, true, true]),
-            ("mm2-internal", [false, false, false, true]),
-            ("mm2-foo_internal", [false, true, false, true]),
-            ("us-west.checkpoints.internal", [true, false, true, false]),
-            ("x_checkpoints_internal", [false, true, false, false]),
-            ("x_checkpoints.internal", [false, false, false, false]),
-            (".checkpoints.internal", [true, true, true, true]),
-            ("checkpoints.internal", [false, false, false, false]),
-            ("checkpointsinternal", [false, false, false, true]),
-            ("__x", [true, true, true, true]),
-            ("_x", [false, false, false, false]),
-            (".x", [true, true, true, true]),
-            ("orders.internal", [false, false, false, false]),
+            ("mm2-foo.internal", [true, false, true]),
+            ("mm2.internal", [true, false, true]),
+            ("mm2-internal", [false, false, true]),
+            ("mm2-foo_internal", [false, true, true]),
+            ("us-west.checkpoints.internal", [true, false, false]),
+            ("x_checkpoints_internal", [false, true, false]),
+            ("x_checkpoints.internal", [false, false, false]),
+            (".checkpoints.internal", [true, true, true]),
+            ("checkpoints.internal", [false, false, false]),
+            ("checkpointsinternal", [false, false, true]),
+            ("__x", [true, true, true]),
+            ("_x", [false, false, false]),
+            (".x", [true, true, true]),
+            ("orders.internal", [false, false, false]),
         ];
         for (topic, expected) in rows {
             let found = policies.each_ref().map(|topics| topics.contains(topic));

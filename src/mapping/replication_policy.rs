@@ -63,12 +63,6 @@ impl ReplicationPolicy {
         Self::new(Naming::Map(topics), "", "", ".")
     }
 
-    /// The same policy where MirrorMaker's own topics are named otherwise.
-    #[must_use]
-    pub fn with_internal_topics(self, internal_topics: InternalTopics) -> Self {
-        Self { internal_topics, ..self }
-    }
-
     fn new(naming: Naming, source_alias: &str, target_alias: &str, separator: &str) -> Self {
         Self {
             naming,
@@ -101,22 +95,6 @@ impl ReplicationPolicy {
         Ok(self.remote_topic(topic))
     }
 
-    /// Under which name MirrorMaker's checkpoints tell `topic` (`renameTopicPartition`): that of
-    /// [`target_topic`](Self::target_topic), except that a topic which came from the target gets
-    /// its original name back. No records are copied that way, so offset syncs never mean it.
-    #[must_use]
-    pub fn checkpoint_topic(&self, topic: &str) -> Option<String> {
-        match self.origin(topic) {
-            Some((source, _)) if source == self.target_alias => {
-                Some(self.original_topic(topic).to_owned())
-            }
-            Some(_) | None => match &self.naming {
-                Naming::Map(topics) => topics.get(topic).cloned(),
-                Naming::Default | Naming::Identity => Some(self.remote_topic(topic)),
-            },
-        }
-    }
-
     fn remote_topic(&self, topic: &str) -> String {
         if self.keeps_name(topic) {
             topic.to_owned()
@@ -137,10 +115,6 @@ impl ReplicationPolicy {
     fn is_cycle(&self, topic: &str) -> bool {
         let mut hops = self.hops(topic);
         hops.any(|(source, _)| source == self.target_alias)
-    }
-
-    fn original_topic<'a>(&'a self, topic: &'a str) -> &'a str {
-        self.hops(topic).last().map_or(topic, |(_, upstream)| upstream)
     }
 
     /// The clusters that the name of `topic` says it came from, the latest first, each with its

@@ -180,12 +180,4 @@ impl SkipCounter {
     pub fn counts(&self) -> &BTreeMap<SkipKind, Skipped> {
         &self.counts
     }
-
-    /// How many records were not in the expected format at all ([`SkipKind::is_foreign`]). Where
-    /// most are, the topic is another product's, or the configured format is wrong.
-    #[must_use]
-    pub fn foreign(&self) -> u64 {
-        let foreign = self.counts.iter().filter(|(kind, _)| kind.is_foreign());
-        foreign.map(|(_, skipped)| skipped.count).sum()
-    }
 }

@@ -24,10 +24,6 @@ impl Packed {
         self.len
     }
 
-    pub(super) fn first(&self) -> Option<Span> {
-        self.blocks.first()?.get(0)
-    }
-
     pub(super) fn last(&self) -> Option<Span> {
         self.blocks.last()?.last()
     }

@@ -1,10 +1,9 @@
-//! A consumer's messages in batches, with topic, partition and offset also for errors and for the
-//! end of a partition (rdkafka keeps only a number of those).
+//! A consumer's messages in batches, with partition and position also for errors and for the end of
+//! a partition (rdkafka keeps only a number of those).
 //!
 //! By events rather than by `rd_kafka_consume_batch_queue`, which writes what is no consumer error
 //! to the log and drops it, such as that a partition does not exist.
 
-use std::ffi::CStr;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -17,7 +16,8 @@ use super::{NativeError, milliseconds, raw};
 pub struct BatchReader<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
     most: usize,
-    consumer: BaseConsumer<C>,
+    /// Lives as long as its queue.
+    _consumer: BaseConsumer<C>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; `&mut self` keeps it to one at a time.
@@ -35,13 +35,9 @@ pub enum Delivered<'a> {
         key: Option<&'a [u8]>,
         /// Its value.
         value: Option<&'a [u8]>,
-        /// Its timestamp in milliseconds since 1970, if it has one.
-        timestamp: Option<i64>,
     },
     /// The consumer's position reached the end of the partition.
     End {
-        /// The topic.
-        topic: &'a str,
         /// The partition.
         partition: i32,
         /// The position: transaction markers before it are counted.
@@ -49,8 +45,6 @@ pub enum Delivered<'a> {
     },
     /// The partition cannot be read.
     PartitionFailed {
-        /// The topic.
-        topic: &'a str,
         /// The partition.
         partition: i32,
         /// Why.
@@ -66,13 +60,7 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
         // SAFETY: the consumer is live and kept beside the queue, which is released before it.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        Self { queue, most, consumer }
-    }
-
-    /// The consumer.
-    #[must_use]
-    pub fn consumer(&self) -> &BaseConsumer<C> {
-        &self.consumer
+        Self { queue, most, _consumer: consumer }
     }
 
     /// Waits for messages at most `timeout` and hands those that are there to `each`. True if there
@@ -141,16 +129,10 @@ impl Event {
         };
         match place {
             None => each(Delivered::Failed(error)),
-            Some(place) if error.code == RDKafkaErrorCode::PartitionEOF => each(Delivered::End {
-                topic: place.topic(),
-                partition: place.partition(),
-                position: place.offset(),
-            }),
-            Some(place) => each(Delivered::PartitionFailed {
-                topic: place.topic(),
-                partition: place.partition(),
-                error,
-            }),
+            Some(place) if error.code == RDKafkaErrorCode::PartitionEOF => {
+                each(Delivered::End { partition: place.partition(), position: place.offset() });
+            }
+            Some(place) => each(Delivered::PartitionFailed { partition: place.partition(), error }),
         }
     }
 }
@@ -176,11 +158,6 @@ impl Place {
         if place.is_null() { None } else { Some(Self(place)) }
     }
 
-    fn topic(&self) -> &str {
-        // SAFETY: the name belongs to this and lives as long. Topic names are ASCII.
-        unsafe { CStr::from_ptr((*self.0).topic) }.to_str().unwrap_or_default()
-    }
-
     fn partition(&self) -> i32 {
         // SAFETY: this is live.
         unsafe { (*self.0).partition }
@@ -198,13 +175,11 @@ impl Place {
 unsafe fn record<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
     // SAFETY: as the caller vouches; key and payload are null, or as long as the message says.
     unsafe {
-        let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
         Delivered::Record {
             partition: (*message).partition,
             offset: (*message).offset,
             key: bytes((*message).key.cast(), (*message).key_len),
             value: bytes((*message).payload.cast(), (*message).len),
-            timestamp: (timestamp >= 0).then_some(timestamp),
         }
     }
 }

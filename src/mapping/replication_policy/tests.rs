@@ -13,22 +13,15 @@ struct Row {
     topic: &'static str,
     source: Option<&'static str>,
     upstream: Option<&'static str>,
-    original: &'static str,
     remote: &'static str,
     replicated: bool,
-    checkpoint: &'static str,
 }
 
-fn policy(class: &str, separator: &str, internal_separator: &str) -> ReplicationPolicy {
-    let policy = match class {
+fn policy(class: &str, separator: &str) -> ReplicationPolicy {
+    match class {
         "default" => ReplicationPolicy::default_policy("us-west", "us-east", separator),
         "identity" => ReplicationPolicy::identity("us-west", "us-east", separator),
         other => panic!("no such policy: {other}"),
-    };
-    match internal_separator {
-        "true" => policy,
-        "false" => policy.with_internal_topics(InternalTopics::with_dots()),
-        other => panic!("no such flag: {other}"),
     }
 }
 
@@ -37,12 +30,12 @@ fn rows() -> Vec<Row> {
     let mut present = None;
     for line in KAFKA.lines().filter(|line| !line.starts_with('#')) {
         if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            let [class, separator, flag] = fields(section);
-            present = Some((policy(class, separator, flag), section));
+            let [class, separator] = fields(section);
+            present = Some((policy(class, separator), section));
             continue;
         }
         let (policy, section) = present.clone().unwrap();
-        let [topic, source, upstream, original, remote, replicated, checkpoint] = fields(line);
+        let [topic, source, upstream, remote, replicated] = fields(line);
         let nullable = |text: &'static str| (text != "<null>").then_some(text);
         rows.push(Row {
             policy,
@@ -50,10 +43,8 @@ fn rows() -> Vec<Row> {
             topic,
             source: nullable(source),
             upstream: nullable(upstream),
-            original,
             remote,
             replicated: replicated.parse().unwrap(),
-            checkpoint,
         });
     }
     rows
@@ -67,12 +58,10 @@ fn fields<const N: usize>(line: &'static str) -> [&'static str; N] {
 #[test]
 fn names_are_taken_apart_as_kafka_does() {
     let rows = rows();
-    assert_eq!(rows.len(), 7 * 28, "the table was not read whole");
+    assert_eq!(rows.len(), 5 * 28, "the table was not read whole");
     for row in rows {
         let origin = row.source.zip(row.upstream);
         assert_eq!(row.policy.origin(row.topic), origin, "{}", row.about);
-        let original = row.policy.original_topic(row.topic);
-        assert_eq!(original, row.original, "{}", row.about);
     }
 }
 
@@ -89,14 +78,6 @@ fn what_kafka_copies_has_the_name_that_kafka_gives_it() {
                 row.about
             ),
         }
-    }
-}
-
-#[test]
-fn checkpoints_name_topics_as_kafka_does() {
-    for row in rows() {
-        let found = row.policy.checkpoint_topic(row.topic);
-        assert_eq!(found.as_deref(), Some(row.checkpoint), "{}", row.about);
     }
 }
 
@@ -119,10 +100,8 @@ fn an_explicit_map_says_it_all() {
     let policy = ReplicationPolicy::map(BTreeMap::from(topics));
     for (from, to) in pairs {
         assert_eq!(policy.target_topic(from).as_deref(), Ok(to));
-        assert_eq!(policy.checkpoint_topic(from).as_deref(), Some(to));
     }
     assert_eq!(policy.target_topic("payments"), Err(NotCopied::NotInMap));
-    assert_eq!(policy.checkpoint_topic("payments"), None);
 }
 
 proptest! {
@@ -132,7 +111,6 @@ proptest! {
             ReplicationPolicy::default_policy("a", "e", &separator),
             ReplicationPolicy::identity("a", "e", &separator),
         ] {
-            prop_assert!(topic.ends_with(policy.original_topic(&topic)));
             let hops: Vec<_> = policy.hops(&topic).collect();
             let cycle = hops.iter().any(|(source, _)| *source == "e");
             prop_assert_eq!(policy.target_topic(&topic) == Err(NotCopied::Cycle),

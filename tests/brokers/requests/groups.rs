@@ -11,7 +11,7 @@ use crate::support::wait::eventually;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use sprag::kafka::ffi::NativeError;
 use sprag::kafka::ffi::admin::{GroupKind, GroupListing, GroupState};
-use sprag::kafka::ffi::group_metadata::send_offsets;
+use sprag::kafka::ffi::transaction_offsets::send_offsets;
 
 const T: &str = "orders";
 

@@ -1,13 +1,10 @@
-use std::time::Instant;
-
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::Consumer;
 use rdkafka::producer::Producer;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode as Code, RDKafkaRespErr};
 
 use super::*;
 use crate::kafka::ffi::NativeError;
-use crate::kafka::ffi::group_metadata::{membership, send_offsets};
+use crate::kafka::ffi::transaction_offsets::send_offsets;
 
 fn transactional(cluster: &Mock) -> BaseProducer {
     let producer = producer(cluster, &[("transactional.id", "t")]);
@@ -62,21 +59,4 @@ fn outside_of_a_transaction_nothing_is_sent() {
     let producer = producer(&cluster, &[("transactional.id", "t")]);
     producer.init_transactions(PATIENCE).unwrap();
     assert_eq!(send(&producer).unwrap_err().code, Code::State);
-}
-
-#[test]
-fn a_consumer_knows_its_generation_once_it_joined() {
-    let cluster = mock(&[(TOPIC, 1)]);
-    let consumer: BaseConsumer = config(&cluster.bootstrap_servers()).create().unwrap();
-    let before = membership(&consumer).unwrap();
-    assert_eq!((before.generation, before.member.as_str()), (-1, ""));
-    consumer.subscribe(&[TOPIC]).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while consumer.assignment().unwrap().count() == 0 {
-        assert!(Instant::now() < deadline, "not assigned in time");
-        let _ = consumer.poll(Duration::from_millis(50));
-    }
-    let joined = membership(&consumer).unwrap();
-    assert!(joined.generation >= 0, "{joined:?}");
-    assert!(!joined.member.is_empty(), "{joined:?}");
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
 use super::requests::c_string;
-use super::{NativeError, milliseconds, text};
+use super::{NativeError, milliseconds};
 
 struct GroupMetadata(*mut sys::rd_kafka_consumer_group_metadata_t);
 
@@ -52,31 +51,4 @@ pub fn send_offsets<C: ProducerContext>(
         ))
     };
     error.map_or(Ok(()), Err)
-}
-
-/// Who a consumer is in its group at the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// The generation, or the member epoch of a KIP-848 group; -1 while it is in none.
-    pub generation: i32,
-    /// Its member id; empty until the coordinator gave one.
-    pub member: String,
-}
-
-/// Who `consumer` is in its group at the moment; `None` if it has no `group.id`.
-#[must_use]
-pub fn membership<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Membership> {
-    // SAFETY: the consumer is live; the metadata is ours, and its member id is copied before it is
-    // freed.
-    unsafe {
-        let metadata = sys::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
-        if metadata.is_null() {
-            return None;
-        }
-        let metadata = GroupMetadata(metadata);
-        Some(Membership {
-            generation: sys::rd_kafka_consumer_group_metadata_generation_id(metadata.0),
-            member: text(sys::rd_kafka_consumer_group_metadata_member_id(metadata.0)),
-        })
-    }
 }
