@@ -4,6 +4,7 @@
 //! producer has a transactional.id of its own under the daemon's prefix, and the offsets it writes
 //! are aborted.
 
+mod mappings;
 mod report;
 mod source;
 mod target;
@@ -24,6 +25,15 @@ pub async fn check(config: &Config) -> Report {
     let target = Rc::new(AdminClient::new(plain(&config.target.admin), "target", clock));
     let mut report = Report::default();
     let groups = source::check(config, &source, &mut report).await;
+    if groups.is_some() {
+        mappings::check(
+            config,
+            if config.mapping.on_source { &source } else { &target },
+            &mut report,
+        )
+        .await;
+    }
+    let groups = groups.unwrap_or_default();
     target::check(config, (&source, &target), &groups, &mut report).await;
     report
 }

@@ -1,0 +1,110 @@
+//! The mapping topic's part of a check: whether it is there, and written in the expected format.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::report::{Report, acl};
+use crate::config::Config;
+use crate::core::failure::{Failure, FailureClass};
+use crate::core::ids::TopicName;
+use crate::kafka::client::{AdminClient, client_config, failed};
+use crate::kafka::connect::{mapping_format, plain};
+use crate::kafka::errors::{self, Doing};
+use crate::kafka::ffi::batch::{BatchReader, Delivered};
+use crate::kafka::topics::describe_one;
+use crate::mapping::Decoder;
+
+/// How many of the newest mapping records are decoded.
+const TAIL: i64 = 500;
+const POLL: Duration = Duration::from_millis(200);
+/// Polls without a word before a partition counts as read.
+const PATIENCE: usize = 50;
+
+/// Tries the mapping topic, by a client of the cluster that holds it.
+pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Report) {
+    let topic = TopicName::from(config.mapping.topic.as_str());
+    let what = format!("{}: mapping topic {topic}", client.side);
+    let described = match describe_one(client, &topic).await {
+        Ok(described) => described,
+        Err(failure) => {
+            let remedy = if failure.class == FailureClass::Missing {
+                "start the replicator, and see that offsetMapping.format, topic and location are \
+                 right; without Describe on the topic it looks as if it were not there"
+                    .to_owned()
+            } else {
+                acl(&["Describe", "Read"], &format!("--topic {topic}"))
+            };
+            return report.missing(&what, &failure, &remedy);
+        }
+    };
+    match read_tail(config, &topic, described.partitions) {
+        Err(failure) => {
+            let remedy = acl(&["Describe", "Read"], &format!("--topic {topic}"));
+            report.missing(&what, &failure, &remedy);
+        }
+        Ok((0, _)) => {
+            report.warn(&what, "holds no record yet", "is the replicator running?");
+        }
+        Ok((records, decoded)) if decoded * 2 < records => {
+            let detail = format!(
+                "of its newest {records} records only {decoded} are mappings of this format; does \
+                 the topic belong to another product?"
+            );
+            let failure = Failure::new(FailureClass::Stop, detail);
+            report.missing(&what, &failure, "see offsetMapping.format and offsetMapping.topic");
+        }
+        Ok((records, decoded)) => {
+            report.ok(&what, format!("{decoded} of its newest {records} records are mappings"));
+        }
+    }
+}
+
+/// How many of the newest records there are, and how many of them decode.
+fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<(u64, u64), Failure> {
+    let what = format!("reading {topic}");
+    let cluster = if config.mapping.on_source { &config.source } else { &config.target };
+    let refused = |error: KafkaError| failed(&error, Doing::Reading, &what);
+    let ours = [
+        ("group.id", "sprag-check"),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "earliest"),
+    ];
+    let consumer: BaseConsumer =
+        client_config(&plain(&cluster.consumer), &ours).create().map_err(refused)?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic.as_str(), partition, Offset::OffsetTail(TAIL))
+            .map_err(refused)?;
+    }
+    consumer.assign(&list).map_err(refused)?;
+    let mut reader = BatchReader::new(consumer, 1000);
+    let mut decoder = Decoder::new(mapping_format(&config.mapping.format));
+    let (mut records, mut decoded, mut ended, mut failure) = (0, 0, 0, None);
+    for _ in 0..PATIENCE {
+        reader.poll(POLL, |delivered| match delivered {
+            Delivered::Record { key, value, .. } => {
+                records += 1;
+                decoded += u64::from(decoder.decode(key, value).is_ok());
+            }
+            Delivered::End { .. } => ended += 1,
+            Delivered::PartitionFailed { error, .. } => {
+                failure = Some(errors::failure(&error, Doing::Reading, &what));
+            }
+            Delivered::Failed(_) => {}
+        });
+        if ended >= partitions || failure.is_some() {
+            break;
+        }
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None if ended < partitions => {
+            Err(Failure::new(FailureClass::Retry, format!("{what}: its end was not reached")))
+        }
+        None => Ok((records, decoded)),
+    }
+}
