@@ -128,10 +128,7 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
         }
         Action::WriteFenceRecord { request, shard, fence, record } => {
             let asked = async move { ports.committer().write_record(shard, fence, &record).await };
-            answer(asked, move |written| Event::FenceRecordWritten {
-                request,
-                outcome: written.map(|_offset| ()),
-            })
+            answer(asked, move |outcome| Event::FenceRecordWritten { request, outcome })
         }
         Action::Read(read) => answer(ask_read(read, ports), Event::Read),
         Action::Commit(commit) => answer(ask_commit(commit, ports), Event::Commit),

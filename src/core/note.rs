@@ -10,6 +10,11 @@ use super::ids::{
 };
 use super::verdict::Verdict;
 
+const GUARD_IS_OFF: &str = "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
+     backwards; use this for a full reset or for troubleshooting only";
+const SOURCE_DISTURBED: &str =
+    "the source was disturbed; its answers are confirmed before they count";
+
 /// How loudly to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -210,8 +215,8 @@ impl Note {
             | Self::Overtaken { .. }
             | Self::SourceMetadataDropped { .. }
             | Self::GroupFailed { .. }
-            | Self::ListingFailed { .. } => Level::Warn,
-            Self::Lowered { .. } => Level::Warn,
+            | Self::ListingFailed { .. }
+            | Self::Lowered { .. } => Level::Warn,
             Self::ReadingMappings { .. }
             | Self::FenceAcquired { .. }
             | Self::ShardActive { .. }
@@ -231,10 +236,7 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GuardDisabled => f.write_str(
-                "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
-                 backwards; use this for a full reset or for troubleshooting only",
-            ),
+            Self::GuardDisabled => f.write_str(GUARD_IS_OFF),
             Self::ReadingMappings { partitions } => {
                 write!(f, "reading the mapping topic's {partitions} partition(s) from the start")
             }
@@ -274,12 +276,10 @@ impl fmt::Display for Note {
             Self::Refreshed { group, target, offset } => {
                 write!(f, "{group} {target}: {offset} written again before it expires")
             }
-            Self::Judged { group, source, target: Some(target), verdict } => {
-                write!(f, "{group} {target} (from {source}): {verdict}")
-            }
-            Self::Judged { group, source, target: None, verdict } => {
-                write!(f, "{group} {source}: {verdict}")
-            }
+            Self::Judged { group, source, target, verdict } => match target {
+                Some(target) => write!(f, "{group} {target} (from {source}): {verdict}"),
+                None => write!(f, "{group} {source}: {verdict}"),
+            },
             Self::Overtaken { group, target } => write!(
                 f,
                 "{group} {target}: changed between check and commit; ours was aborted, theirs stays"
@@ -291,9 +291,7 @@ impl fmt::Display for Note {
             ),
             Self::GroupFailed { group, failure } => write!(f, "{group}: {failure}"),
             Self::ListingFailed { failure } => write!(f, "{failure}"),
-            Self::SourceDisturbed => {
-                f.write_str("the source was disturbed; its answers are confirmed before they count")
-            }
+            Self::SourceDisturbed => f.write_str(SOURCE_DISTURBED),
         }
     }
 }

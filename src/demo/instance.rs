@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::clusters::{Clusters, MAPPINGS};
-use super::ports::{DemoPorts, FENCE_TOPIC, Fault, enough_looks, wait};
+use super::ports::{DemoPorts, FENCE_TOPIC, Fault};
 use crate::core::action::StopReason;
 use crate::core::ids::{ClusterId, GroupId, TopicName};
 use crate::core::machine::{Core, Setup};
@@ -20,8 +20,10 @@ pub(super) struct Instance {
     running: Pin<Box<dyn Future<Output = StopReason>>>,
 }
 
-const PATIENCE_MILLIS: u64 = 10_000;
-const STEP_MILLIS: u64 = 20;
+const PATIENCE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(20);
+/// After this many looks at each group, each has been judged at least twice.
+const ENOUGH_LOOKS: usize = 3;
 
 impl Instance {
     /// Starts an instance with or without the guard.
@@ -57,12 +59,12 @@ impl Instance {
     /// Lets it run until `done` says so, or ten seconds have passed. True if it was done.
     pub(super) async fn run_until(&mut self, done: impl Fn() -> bool) -> bool {
         let clock = self.ports.clock();
-        let end = clock.now() + Duration::from_millis(PATIENCE_MILLIS);
+        let end = clock.now() + PATIENCE;
         while clock.now() < end {
             tokio::select! {
                 biased;
                 _ = &mut self.running => return done(),
-                () = wait(clock, STEP_MILLIS) => {}
+                () = clock.sleep_until(clock.now() + STEP) => {}
             }
             if done() {
                 return true;
@@ -75,7 +77,7 @@ impl Instance {
     /// down. False if it did neither within ten seconds.
     pub(super) async fn have_its_say(&mut self, groups: usize) -> bool {
         let ports = self.ports;
-        let enough = ports.target.looks() + enough_looks(groups);
+        let enough = ports.target.looks() + groups * ENOUGH_LOOKS;
         self.run_until(|| ports.target.looks() >= enough || ports.ownership.stood_down()).await
     }
 }

@@ -26,7 +26,7 @@ use crate::kafka::groups::KafkaTargetGroups;
 use crate::kafka::mapping_reader::KafkaMappings;
 use crate::kafka::topics::log_ranges;
 use crate::mapping::Format;
-use crate::ports::{Clock, Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader};
+use crate::ports::{Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader};
 
 /// The demo's fence topic.
 pub(super) const FENCE_TOPIC: FenceTopic =
@@ -316,14 +316,4 @@ impl Ownership for AllAtOnce {
     }
 
     fn release(&self, _shard: Shard) {}
-}
-
-/// When this many looks at groups were taken, `ports` has judged each of `groups` at least twice.
-pub(super) fn enough_looks(groups: usize) -> usize {
-    groups * 3
-}
-
-/// Waits on this clock.
-pub(super) async fn wait(clock: &ProcessClock, millis: u64) {
-    clock.sleep_until(clock.now() + std::time::Duration::from_millis(millis)).await;
 }

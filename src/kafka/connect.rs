@@ -16,11 +16,11 @@ use super::ffi::admin::NewTopic;
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
 use super::ownership::KafkaOwnership;
-use super::topics::{KafkaTopics, describe_one};
+use super::topics::{self, KafkaTopics, describe_one};
 use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
 use crate::core::event::FenceTopic;
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{ClusterId, PipelineId, ShardCount, TopicId, TopicName};
+use crate::core::ids::{ClusterId, PipelineId, TopicName};
 use crate::core::machine::Setup;
 use crate::mapping::Format;
 use crate::mapping::replication_policy::ReplicationPolicy;
@@ -214,10 +214,7 @@ pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceT
         described => described,
     };
     match described {
-        Ok(topic) => Ok(FenceTopic {
-            id: TopicId(topic.id),
-            shards: ShardCount(topic.partitions.unsigned_abs()),
-        }),
+        Ok(described) => Ok(topics::fence_topic(described)),
         // Just created, and not known to every broker yet.
         Err(failure) if failure.class == FailureClass::Missing => {
             Err(Failure { class: FailureClass::Retry, ..failure })

@@ -43,10 +43,7 @@ impl TopicReader for KafkaTopics {
             describe_one(&self.mapping, &self.mapping_topic),
         );
         Ok(ControlTopics {
-            fence: fence.map(|topic| FenceTopic {
-                id: TopicId(topic.id),
-                shards: ShardCount(topic.partitions.unsigned_abs()),
-            }),
+            fence: fence.map(fence_topic),
             mapping: mapping
                 .map(|topic| MappingTopic { id: TopicId(topic.id), partitions: topic.partitions }),
         })
@@ -102,6 +99,12 @@ pub async fn log_ranges(
         Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
     };
     Ok(partitions.iter().map(|at| (at.clone(), range(at))).collect())
+}
+
+/// The fence topic, as it was described.
+pub(super) fn fence_topic(described: TopicDescription) -> FenceTopic {
+    let shards = ShardCount(described.partitions.unsigned_abs());
+    FenceTopic { id: TopicId(described.id), shards }
 }
 
 /// Describes one topic.
