@@ -16,10 +16,10 @@ use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::groups::KafkaTargetGroups;
 use sprag::ports::{Committer, TargetGroups};
 
-use crate::scenario::block_on;
 use crate::support::alone::alone;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
+use crate::support::clients::block_on;
 use crate::support::groups::Group;
 use crate::support::members::{Member, Protocol};
 use crate::support::records::produce;

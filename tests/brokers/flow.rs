@@ -34,13 +34,7 @@ fn a_mirrormaker_flow_is_resumed_without_a_gap() {
     let count = records_per_partition();
     fill(&source, count);
     let positions = commit_at_different_lags(&source, count);
-    // MirrorMaker holds each partition's newest sync back until its next flush.
-    let flush = ("dr.offset.flush.interval.ms".to_owned(), "1000".to_owned());
-    let options = MirrorOptions {
-        topics: "orders.*".to_owned(),
-        extra: vec![flush],
-        ..MirrorOptions::default()
-    };
+    let options = MirrorOptions { topics: "orders.*".to_owned(), ..MirrorOptions::default() };
     let _mirror = MirrorMaker::start(&source, &target, &options);
     let sprag = Sprag::start(&pipeline(
         &source,

@@ -6,6 +6,7 @@ mod logs;
 
 use crate::support::broker::Broker;
 use crate::support::clients::{block_on, config, group_config};
+use crate::support::groups::offset_list;
 use rdkafka::consumer::{BaseConsumer, DefaultConsumerContext};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -23,16 +24,6 @@ fn transactional(broker: &Broker, id: &str) -> BaseProducer {
         config(&broker.bootstrap()).set("transactional.id", id).create().unwrap();
     producer.init_transactions(crate::support::DEADLINE).unwrap();
     producer
-}
-
-fn offsets(parts: &[(&str, i32, i64, &str)]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition, offset, metadata) in parts {
-        let mut part = list.add_partition(topic, *partition);
-        part.set_offset(Offset::Offset(*offset)).unwrap();
-        part.set_metadata(*metadata);
-    }
-    list
 }
 
 fn stored(offset: i64, metadata: &str) -> Stored {

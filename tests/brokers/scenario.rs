@@ -14,6 +14,7 @@ use sprag::kafka::topics::describe_one;
 use sprag::mapping::native::{ChunkPlace, encode};
 
 use crate::support::broker::Broker;
+use crate::support::clients::block_on;
 use crate::support::groups::Group;
 use crate::support::records::{produce, produce_raw};
 use crate::support::sprag::Sprag;
@@ -42,10 +43,6 @@ pub(crate) fn pipeline(source: &Broker, target: &Broker, overrides: &[(&str, &st
     keys.extend(overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     keys.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
-
-/// What a target needs for `coordination.sessionTimeout` below Kafka's smallest, so that a zombie is
-/// one soon.
-pub(crate) const SHORT_SESSIONS: &[(&str, &str)] = &[("group.min.session.timeout.ms", "1000")];
 
 /// A source topic and its copy, each record at its source offset plus a shift, with native mappings.
 pub(crate) struct Mapped {
@@ -126,12 +123,6 @@ pub(crate) fn topic_id(broker: &Broker, topic: &str) -> TopicId {
     let name = TopicName::from(topic);
     let described = block_on(describe_one(&client, &name)).expect("a topic that exists");
     TopicId(described.id)
-}
-
-/// Runs a future of the adapter's.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(future)
 }
 
 /// Waits until the watcher has seen `offset` committed for the group, or a later one.

@@ -17,13 +17,11 @@ use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::committer::KafkaCommitter;
 use sprag::ports::Committer;
 
-use crate::scenario::{
-    Mapped, PATIENCE, SHORT_SESSIONS, active, block_on, commit_all, committed, event, groups,
-    pipeline,
-};
+use crate::scenario::{Mapped, PATIENCE, active, commit_all, committed, event, groups, pipeline};
 use crate::support::alone::alone;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
+use crate::support::clients::block_on;
 use crate::support::failpoints::Failpoints;
 use crate::support::groups::Group;
 use crate::support::logged::LogLine;
@@ -35,9 +33,7 @@ use crate::support::watcher::OffsetsWatcher;
 const RECORDS: i64 = 100_000;
 
 fn brokers() -> (Broker, Broker) {
-    let source = Broker::start(Version::V4_3);
-    let target = Broker::start_with(Version::V3_9, SHORT_SESSIONS);
-    (source, target)
+    Broker::start_pair(Version::V4_3, Version::V3_9)
 }
 
 #[test]

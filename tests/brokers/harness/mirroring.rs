@@ -20,11 +20,7 @@ fn mirrormaker_replicates_from_3_9_to_4_3() {
 #[test]
 fn mirrormaker_replicates_from_4_3_to_3_9_with_syncs_on_the_target() {
     let _alone = alone();
-    let options = MirrorOptions {
-        topics: "orders.*".to_owned(),
-        syncs_on_target: true,
-        ..MirrorOptions::default()
-    };
+    let options = MirrorOptions { topics: "orders.*".to_owned(), syncs_on_target: true };
     replicates(Version::V4_3, Version::V3_9, &options);
 }
 

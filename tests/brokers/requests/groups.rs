@@ -22,7 +22,7 @@ fn read(
     stable: bool,
 ) -> Vec<PartitionOffset> {
     let list: Vec<_> = named.iter().map(|at| (T, *at, 0, "")).collect();
-    let list = offsets(&list);
+    let list = offset_list(&list);
     let named = (!named.is_empty()).then_some(&list);
     let question = || block_on(admin.group_offsets(group, named, stable, DEADLINE));
     eventually(DEADLINE, "the group's offsets", question)
@@ -35,7 +35,7 @@ fn listed(admin: &Admin<DefaultConsumerContext>, group: &str) -> Option<GroupLis
 }
 
 fn send(producer: &BaseProducer, group: &str, offset: i64) -> Result<(), NativeError> {
-    let list = offsets(&[(T, 0, offset, "ours")]);
+    let list = offset_list(&[(T, 0, offset, "ours")]);
     send_offsets(producer, group, "sprag", &list, DEADLINE)
 }
 
@@ -46,7 +46,7 @@ fn plain_commits_are_told_per_partition_and_read_back() {
         let broker = Broker::start(version);
         create_topic(&broker, T, 3);
         let admin = admin(&broker);
-        let wanted = offsets(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
+        let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
         let committed = eventually(DEADLINE, "a coordinator", || {
             block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))
         });
@@ -64,7 +64,7 @@ fn plain_commits_are_told_per_partition_and_read_back() {
             assert_eq!(of(&read(&admin, "other", &[0], stable), T, 0).outcome, Ok(None));
         }
         let long = "x".repeat(4097);
-        let long = offsets(&[(T, 0, 43, long.as_str())]);
+        let long = offset_list(&[(T, 0, 43, long.as_str())]);
         let refused = block_on(admin.alter_group_offsets("g", &long, DEADLINE)).unwrap();
         let refused = of(&refused, T, 0).outcome.clone();
         assert_eq!(refused.unwrap_err().code, Code::OffsetMetadataTooLarge);
@@ -100,7 +100,7 @@ fn groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us() {
             let described = block_on(admin.describe_group(&name, DEADLINE)).unwrap();
             assert_eq!((described.state, described.members), (GroupState::Stable, 1));
 
-            let wanted = offsets(&[(T, 0, 5, "ours")]);
+            let wanted = offset_list(&[(T, 0, 5, "ours")]);
             let refused = block_on(admin.alter_group_offsets(&name, &wanted, DEADLINE));
             let code = match refused {
                 Ok(parts) => of(&parts, T, 0).outcome.clone().unwrap_err().code,

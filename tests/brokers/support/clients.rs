@@ -81,7 +81,8 @@ pub(crate) fn is_transient(error: &KafkaError) -> bool {
 /// Runs one asynchronous call to its end.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
-        .expect("a runtime for one admin call")
+        .expect("a runtime for one call")
         .block_on(future)
 }

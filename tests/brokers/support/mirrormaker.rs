@@ -19,18 +19,14 @@ pub(crate) const TARGET_ALIAS: &str = "dr";
 pub(crate) struct MirrorOptions {
     /// A Java regular expression of topic names that matches whole names.
     pub(crate) topics: String,
-    /// The version that runs it; none: the target's.
-    pub(crate) version: Option<Version>,
     /// Whether the offset-syncs topic lies on the target instead of the source.
     pub(crate) syncs_on_target: bool,
-    /// Further or other properties.
-    pub(crate) extra: Vec<(String, String)>,
 }
 
 impl Default for MirrorOptions {
     /// Every topic but internal ones, offset syncs on the source, no checkpoints.
     fn default() -> Self {
-        Self { topics: ".*".to_owned(), version: None, syncs_on_target: false, extra: Vec::new() }
+        Self { topics: ".*".to_owned(), syncs_on_target: false }
     }
 }
 
@@ -56,9 +52,9 @@ pub(crate) struct MirrorMaker {
 }
 
 impl MirrorMaker {
-    /// Starts it. It takes some seconds until the first record is replicated.
+    /// Starts it, in the target's version. It takes some seconds until the first record is replicated.
     pub(crate) fn start(source: &Broker, target: &Broker, options: &MirrorOptions) -> Self {
-        let version = options.version.unwrap_or(target.version());
+        let version = target.version();
         let folder = new_folder("mirrormaker-");
         write_properties(folder.path(), source, target, options);
         let process = launch(version, folder.path());
@@ -142,7 +138,6 @@ fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &M
         ("config.storage.replication.factor", "1"),
     ];
     properties.extend(fixed.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    properties.extend(options.extra.iter().cloned());
     let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     fs::write(properties_file(folder), text).expect("MirrorMaker's properties file");
 }
