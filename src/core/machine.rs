@@ -1,5 +1,6 @@
 //! The core itself: one event in, actions out.
 
+mod agenda;
 mod commits;
 mod control;
 mod fencing;
@@ -10,7 +11,7 @@ mod rounds;
 mod timing;
 mod validate;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::action::{Action, StopReason};
@@ -98,8 +99,7 @@ pub struct Core {
     listings: listings::Listings,
     shards: BTreeMap<Shard, ShardState>,
     groups: BTreeMap<GroupId, Group>,
-    /// Resting groups by when their next round is due.
-    agenda: BTreeSet<(Instant, GroupId)>,
+    agenda: agenda::Agenda,
     topic_reads: rounds::TopicReads,
     /// Which incarnation of each pair of topics the offset syncs belong to.
     floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
@@ -143,7 +143,7 @@ impl Core {
             listings: listings::Listings::default(),
             shards: BTreeMap::new(),
             groups: BTreeMap::new(),
-            agenda: BTreeSet::new(),
+            agenda: agenda::Agenda::default(),
             topic_reads: rounds::TopicReads::default(),
             floors: BTreeMap::new(),
             source_disturbed: None,

@@ -29,6 +29,7 @@ impl Core {
         match self.policy().commit_mode {
             CommitMode::Fenced => {
                 self.set_stage(&name, Stage::Queued(decision));
+                self.agenda.waits_for_producer(&name);
                 if let Some(state) = self.shards.get_mut(&shard) {
                     state.queue.push_back(name);
                 }

@@ -83,7 +83,7 @@ impl Core {
         });
         self.groups.retain(|_, group| group.shard != shard);
         let groups = &self.groups;
-        self.agenda.retain(|(_, group)| groups.contains_key(group));
+        self.agenda.retain(|group| groups.contains_key(group));
         self.topic_reads.retain(|group| groups.contains_key(group));
     }
 

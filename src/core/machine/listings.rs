@@ -153,8 +153,7 @@ impl Core {
                 Some(known) => {
                     known.on_source = present;
                     if let Stage::Resting { due } = known.stage {
-                        self.agenda.remove(&(due, group.clone()));
-                        self.agenda.insert((self.now, group.clone()));
+                        self.agenda.move_to(self.now, group, due);
                         known.stage = Stage::Resting { due: self.now };
                     }
                 }
@@ -163,7 +162,7 @@ impl Core {
                     if disturbed {
                         new.source.disturb();
                     }
-                    self.agenda.insert((self.now, group.clone()));
+                    self.agenda.plan(self.now, group.clone(), false);
                     self.groups.insert(group.clone(), new);
                 }
             }
@@ -180,7 +179,7 @@ impl Core {
             .collect();
         for name in gone {
             self.groups.remove(&name);
-            self.agenda.retain(|(_, group)| *group != name);
+            self.agenda.retain(|group| *group != name);
         }
     }
 }

@@ -18,8 +18,6 @@ use super::super::time::Instant;
 use super::super::verdict::{BlockReason, HoldReason, Verdict};
 use super::{Core, Waiter};
 
-/// How many groups may have a round under way at once.
-const ROUNDS_AT_ONCE: usize = 64;
 /// After this many rounds without a change the group is polled less often, and then again, ...
 const IDLE_ROUNDS: u32 = 12;
 /// ... but never less often than at this multiple of the poll interval.
@@ -49,8 +47,9 @@ impl TopicReads {
 }
 
 impl Core {
-    pub(super) fn round_may_start(&self) -> bool {
-        self.stopping.is_none() && self.rounds_under_way() < ROUNDS_AT_ONCE
+    /// When the next round of a group may begin.
+    pub(super) fn next_round_due(&self) -> Option<Instant> {
+        self.agenda.next_due(self.rounds_under_way()).filter(|_| self.stopping.is_none())
     }
 
     fn rounds_under_way(&self) -> usize {
@@ -69,10 +68,8 @@ impl Core {
     }
 
     pub(super) fn advance_rounds(&mut self) {
-        while self.round_may_start()
-            && let Some((due, _)) = self.agenda.first()
-            && *due <= self.now
-            && let Some((_, group)) = self.agenda.pop_first()
+        while self.stopping.is_none()
+            && let Some(group) = self.agenda.begin(self.now, self.rounds_under_way())
         {
             self.start_round(group);
         }
@@ -377,7 +374,7 @@ impl Core {
     fn rest(&mut self, name: &GroupId, due: Instant) {
         if let Some(group) = self.groups.get_mut(name) {
             group.stage = Stage::Resting { due };
-            self.agenda.insert((due, name.clone()));
+            self.agenda.plan(due, name.clone(), group.failures > 0);
         }
     }
 }

@@ -60,11 +60,11 @@ impl Core {
             | Life::Loading { .. }
             | Life::Fencing(_) => None,
         });
-        let round = self.agenda.first().filter(|_| self.round_may_start());
+        let round = self.next_round_due();
         let others = [
             self.control_due().map(|due| (due, Why::ControlTopics)),
             self.listings_due().map(|due| (due, Why::Listings)),
-            round.map(|(due, _)| (*due, Why::GroupRound)),
+            round.map(|due| (due, Why::GroupRound)),
             self.stopping.map(|until| (until, Why::StopPatience)),
         ];
         if self.stopping.is_some() {

@@ -17,7 +17,7 @@ impl Core {
             assert!(active.is_some(), "{name} is looked after, but its shard is not active");
             let resting = match &group.stage {
                 Stage::Resting { due } => {
-                    let planned = self.agenda.contains(&(*due, name.clone()));
+                    let planned = self.agenda.has(*due, name);
                     assert!(planned, "{name} rests without a next round");
                     true
                 }

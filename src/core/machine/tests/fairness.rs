@@ -1,5 +1,6 @@
 //! What fails, hangs or is called back delays nothing beside it, and is not tried without a pause.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::super::super::event::{CommitDone, Event, GroupActivity};
 use super::super::super::failure::FailureClass;
 use super::super::super::ids::{GroupId, Shard, ShardCount};
 use super::super::super::policy::{CommitMode, Policy};
+use super::super::super::time::Instant;
 use super::super::Core;
 use super::world::{World, failure, target};
 use super::{policy, poll};
@@ -152,4 +154,41 @@ fn members_that_were_listed_long_ago_hold_nothing_any_more() {
     assert_eq!(world.stored(), None);
     world.pass(&mut core, Duration::from_secs(120));
     assert_eq!(world.stored(), Some(1150), "the broker's own check decides");
+}
+
+#[test]
+fn groups_whose_coordinator_does_not_answer_leave_room_for_the_others() {
+    let mut world = World::new();
+    let other = GroupId::from("another");
+    let names = (0..800).map(|nth| GroupId::from(format!("hanging-{nth}").as_str()));
+    world.groups = names.chain([other.clone()]).collect();
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    // Each request of theirs fails after ten seconds, as one that times out does.
+    let mut hanging: VecDeque<(Instant, Action)> = VecDeque::new();
+    let (mut last, mut longest) = (0, 0);
+    for second in 0..500 {
+        while hanging.front().is_some_and(|(until, _)| *until <= world.now)
+            && let Some((_, action)) = hanging.pop_front()
+        {
+            world.fail("read source offsets", FailureClass::Retry);
+            world.answer(&mut core, action);
+        }
+        let served = Cell::new(false);
+        let kept = settle_but(&mut world, &mut core, |action| {
+            let Action::Read(Read::SourceOffsets { group, .. }) = action else { return false };
+            served.set(served.get() || *group == other);
+            *group != other
+        });
+        let until = world.now + Duration::from_secs(10);
+        hanging.extend(kept.into_iter().map(|action| (until, action)));
+        if served.get() {
+            // The first rounds of all go by their turn: nobody is known to hang yet.
+            longest = if second > 200 { longest.max(second - last) } else { 0 };
+            last = second;
+        }
+        world.now = world.now + Duration::from_secs(1);
+        core.handle(world.now, Event::TimePassed);
+    }
+    assert!(last > 400 && longest <= 21, "served at {last}, after {longest} seconds");
 }
