@@ -45,25 +45,35 @@ pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Re
             let remedy = acl(&["Describe", "Read"], &format!("--topic {topic}"));
             report.missing(&what, &failure, &remedy);
         }
-        Ok((0, _)) => {
+        Ok(Tail { records: 0, .. }) => {
             report.warn(&what, "holds no record yet", "is the replicator running?");
         }
-        Ok((records, decoded)) if decoded * 2 < records => {
+        Ok(Tail { records, foreign, .. }) if foreign * 2 > records => {
             let detail = format!(
-                "of its newest {records} records only {decoded} are mappings of this format; does \
-                 the topic belong to another product?"
+                "of its newest {records} records {foreign} are not of this format; does the topic \
+                 belong to another product?"
             );
             let failure = Failure::new(FailureClass::Stop, detail);
             report.missing(&what, &failure, "see offsetMapping.format and offsetMapping.topic");
         }
-        Ok((records, decoded)) => {
-            report.ok(&what, format!("{decoded} of its newest {records} records are mappings"));
+        Ok(Tail { records, mappings, .. }) => {
+            report.ok(&what, format!("{mappings} of its newest {records} records are mappings"));
         }
     }
 }
 
-/// How many of the newest records there are, and how many of them decode.
-fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<(u64, u64), Failure> {
+/// The newest records.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tail {
+    records: u64,
+    /// Those that map something.
+    mappings: u64,
+    /// Those that are not of this format at all. (A tombstone, or a sync of a topic that is not
+    /// replicated, maps nothing and is.)
+    foreign: u64,
+}
+
+fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<Tail, Failure> {
     let what = format!("reading {topic}");
     let cluster = if config.mapping.on_source { &config.source } else { &config.target };
     let refused = |error: KafkaError| failed(&error, Doing::Reading, &what);
@@ -83,12 +93,15 @@ fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<(u64
     consumer.assign(&list).map_err(refused)?;
     let mut reader = BatchReader::new(consumer, 1000);
     let mut decoder = Decoder::new(mapping_format(&config.mapping.format));
-    let (mut records, mut decoded, mut ended, mut failure) = (0, 0, 0, None);
+    let (mut tail, mut ended, mut failure) = (Tail::default(), 0, None);
     for _ in 0..PATIENCE {
         reader.poll(POLL, |delivered| match delivered {
             Delivered::Record { key, value, .. } => {
-                records += 1;
-                decoded += u64::from(decoder.decode(key, value).is_ok());
+                tail.records += 1;
+                match decoder.decode(key, value) {
+                    Ok(_) => tail.mappings += 1,
+                    Err(skip) => tail.foreign += u64::from(skip.kind().is_foreign()),
+                }
             }
             Delivered::End { .. } => ended += 1,
             Delivered::PartitionFailed { error, .. } => {
@@ -105,6 +118,6 @@ fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<(u64
         None if ended < partitions => {
             Err(Failure::new(FailureClass::Retry, format!("{what}: its end was not reached")))
         }
-        None => Ok((records, decoded)),
+        None => Ok(tail),
     }
 }
