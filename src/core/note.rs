@@ -13,7 +13,7 @@ use super::verdict::Verdict;
 const GUARD_IS_OFF: &str = "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
      backwards; use this for a full reset or for troubleshooting only";
 const SOURCE_DISTURBED: &str = "a connection to the source broke; what it answers next may be \
-     older, and is read once more before it counts"; its answers are confirmed before they count";
+                                older, and is read once more before it counts";
 
 /// How loudly to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
