@@ -13,7 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Loaded, load};
+use crate::config::{ConfigErrors, Loaded, load};
+use crate::kafka::properties;
 
 /// Translates consumer-group offsets between two Kafka clusters, and never rewinds one by mistake.
 #[derive(Debug, Parser)]
@@ -117,11 +118,22 @@ pub fn main() -> ExitCode {
 impl Files {
     /// Loads them; what is wrong goes to standard error.
     fn load(&self) -> Result<Loaded, ExitCode> {
-        load(&self.files, &|name| std::env::var(name).ok()).map_err(|errors| {
-            complain(&format!("the configuration is not usable:\n{errors}"));
+        self.load_or(|errors| complain(&unusable(errors)))
+    }
+
+    /// Loads them; `tell` says what is wrong.
+    fn load_or(&self, tell: impl FnOnce(&ConfigErrors)) -> Result<Loaded, ExitCode> {
+        let loaded = load(&self.files, &|name| std::env::var(name).ok());
+        let known = loaded.and_then(|loaded| properties::refused(&loaded).map(|()| loaded));
+        known.map_err(|errors| {
+            tell(&errors);
             ExitCode::from(2)
         })
     }
+}
+
+fn unusable(errors: &ConfigErrors) -> String {
+    format!("the configuration is not usable:\n{errors}")
 }
 
 /// Says on standard error why the command fails.

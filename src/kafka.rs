@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod committer;
+mod complaints;
 pub mod connect;
 pub mod errors;
 mod fence_log;
@@ -11,4 +12,5 @@ pub mod groups;
 pub mod mapping_reader;
 pub mod ownership;
 mod producer;
+pub mod properties;
 pub mod topics;

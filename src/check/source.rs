@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::GroupId;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
+use crate::kafka::connect::no_answer;
 use crate::kafka::groups::KafkaSourceGroups;
 use crate::ports::SourceGroups;
 
@@ -17,7 +18,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Option<Vec<GroupId>> {
     if !reach(source, report).await {
-        report.skipped("source: groups", "no broker answers");
+        report.skipped("source: groups", "the source is not reached");
         return None;
     }
     Some(groups(config, source, report).await)
@@ -36,12 +37,12 @@ pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
     match id {
         Some(id) => report.ok(&what, format!("cluster {id}")),
         None => {
-            let failure = Failure::new(FailureClass::Retry, "no broker answers");
             let remedy = format!(
-                "see that {side}.kafka.common.bootstrap.servers, security.protocol and credentials \
-                 are right, and the cluster is up",
-                side = client.side
+                "see that the cluster is up, and that bootstrap.servers, security.protocol and \
+                 credentials in {}.kafka are right",
+                client.side
             );
+            let failure = Failure::new(FailureClass::Retry, no_answer(client));
             report.missing(&what, &failure, &remedy);
             return false;
         }

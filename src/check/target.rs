@@ -34,7 +34,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) {
     if !reach(target, report).await {
-        return report.skipped("target: groups and fence topic", "no broker answers");
+        return report.skipped("target: groups and fence topic", "the target is not reached");
     }
     let port = KafkaTargetGroups::new(Rc::clone(target), ProcessClock::start());
     match port.list().await {

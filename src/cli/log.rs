@@ -2,15 +2,24 @@
 //! (as `info` or `sprag=debug,rdkafka=warn`).
 
 use std::io::IsTerminal;
+use std::str::FromStr;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
 
-/// Starts logging; the first call wins.
+const DEFAULT: &str = "info,librdkafka=off,rdkafka=off";
+const LEVELS: &str = "error, warn, info, debug, trace or off";
+const MODULES: &[&str] = &["sprag", "rdkafka", "librdkafka"];
+
+/// Starts logging; the first call wins. A filter that makes no sense is told, and ignored.
 pub(super) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("SPRAG_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off"));
+    let asked = std::env::var("SPRAG_LOG").unwrap_or_default();
+    let (filter, complaint) = match filter(&asked) {
+        Ok(filter) => (filter, None),
+        Err(complaint) => (EnvFilter::new(DEFAULT), Some(complaint)),
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -21,5 +30,43 @@ pub(super) fn start(format: LogFormat) {
     };
     if let Err(error) = started {
         tracing::debug!(%error, "logging was started before");
+    }
+    if let Some(complaint) = complaint {
+        tracing::warn!("SPRAG_LOG is ignored: {complaint}");
+    }
+}
+
+/// The filter that was asked for. A word that is no level would be taken for the name of a module,
+/// and everything else be silent: it is refused.
+fn filter(asked: &str) -> Result<EnvFilter, String> {
+    if asked.trim().is_empty() {
+        return Ok(EnvFilter::new(DEFAULT));
+    }
+    let known = |word: &str| {
+        LevelFilter::from_str(word).is_ok() || MODULES.iter().any(|module| word.starts_with(module))
+    };
+    let directives = asked.split(',').map(str::trim);
+    if let Some(word) = directives.clone().find(|directive| !known(directive)) {
+        return Err(format!("expected {LEVELS}, or `sprag=<level>`, found {word:?}"));
+    }
+    let directives = directives.collect::<Vec<_>>().join(",");
+    EnvFilter::try_new(directives)
+        .map_err(|error| format!("expected {LEVELS}, or `sprag=<level>`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_would_silence_everything_is_refused() {
+        for good in
+            ["", " ", "debug", "INFO", "off", "sprag=debug,rdkafka=warn", "info, sprag=trace"]
+        {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["dbug", "=/%!nonsense,,", "sprag=loud", "debug;info"] {
+            assert!(filter(bad).is_err_and(|why| why.contains("expected")), "{bad}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::{StartArgs, complain, log};
+use super::{LogFormat, StartArgs, complain, log, unusable};
 use crate::config::Config;
 use crate::core::action::StopReason;
 use crate::core::machine::Core;
@@ -15,7 +15,18 @@ use crate::ports::{Clock, Ports};
 
 /// Runs until it is asked to stop, or cannot go on.
 pub(super) fn run(args: &StartArgs) -> ExitCode {
-    let loaded = match args.files.load() {
+    let json = args.log_format == LogFormat::Json;
+    if json {
+        // Whoever reads the log of a daemon that does not start reads JSON too.
+        log::start(args.log_format);
+    }
+    let loaded = match args.files.load_or(|errors| {
+        if json {
+            errors.0.iter().for_each(|wrong| error!("the configuration is not usable: {wrong}"));
+        } else {
+            complain(&unusable(errors));
+        }
+    }) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

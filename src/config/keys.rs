@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::error::ConfigError;
-use super::tree::Tree;
+use super::properties;
+use super::tree::{Leaf, Tree, kind};
 
 /// Sprag's keys, with their defaults as YAML; an empty default is none.
 pub(super) const KEYS: &[(&str, &str)] = &[
@@ -112,7 +113,9 @@ pub(super) fn check(tree: &mut Tree, errors: &mut Vec<ConfigError>) -> Vec<Strin
         if is_ours(&key) {
             continue;
         }
-        let leaf = tree.leaves.remove(&key);
+        let Some(leaf) = tree.leaves.remove(&key) else {
+            continue;
+        };
         match foreign(&key) {
             Some((name, reason)) => {
                 if noticed.insert(name) {
@@ -120,8 +123,7 @@ pub(super) fn check(tree: &mut Tree, errors: &mut Vec<ConfigError>) -> Vec<Strin
                 }
             }
             None => {
-                let origin = leaf.map(|leaf| leaf.origin);
-                errors.push(ConfigError::at(&key, origin.as_ref(), unknown(&key)));
+                errors.push(ConfigError::at(&key, Some(&leaf.origin), unknown(&key, &leaf)));
             }
         }
     }
@@ -143,16 +145,55 @@ fn foreign(key: &str) -> Option<(&'static str, &'static str)> {
     section.copied().or_else(|| named().map(|name| (*name, REPLICATORS)))
 }
 
-fn unknown(key: &str) -> String {
+/// The default of a key that has one, as it is without its quotes.
+pub(super) fn default(key: &str) -> &'static str {
+    KEYS.iter().find(|(known, _)| *known == key).map_or("", |(_, default)| default)
+}
+
+/// What is wrong with a key that there is not.
+fn unknown(key: &str, leaf: &Leaf) -> String {
+    let found = kind(&leaf.value);
+    let inside = format!("{key}.");
+    let sections = KEYS.iter().map(|(known, _)| *known).chain(OPEN.iter().copied());
+    if sections.clone().any(|known| known.starts_with(&inside)) {
+        return format!("expected a mapping with keys below it, found {found}");
+    }
+    let below = |known: &&str| key.strip_prefix(*known).is_some_and(|rest| rest.starts_with('.'));
+    if let Some(known) = KEYS.iter().map(|(known, _)| *known).find(below) {
+        return format!("unknown key; {known} is a value by itself, with no keys below it");
+    }
+    for side in ["source", "target"] {
+        let behind = key.strip_prefix(side).map(|rest| rest.strip_prefix(".kafka").unwrap_or(rest));
+        if let Some(property) = behind.and_then(|rest| rest.strip_prefix('.'))
+            && properties::is_known(property)
+        {
+            return format!(
+                "unknown key; client properties stand in {side}.kafka.common.{property}"
+            );
+        }
+    }
+    match nearest(key) {
+        Some(nearest) => format!("unknown key; did you mean {nearest}?"),
+        None => "unknown key; config/sprag.yaml has them all".to_owned(),
+    }
+}
+
+/// The key that was meant: near as a whole, or with the same last part.
+fn nearest(key: &str) -> Option<&'static str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let known = KEYS.iter().map(|(known, _)| *known);
     let open = OPEN.iter().map(|open| open.trim_end_matches('.'));
-    let nearest = known
+    let near = known
+        .clone()
         .chain(open)
         .map(|known| (strsim::damerau_levenshtein(key, known), known))
         .min()
-        .filter(|(distance, known)| *distance <= known.len() / 2);
-    match nearest {
-        Some((_, nearest)) => format!("unknown key; did you mean {nearest}?"),
-        None => "unknown key; config/sprag.yaml has them all".to_owned(),
-    }
+        .filter(|(distance, known)| *distance <= known.len() / 3);
+    let alike = || {
+        known
+            .map(|known| (strsim::damerau_levenshtein(&last(key), &last(known)), known))
+            .min()
+            .filter(|(distance, known)| *distance <= last(known).len() / 3)
+    };
+    near.or_else(alike).map(|(_, known)| known)
 }

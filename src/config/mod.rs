@@ -14,6 +14,7 @@ pub mod properties;
 mod reader;
 mod show;
 mod tree;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

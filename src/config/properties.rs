@@ -1,5 +1,7 @@
 //! Kafka client properties: Java's names and values become librdkafka's.
 
+mod names;
+
 use std::collections::BTreeMap;
 
 use serde_yaml::Value;
@@ -7,6 +9,10 @@ use serde_yaml::Value;
 use super::Secret;
 use super::error::ConfigError;
 use super::tree::{Leaf, kind};
+
+pub(super) use names::is_known;
+use names::{IGNORED, RENAMED};
+pub use names::{is_secret, nearest};
 
 /// Which client the properties are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,54 +35,6 @@ impl Client {
     }
 }
 
-/// Properties of the Java client alone, and those that Sprag sets itself because what it promises
-/// rests on them.
-const IGNORED: &[(&str, &str)] = &[
-    ("key.deserializer", "it is the Java client's"),
-    ("value.deserializer", "it is the Java client's"),
-    ("key.serializer", "it is the Java client's"),
-    ("value.serializer", "it is the Java client's"),
-    ("interceptor.classes", "it is the Java client's"),
-    ("metric.reporters", "it is the Java client's"),
-    ("partition.assignment.strategy", "Sprag assigns cooperatively"),
-    ("group.id", "Sprag's groups have names of their own"),
-    ("group.instance.id", "an instance must lose its shards when it goes"),
-    ("session.timeout.ms", "it is coordination.sessionTimeout"),
-    ("transactional.id", "it is made of the pipeline's id and the shard"),
-    ("transaction.timeout.ms", "Sprag's transactions last 10 seconds at most"),
-    ("enable.auto.commit", "Sprag commits by itself"),
-    ("enable.idempotence", "Sprag's producers are idempotent"),
-    ("acks", "Sprag's producers wait for all replicas in sync"),
-    ("isolation.level", "mappings are read committed"),
-    ("auto.offset.reset", "mappings are read from the start of their log, always"),
-    ("max.poll.records", "it is the Java client's"),
-];
-
-/// Java's name → librdkafka's, where the value stays.
-const RENAMED: &[(&str, &str)] = &[
-    ("sasl.mechanism", "sasl.mechanisms"),
-    ("ssl.truststore.certificates", "ssl.ca.pem"),
-    ("ssl.keystore.certificate.chain", "ssl.certificate.pem"),
-    ("ssl.keystore.key", "ssl.key.pem"),
-    ("reconnect.backoff.max.ms", "reconnect.backoff.max.ms"),
-    ("metadata.max.age.ms", "metadata.max.age.ms"),
-    ("request.timeout.ms", "socket.timeout.ms"),
-    ("send.buffer.bytes", "socket.send.buffer.bytes"),
-    ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
-    ("fetch.max.wait.ms", "fetch.wait.max.ms"),
-    ("ssl.cipher.suites", "ssl.cipher.suites"),
-    ("buffer.memory", "queue.buffering.max.kbytes"),
-];
-
-/// Whether a property's value must never be shown.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "secret", "jaas", "token", "ssl.key.pem", "keystore.key"]
-        .iter()
-        .any(|part| name.contains(part))
-}
-
 type Merged = BTreeMap<String, (String, Leaf)>;
 
 /// librdkafka's properties for these; complaints and notices name the key as it was written.
@@ -97,6 +55,26 @@ pub(super) fn to_librdkafka(
         }
     }
     translation.out
+}
+
+/// What the client does not use as its owner may believe.
+pub(super) fn unused_credentials(properties: &BTreeMap<String, Secret>) -> bool {
+    let protocol = properties.get("security.protocol");
+    let sasl = protocol.is_some_and(|p| p.0.to_ascii_uppercase().starts_with("SASL"));
+    !sasl && properties.keys().any(|name| name.starts_with("sasl."))
+}
+
+/// The names under which a property of librdkafka's may have been written.
+pub fn written_as(native: &str) -> impl Iterator<Item = &str> {
+    let java = RENAMED.iter().filter(move |(_, ours)| *ours == native).map(|(java, _)| *java);
+    let special: &[&str] = match native {
+        "queue.buffering.max.kbytes" => &["buffer.memory"],
+        "sasl.username" | "sasl.password" => &["sasl.jaas.config"],
+        "ssl.ca.location" => &["ssl.truststore.location"],
+        "ssl.certificate.location" | "ssl.key.location" => &["ssl.keystore.location"],
+        _ => &[],
+    };
+    std::iter::once(native).chain(java).chain(special.iter().copied())
 }
 
 struct Translation<'a> {
@@ -129,7 +107,7 @@ impl Translation<'_> {
             "sasl.jaas.config" => self.jaas(value, path, leaf),
             "ssl.truststore.location" => match store_type(all, "ssl.truststore.type", value) {
                 Store::Pem => self.set("ssl.ca.location", value),
-                Store::Pkcs12 | Store::Jks => self.fail(path, leaf, CONVERT),
+                Store::Pkcs12 | Store::Jks => self.fail(path, leaf, export(value)),
             },
             "ssl.keystore.location" => match store_type(all, "ssl.keystore.type", value) {
                 Store::Pkcs12 => self.set("ssl.keystore.location", value),
@@ -137,10 +115,12 @@ impl Translation<'_> {
                     self.set("ssl.certificate.location", value);
                     self.set("ssl.key.location", value);
                 }
-                Store::Jks => self.fail(path, leaf, CONVERT),
+                Store::Jks => self.fail(path, leaf, convert(value)),
             },
             "ssl.truststore.type" | "ssl.keystore.type" | "ssl.truststore.password" => {}
             "ssl.endpoint.identification.algorithm" if value.is_empty() => self.set(name, "none"),
+            "sasl.mechanism" | "sasl.mechanisms" => self.mechanism(value, path, leaf),
+            "buffer.memory" => self.buffer_memory(value, path, leaf),
             "sasl.kerberos.service.name" => self.fail(path, leaf, "this build has no Kerberos"),
             _ => {
                 let renamed = RENAMED.iter().find(|(java, _)| *java == name);
@@ -149,15 +129,44 @@ impl Translation<'_> {
         }
     }
 
+    fn mechanism(&mut self, value: &str, path: &str, leaf: &Leaf) {
+        match value.trim() {
+            known @ ("PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") => {
+                self.set("sasl.mechanisms", known);
+            }
+            _ => self.fail(
+                path,
+                leaf,
+                format!(
+                    "expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found {value:?}; other \
+                     mechanisms are not built in"
+                ),
+            ),
+        }
+    }
+
+    /// Java counts bytes, librdkafka kibibytes.
+    fn buffer_memory(&mut self, value: &str, path: &str, leaf: &Leaf) {
+        match value.parse::<u64>() {
+            Ok(bytes) => {
+                self.set("queue.buffering.max.kbytes", bytes.div_ceil(1024).max(1).to_string());
+            }
+            Err(_) => self.fail(path, leaf, format!("expected a number of bytes, found {value:?}")),
+        }
+    }
+
     /// A JAAS line: `<module class> required key="value" …;`.
     fn jaas(&mut self, line: &str, path: &str, leaf: &Leaf) {
         let module = line.split_whitespace().next().unwrap_or_default();
         let known = module.ends_with("PlainLoginModule") || module.ends_with("ScramLoginModule");
         if !known {
-            let found = module.rsplit('.').next().unwrap_or_default();
+            // Where no module stands first, whatever does may be a secret.
+            let class = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$');
+            let named = module.ends_with("LoginModule") && module.chars().all(class);
+            let found = module.rsplit('.').next().filter(|_| named).unwrap_or("no login module");
             let message = format!(
-                "expected PlainLoginModule or ScramLoginModule, found {found:?}; other mechanisms \
-                 are not built in"
+                "expected `org.apache.kafka.common.security.….PlainLoginModule` or \
+                 `…ScramLoginModule` in front, found {found}; other mechanisms are not built in"
             );
             return self.fail(path, leaf, message);
         }
@@ -170,8 +179,20 @@ impl Translation<'_> {
     }
 }
 
-const CONVERT: &str = "a Java key store cannot be read; convert it with `keytool -importkeystore \
-     -deststoretype PKCS12` and `openssl pkcs12 -nokeys`, and set the type to PEM";
+fn export(location: &str) -> String {
+    format!(
+        "a trust store can be read as PEM only; write its certificates to a file with `keytool -list \
+         -rfc -keystore {location} > ca.pem`, name that file here and set ssl.truststore.type to PEM"
+    )
+}
+
+fn convert(location: &str) -> String {
+    format!(
+        "a Java key store cannot be read; convert it with `keytool -importkeystore -srckeystore \
+         {location} -destkeystore keystore.p12 -deststoretype PKCS12`, name that file here and set \
+         ssl.keystore.type to PKCS12"
+    )
+}
 
 enum Store {
     Pem,
@@ -229,7 +250,7 @@ fn unquoted(text: &str, quote: char) -> String {
     out
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -1,7 +1,6 @@
 //! From the flat list of keys to the typed configuration.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_yaml::Value;
 
@@ -9,8 +8,9 @@ use super::error::ConfigError;
 use super::keys::{GUARDS, KEYS};
 use super::origin::Origin;
 use super::properties::{self, Client};
-use super::tree::{Leaf, Tree, kind};
-use super::{Cluster, Config, Coordination, Loaded, Mapping, MappingFormat, TopicNaming, duration};
+use super::tree::{Leaf, Tree};
+use super::values::legal_in_topic;
+use super::{Cluster, Config, Coordination, Loaded, Mapping, MappingFormat, TopicNaming};
 use crate::core::group_filter::GroupFilter;
 use crate::core::ids::GroupId;
 use crate::core::policy::{
@@ -29,13 +29,13 @@ pub(super) fn read(
     reader.merge_guards();
     reader.add_defaults();
     let name = reader.name();
-    let policy = reader.policy(&name);
+    let policy = reader.policy(&name, &mut notices);
     let mapping = reader.mapping();
     let coordination = reader.coordination(&name);
     let source = reader.cluster("source", &mut notices);
     let target = reader.cluster("target", &mut notices);
     let auto_create_control_topics = reader.enabled("features.autoCreateControlTopics");
-    let http_listen = reader.text("http.listen").unwrap_or_default();
+    let http_listen = reader.listen(&mut notices);
     let effective = reader.tree.leaves;
     let config = Config {
         name,
@@ -50,13 +50,13 @@ pub(super) fn read(
     Some(Loaded { config, effective, notices })
 }
 
-struct Reader<'a> {
-    tree: Tree,
+pub(super) struct Reader<'a> {
+    pub(super) tree: Tree,
     errors: &'a mut Vec<ConfigError>,
 }
 
 impl Reader<'_> {
-    fn fail(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn fail(&mut self, key: &str, message: impl Into<String>) {
         let origin = self.tree.leaves.get(key).map(|leaf| leaf.origin.clone());
         let origin = origin.filter(|origin| *origin != Origin::Default);
         self.errors.push(ConfigError::at(key, origin.as_ref(), message));
@@ -91,18 +91,26 @@ impl Reader<'_> {
         }
     }
 
+    /// The value that follows from others, where the key is not set.
     fn add_default(&mut self, key: &str, value: String) -> String {
+        if self.tree.leaves.contains_key(key) {
+            return value;
+        }
         let leaf = Leaf { value: Value::String(value.clone()), origin: Origin::Default };
         self.tree.leaves.insert(key.to_owned(), leaf);
         value
     }
 
     fn name(&mut self) -> String {
-        let name = self.text("name").unwrap_or_default();
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() {
+        if !self.tree.leaves.contains_key("name") {
             self.fail("name", "is missing: the pipeline's name, part of every stamp");
-        } else if !name.chars().all(legal) || name.len() > 150 {
+        }
+        let Some(name) = self.text("name") else {
+            return String::new();
+        };
+        if name.is_empty() {
+            self.fail("name", "is empty; expected the pipeline's name, part of every stamp");
+        } else if !name.chars().all(legal_in_topic) || name.len() > 150 {
             self.fail(
                 "name",
                 format!(
@@ -114,76 +122,17 @@ impl Reader<'_> {
         name
     }
 
-    fn text(&mut self, key: &str) -> Option<String> {
-        let found = match &self.tree.leaves.get(key)?.value {
-            Value::String(text) => return Some(text.clone()),
-            Value::Number(number) => return Some(number.to_string()),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Sequence(_)
-            | Value::Mapping(_)
-            | Value::Tagged(_)) => kind(other),
-        };
-        self.fail(key, format!("expected a text, found {found}"));
-        None
-    }
-
-    fn texts(&mut self, key: &str) -> Vec<String> {
-        let Some(leaf) = self.tree.leaves.get(key) else {
-            return Vec::new();
-        };
-        let Value::Sequence(items) = &leaf.value else {
-            let found = kind(&leaf.value);
-            self.fail(key, format!("expected a list of texts, found {found}"));
-            return Vec::new();
-        };
-        let texts: Vec<_> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        if texts.len() != items.len() {
-            self.fail(key, "expected a list of texts; one of its items is none");
-        }
-        texts
-    }
-
-    fn duration(&mut self, key: &str) -> Duration {
-        let Some(text) = self.text(key) else {
-            return Duration::ZERO;
-        };
-        match duration::parse(&text) {
-            Ok(duration) if duration > Duration::ZERO => duration,
-            Ok(_) => {
-                self.fail(key, "expected a duration longer than nothing");
-                Duration::ZERO
-            }
-            Err(message) => {
-                self.fail(key, message);
-                Duration::ZERO
-            }
-        }
-    }
-
-    fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key)?;
-        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
-            return Some(*value);
-        }
-        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        self.fail(key, format!("expected {}, found {text:?}", names.join(" or ")));
-        None
-    }
-
-    fn enabled(&mut self, key: &str) -> bool {
-        self.choice(key, &[("enabled", true), ("disabled", false)]).unwrap_or_default()
-    }
-
-    fn policy(&mut self, name: &str) -> Option<Policy> {
-        let groups = self.group_filter(name);
+    fn policy(&mut self, name: &str, notices: &mut Vec<String>) -> Option<Policy> {
+        let groups = self.group_filter(name, notices);
         let accepted = self.texts("groups.acceptedGuardPrefixes");
         let prefix = self.text("groups.offsetGuardPrefix").unwrap_or_default();
         for (key, prefix) in std::iter::once(("groups.offsetGuardPrefix", &prefix))
             .chain(accepted.iter().map(|prefix| ("groups.acceptedGuardPrefixes", prefix)))
         {
             if prefix.is_empty() || prefix.contains([':', '|']) {
-                self.fail(key, format!("expected a text without `:` and `|`, found {prefix:?}"));
+                let message =
+                    format!("expected some characters other than `:` and `|`, found {prefix:?}");
+                self.fail(key, message);
             }
         }
         let apply_mappings_guard = self.enabled("features.applyMappingsGuard");
@@ -229,27 +178,39 @@ impl Reader<'_> {
         })
     }
 
-    fn group_filter(&mut self, name: &str) -> GroupFilter {
+    fn group_filter(&mut self, name: &str, notices: &mut Vec<String>) -> GroupFilter {
         const SELECTED: &str = "groups.consumerGroups";
         const EXCLUDED: &str = "groups.exclude";
         let all = GroupFilter::all(name);
         let list = self.tree.leaves.get(SELECTED).is_some_and(|leaf| leaf.value.is_sequence());
+        let selects_nothing = "is empty, and no group would be synced; leave the key out for all \
+                               groups, or name some";
         let mut filter = if list {
-            all.named(self.texts(SELECTED).iter().map(|name| GroupId::from(name.as_str())))
-        } else {
-            let expression = self.text(SELECTED).unwrap_or_default();
-            match all.clone().matching(&expression) {
-                Ok(filter) => filter,
-                Err(error) => {
-                    self.fail(SELECTED, format!("is no regular expression: {error}"));
-                    all
-                }
+            let names = self.texts(SELECTED);
+            if names.is_empty() {
+                self.fail(SELECTED, selects_nothing);
             }
+            if let Some(name) = names.iter().find(|name| name.contains(['*', '\\', '^', '$', '|']))
+            {
+                notices.push(format!(
+                    "{SELECTED} is a list, so that {name:?} is taken for a group of exactly that \
+                     name; a regular expression is written as one text"
+                ));
+            }
+            all.named(names.iter().map(|name| GroupId::from(name.as_str())))
+        } else {
+            let expression = self.expression(SELECTED);
+            if expression.as_deref() == Some("") {
+                self.fail(SELECTED, selects_nothing);
+            }
+            let matching = expression.and_then(|text| all.clone().matching(&text).ok());
+            matching.unwrap_or(all)
         };
         for expression in self.texts(EXCLUDED) {
-            match filter.clone().excluding(&expression) {
-                Ok(excluding) => filter = excluding,
-                Err(error) => self.fail(EXCLUDED, format!("is no regular expression: {error}")),
+            if self.is_expression(EXCLUDED, &expression)
+                && let Ok(excluding) = filter.clone().excluding(&expression)
+            {
+                filter = excluding;
             }
         }
         filter
@@ -264,7 +225,7 @@ impl Reader<'_> {
         } else {
             self.mirror_maker()?
         };
-        let topic = match self.text(TOPIC) {
+        let topic = match self.topic(TOPIC) {
             Some(topic) => topic,
             None => self.add_default(TOPIC, default),
         };
@@ -299,17 +260,13 @@ impl Reader<'_> {
 
     fn naming(&mut self, key: &str) -> Option<TopicNaming> {
         let inside = format!("{key}.");
-        let topics: BTreeMap<String, String> = self
-            .tree
-            .leaves
-            .iter()
-            .filter_map(|(path, leaf)| {
-                let topic = path.strip_prefix(&inside)?;
-                Some((topic.to_owned(), leaf.value.as_str()?.to_owned()))
-            })
-            .collect();
-        if !topics.is_empty() {
-            return Some(TopicNaming::Map(topics));
+        let paths: Vec<String> =
+            self.tree.leaves.keys().filter(|path| path.starts_with(&inside)).cloned().collect();
+        if !paths.is_empty() {
+            let topics = paths
+                .iter()
+                .filter_map(|path| Some((path[inside.len()..].to_owned(), self.topic(path)?)));
+            return Some(TopicNaming::Map(topics.collect()));
         }
         let text = self.text(key)?;
         match text.as_str() {
@@ -329,7 +286,7 @@ impl Reader<'_> {
     fn coordination(&mut self, name: &str) -> Coordination {
         const TOPIC: &str = "coordination.fenceTopic";
         const SHARDS: &str = "coordination.shards";
-        let fence_topic = match self.text(TOPIC) {
+        let fence_topic = match self.topic(TOPIC) {
             Some(topic) => topic,
             None => self.add_default(TOPIC, format!("__sprag.{name}.fences")),
         };
@@ -346,6 +303,7 @@ impl Reader<'_> {
     }
 
     fn cluster(&mut self, side: &str, notices: &mut Vec<String>) -> Cluster {
+        self.bootstrap_servers(side);
         let properties = |client: Client| {
             let mut merged: BTreeMap<String, (String, Leaf)> = BTreeMap::new();
             for section in ["common", client.section()] {
@@ -361,9 +319,11 @@ impl Reader<'_> {
         let all = [Client::Admin, Client::Consumer, Client::Producer].map(properties);
         let [admin, consumer, producer] =
             all.map(|merged| properties::to_librdkafka(&merged, notices, self.errors));
-        if !admin.contains_key("bootstrap.servers") {
-            let key = format!("{side}.kafka.common.bootstrap.servers");
-            self.fail(&key, format!("is missing: the {side} cluster's brokers, host:port,…"));
+        if properties::unused_credentials(&admin) {
+            notices.push(format!(
+                "{side}.kafka.common: the sasl properties are not used, because security.protocol is \
+                 not SASL_SSL or SASL_PLAINTEXT"
+            ));
         }
         Cluster { admin, consumer, producer }
     }

@@ -12,8 +12,10 @@ use super::{Loaded, REDACTED};
 pub fn show_yaml(loaded: &Loaded) -> String {
     let mut out = String::new();
     for (key, leaf) in &loaded.effective {
-        let shown = serde_json::to_string(&shown(key, &leaf.value)).unwrap_or_default();
-        out.push_str(&format!("{key}: {shown}  # {}\n", leaf.origin));
+        // What was a variable has its value by now; `${` that is left stands for itself.
+        let value = serde_json::to_string(&shown(key, &leaf.value)).unwrap_or_default();
+        let value = value.replace("${", "$${");
+        out.push_str(&format!("{key}: {value}  # {}\n", leaf.origin));
     }
     out
 }
@@ -36,5 +38,38 @@ fn shown(key: &str, value: &Value) -> serde_json::Value {
     if is_secret(key) {
         return json!(REDACTED);
     }
-    serde_json::to_value(value).unwrap_or_default()
+    match value {
+        Value::String(text) => json!(without_credentials(text)),
+        Value::Sequence(items) => items.iter().map(|item| shown(key, item)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Mapping(_) | Value::Tagged(_) => {
+            serde_json::to_value(value).unwrap_or_default()
+        }
+    }
+}
+
+/// The text, with the password of each `user:password@host` in it redacted.
+pub(super) fn without_credentials(text: &str) -> String {
+    let part =
+        |part: &str| match part.rsplit_once('@').map(|(who, host)| (who.split_once(':'), host)) {
+            Some((Some((user, _)), host)) => format!("{user}:{REDACTED}@{host}"),
+            Some((None, _)) | None => part.to_owned(),
+        };
+    text.split_inclusive(['/', ',', ' ']).map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_addresses_are_redacted() {
+        for (text, shown) in [
+            ("https://u:pw@h:1/x,u:pw@i", "https://u:********@h:1/x,u:********@i"),
+            ("https://u@h:1/x", "https://u@h:1/x"),
+            ("u:p@w@h:1", "u:********@h:1"),
+            ("127.0.0.1:9092", "127.0.0.1:9092"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
 }

@@ -172,6 +172,142 @@ fn broken_yaml_says_where() {
     assert!(gone.contains("cannot be read") && gone.lines().count() == 1, "{gone}");
 }
 
+#[test]
+fn merges_are_merged_and_a_key_that_is_set_twice_is_told() {
+    let merged = load_one(
+        "source.kafka.common: &tls { security.protocol: SSL }\n\
+         target.kafka.common: { <<: *tls, client.id: x }\n",
+    )
+    .unwrap();
+    assert_eq!(merged.config.target.admin["security.protocol"].0, "SSL");
+    let twice = errors("groups.pollInterval: 5s\ngroups: { pollInterval: 6s }\n");
+    assert!(twice.contains("groups.pollInterval: is set twice"), "{twice}");
+    let marked = load_text("x", &format!("\u{feff}{BASE}"), &variables).unwrap();
+    assert_eq!(marked.effective["name"].origin.to_string(), "x:1");
+}
+
+#[test]
+fn an_unknown_key_is_told_with_what_was_meant() {
+    insta::assert_snapshot!(errors(
+        "groups: { poll: 1s, consumergroups: a, pollInterval: { x: 1 } }\npollInterval: 5s\n\
+         http: 9\nsource.kafka.ssl.key.password: x\ntarget.security.protocol: SSL\n"
+    ), @r"
+    sprag.yaml:4: groups.consumergroups: unknown key; did you mean groups.consumerGroups?
+    sprag.yaml:4: groups.poll: unknown key; config/sprag.yaml has them all
+    sprag.yaml:4: groups.pollInterval.x: unknown key; groups.pollInterval is a value by itself, with no keys below it
+    sprag.yaml:6: http: expected a mapping with keys below it, found a number
+    sprag.yaml:5: pollInterval: unknown key; did you mean groups.pollInterval?
+    sprag.yaml:7: source.kafka.ssl.key.password: unknown key; client properties stand in source.kafka.common.ssl.key.password
+    sprag.yaml:8: target.security.protocol: unknown key; client properties stand in target.kafka.common.security.protocol
+    ");
+}
+
+#[test]
+fn a_value_that_would_silently_do_nothing_is_told() {
+    insta::assert_snapshot!([
+        "groups.consumerGroups: []\n",
+        "groups.consumerGroups: ''\n",
+        "groups.consumerGroups: 'a)|(?:b'\n",
+        "groups.exclude: [7]\n",
+        "groups.acceptedGuardPrefixes: ['']\n",
+        "groups.pollInterval: [1]\n",
+        "features.applyMappingsGuard: true\n",
+        "offsetMapping.topic: 'a b'\n",
+        "offsetMapping: { format: mirrorMaker2, mirrorMaker2: { sourceAlias: a, targetAlias: b, \
+         replicationPolicy: { orders: [x] } } }\n",
+        "coordination.fenceTopic: ''\n",
+        "http.listen: nonsense\n",
+        "name: ''\n",
+        "source.kafka.common.bootstrap.servers: ''\n",
+        "source.kafka.common.bootstrap.servers: 'h:1,localhost'\n",
+        "source.kafka.common.bootstrap.servers: 'u:hunter2@h:1'\n",
+        "target.kafka.common.sasl.mechanism: OAUTHBEARER\n",
+        "target.kafka.common.buffer.memory: much\n",
+    ].map(overlaid).join("\n"), @r#"
+    over:1: groups.consumerGroups: is empty, and no group would be synced; leave the key out for all groups, or name some
+    over:1: groups.consumerGroups: is empty, and no group would be synced; leave the key out for all groups, or name some
+    over:1: groups.consumerGroups: is no regular expression: regex parse error:
+        a)|(?:b
+         ^
+    error: unopened group
+    over:1: groups.exclude: expected a list of texts; one of its items is a number
+    over:1: groups.acceptedGuardPrefixes: expected some characters other than `:` and `|`, found ""
+    over:1: groups.pollInterval: expected a duration such as `5 seconds`, found a list
+    over:1: features.applyMappingsGuard: expected enabled or disabled, found true
+    over:1: offsetMapping.topic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found "a b"
+    over:1: offsetMapping.mirrorMaker2.replicationPolicy.orders: expected a topic's name, found a list
+    over:1: coordination.fenceTopic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found ""
+    over:1: http.listen: expected host:port, found "nonsense"
+    over:1: name: is empty; expected the pipeline's name, part of every stamp
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found ""
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found "localhost"
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found "u:********@h:1"
+    over:1: target.kafka.common.sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found "OAUTHBEARER"; other mechanisms are not built in
+    over:1: target.kafka.common.buffer.memory: expected a number of bytes, found "much"
+    "#);
+}
+
+/// What is wrong when the text stands in a second file.
+fn overlaid(text: &str) -> String {
+    let (mut tree, mut errors) = (tree::Tree::default(), Vec::new());
+    tree.overlay("base", BASE, &mut errors);
+    tree.overlay("over", text, &mut errors);
+    finish(tree, &variables, errors).map_or_else(|wrong| wrong.to_string(), |_| "accepted".into())
+}
+
+#[test]
+fn what_is_accepted_and_may_surprise_is_noticed() {
+    let notices = load_one(
+        "groups.consumerGroups: [orders, 'a.*']\nhttp.listen: '0.0.0.0:9464'\n\
+         source.kafka.common: { sasl.username: u, sasl.password: p, max.block.ms: 1 }\n",
+    )
+    .unwrap()
+    .notices;
+    insta::assert_snapshot!(notices.join("\n"), @r#"
+    groups.consumerGroups is a list, so that "a.*" is taken for a group of exactly that name; a regular expression is written as one text
+    source.kafka.common.max.block.ms is ignored: it is the Java client's
+    source.kafka.common: the sasl properties are not used, because security.protocol is not SASL_SSL or SASL_PLAINTEXT
+    http.listen is not used yet: there is no status page
+    "#);
+}
+
+#[test]
+fn only_a_name_stands_in_a_variable() {
+    for odd in ["${}", "${ PASSWORD }", "${PASSWORD:-x}", "${${PASSWORD}}"] {
+        let told = errors(&format!("groups.offsetGuardPrefix: '{odd}'\n"));
+        assert!(told.contains("expected `${NAME}`"), "{told}");
+    }
+    let open = errors("groups.offsetGuardPrefix: '${PASSWORD'\n");
+    assert!(open.contains("without its `}`"), "{open}");
+}
+
+#[test]
+fn secrets_stay_secret_wherever_they_stand() {
+    let jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required \
+                username=\\\"u\\\" password=\\\"hunter2\\\";";
+    for secret in [
+        &format!("sasl.jaas.config: \"{jaas}\""),
+        "ssl.keystore.password: hunter2",
+        "ssl.truststore.password: hunter2",
+        "ssl.key.pem: hunter2",
+        "sasl.oauthbearer.config: 'principal=hunter2'",
+        "basic.auth.user.info: 'u:hunter2'",
+        "sasl.pasword: hunter2",
+        "SASL.PASSWORD: hunter2",
+        "some.url: 'https://u:hunter2@h/'",
+        "some.urls: ['https://u:hunter2@h/', x]",
+    ] {
+        let loaded = load_one(&format!("target.kafka.common.{secret}\n")).unwrap();
+        for shown in [show_yaml(&loaded), show_json(&loaded), format!("{:?}", loaded.config)] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+    for line in ["hunter2", "username=\"a\"password=\"hunter2\";", "hunter2LoginModule=x"] {
+        let told = errors(&format!("target.kafka.common.sasl.jaas.config: '{line}'\n"));
+        assert!(told.contains("no login module") && !told.contains("hunter2"), "{told}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z:\\-\\[\\]{} \n'\"$.#&*!|>0-9]{0,80}") {

@@ -1,6 +1,6 @@
 //! The files as one flat list of keys: parsed, overlaid, substituted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::Value;
 
@@ -26,7 +26,12 @@ pub(super) struct Tree {
 impl Tree {
     /// Lays a file over what is there, key by key. A null takes a key back to its default.
     pub(super) fn overlay(&mut self, file: &str, text: &str, errors: &mut Vec<ConfigError>) {
-        let value: Value = match serde_yaml::from_str(text) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let parsed = serde_yaml::from_str(text).and_then(|mut value: Value| {
+            value.apply_merge()?;
+            Ok(value)
+        });
+        let value: Value = match parsed {
             Ok(value) => value,
             Err(error) => {
                 let line = error.location().map(|at| at.line());
@@ -47,13 +52,18 @@ impl Tree {
         let lines = lines::of(text);
         let mut flat = Vec::new();
         flatten("", value, &mut flat);
+        let mut written = BTreeSet::new();
         for (key, value) in flat {
+            let line = lines::find(&lines, &key);
+            let origin = Origin::File { file: file.to_owned(), line };
+            if !written.insert(key.clone()) {
+                let message = "is set twice in this file, nested and with dots; keep one of them";
+                errors.push(ConfigError::at(&key, Some(&origin), message));
+            }
             let inside = format!("{key}.");
             let around = |path: &String| inside.starts_with(&format!("{path}."));
             self.leaves.retain(|path, _| !path.starts_with(&inside) && !around(path));
             if value != Value::Null {
-                let line = lines::find(&lines, &key);
-                let origin = Origin::File { file: file.to_owned(), line };
                 self.leaves.insert(key, Leaf { value, origin });
             }
         }
@@ -138,6 +148,13 @@ fn substituted(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<
         let (name, behind) = rest[at + 2..]
             .split_once('}')
             .ok_or("a `${` without its `}`; write `$${` for the two characters themselves")?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(legal) {
+            return Err(format!(
+                "expected `${{NAME}}` with letters, digits and `_`, found `${{{name}}}`; defaults and \
+                 expressions are not known"
+            ));
+        }
         let found = variable(name).ok_or_else(|| {
             format!("the environment variable {name} is not set; set it, or write `$${{` for `${{`")
         })?;

@@ -12,8 +12,8 @@ use super::verdict::Verdict;
 
 const GUARD_IS_OFF: &str = "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
      backwards; use this for a full reset or for troubleshooting only";
-const SOURCE_DISTURBED: &str =
-    "the source was disturbed; its answers are confirmed before they count";
+const SOURCE_DISTURBED: &str = "a connection to the source broke; what it answers next may be \
+                                older, and is read once more before it counts";
 
 /// How loudly to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

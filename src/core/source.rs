@@ -37,9 +37,9 @@ enum Belief {
 }
 
 impl SourceMemory {
-    /// The source was disturbed: the next answer may be an older one.
-    pub(crate) fn disturb(&mut self) {
-        self.disturbed = true;
+    /// The source was disturbed: the next answer may be an older one. True if it was not known yet.
+    pub(crate) fn disturb(&mut self) -> bool {
+        !std::mem::replace(&mut self.disturbed, true)
     }
 
     /// A read succeeded. `rediscovered` tells that its coordinator was looked up after the time

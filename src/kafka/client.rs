@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -16,10 +16,11 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 
 use super::clock::ProcessClock;
-use super::errors::{Doing, coordinator_moved, failure, native};
+use super::complaints::{Complaints, plain_sentence};
+use super::errors::{Doing, coordinator_moved, failure, native, said};
 use super::ffi::NativeError;
 use super::ffi::admin::Admin;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, FailureClass};
 use crate::core::time::Instant;
 use crate::ports::Clock;
 
@@ -49,9 +50,13 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
 }
 
 /// What hears of broken connections.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Watch {
+    side: &'static str,
     disturbed: Arc<Notify>,
+    complaints: Complaints,
+    /// What went wrong last, and what it is about.
+    last: Arc<Mutex<Option<String>>>,
 }
 
 impl Watch {
@@ -59,17 +64,31 @@ impl Watch {
     pub async fn disturbed(&self) {
         self.disturbed.notified().await;
     }
+
+    fn remember(&self, sentence: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(sentence.to_owned());
+    }
 }
 
 impl ClientContext for Watch {
     fn error(&self, error: KafkaError, reason: &str) {
+        let sentence = plain_sentence(reason);
         match error.rdkafka_error_code() {
-            Some(Code::BrokerTransportFailure | Code::AllBrokersDown) => {
+            Some(Code::AllBrokersDown) => {
                 self.disturbed.notify_one();
                 tracing::debug!(%error, reason, "connection");
             }
+            Some(Code::BrokerTransportFailure) => {
+                self.disturbed.notify_one();
+                self.remember(sentence);
+                tracing::debug!(%error, reason, "connection");
+            }
             Some(Code::SSL | Code::Authentication | Code::Resolve) => {
-                tracing::warn!("connecting: {reason} ({error})");
+                self.remember(sentence);
+                if self.complaints.is_news(sentence) {
+                    tracing::warn!("connecting to the {}: {sentence}", self.side);
+                }
             }
             Some(_) | None => tracing::debug!(%error, reason, "client"),
         }
@@ -93,13 +112,31 @@ impl AdminClient {
     /// A client of the cluster `side`; nothing is connected yet.
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
-        let watch = Watch::default();
+        let watch = Watch {
+            side,
+            disturbed: Arc::default(),
+            complaints: Complaints::new(clock),
+            last: Arc::default(),
+        };
         Self { properties, side, clock, watch, present: RefCell::new(None) }
     }
 
     /// Waits until a connection broke.
     pub async fn disturbed(&self) {
         self.watch.disturbed().await;
+    }
+
+    /// What went wrong with a connection last, as a clause to put behind a sentence.
+    #[must_use]
+    pub fn last_complaint(&self) -> String {
+        let last = self.watch.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map_or(String::new(), |last| format!(" ({last})"))
+    }
+
+    /// The brokers that it begins with, as they are configured.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        self.properties.get("bootstrap.servers").map_or("", String::as_str)
     }
 
     /// The client, made anew unless it was made after `since`.
@@ -130,11 +167,12 @@ impl AdminClient {
         match made {
             Ok(consumer) => Ok(Rc::new(Admin::new(consumer))),
             Err(error) => {
-                let what = format!("{}.kafka", self.side);
-                Err(Failure::new(
-                    crate::core::failure::FailureClass::Stop,
-                    format!("{what}: librdkafka refuses the properties: {error}"),
-                ))
+                let detail = format!(
+                    "{}.kafka: librdkafka refuses the properties: {}",
+                    self.side,
+                    said(&error)
+                );
+                Err(Failure::new(FailureClass::Stop, detail))
             }
         }
     }

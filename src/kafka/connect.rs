@@ -89,6 +89,9 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let admin =
         |cluster: &Cluster, side| Rc::new(AdminClient::new(plain(&cluster.admin), side, clock));
     let (source, target) = (admin(&config.source, "source"), admin(&config.target, "target"));
+    for client in [&source, &target] {
+        tracing::info!("connecting to the {} cluster at {}", client.side, client.bootstrap());
+    }
     let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
     let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
     let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
@@ -191,12 +194,20 @@ async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
     let id = client.since(None)?.cluster_id(REQUEST_TIMEOUT).await;
     id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| {
         let detail = format!(
-            "no broker of the {side} cluster answers; is {side}.kafka.common.bootstrap.servers \
-             right, and the cluster up?",
-            side = client.side
+            "{}; is the cluster up, and are bootstrap.servers and security.protocol in \
+             {}.kafka.common right?",
+            no_answer(client),
+            client.side
         );
         Failure::new(FailureClass::Retry, detail)
     })
+}
+
+/// That no broker answers, with what is known of why.
+#[must_use]
+pub fn no_answer(client: &AdminClient) -> String {
+    let (side, servers, why) = (client.side, client.bootstrap(), client.last_complaint());
+    format!("no broker of the {side} cluster answers at {servers}{why}")
 }
 
 /// The fence topic, created if it is missing and may be.

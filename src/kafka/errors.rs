@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use self::table::{Row, row};
 use super::ffi::NativeError;
+use crate::config::properties::is_secret;
 use crate::core::failure::{Failure, FailureClass};
 
 /// What is told of a code that is in no row.
@@ -40,6 +41,18 @@ pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
     Failure::new(class, format!("{what}: {error}; {advice}"))
 }
 
+/// What rdkafka says, without the value of a property that was refused: it may be a secret.
+#[must_use]
+pub fn said(error: &KafkaError) -> String {
+    let KafkaError::ClientConfig(_, why, name, _) = error else {
+        return error.to_string();
+    };
+    if is_secret(name) {
+        return format!("the value of {name} is refused, or there is no such property");
+    }
+    why.trim().to_owned()
+}
+
 /// An error of rdkafka's own as a native one.
 #[must_use]
 pub fn native(error: &KafkaError) -> NativeError {
@@ -47,7 +60,7 @@ pub fn native(error: &KafkaError) -> NativeError {
     let refused = matches!(error, KafkaError::ClientConfig(..));
     let otherwise = if refused { Code::InvalidArgument } else { Code::Fail };
     let code = error.rdkafka_error_code().unwrap_or(otherwise);
-    let mut native = NativeError { message: error.to_string(), ..NativeError::of(code) };
+    let mut native = NativeError { message: said(error), ..NativeError::of(code) };
     if let KafkaError::Transaction(error) = error {
         native.code = error.code();
         native.number = error.code() as i32;

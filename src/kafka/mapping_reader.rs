@@ -2,7 +2,7 @@
 //!
 //! A thread of its own polls and decodes; the index takes the batches as fast as it applies them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Mutex, mpsc};
 
 use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config};
+use super::complaints::plain_sentence;
 use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::admin::{Isolation, OffsetSpec};
@@ -76,7 +77,7 @@ impl Mappings for KafkaMappings {
             partitions,
             decoder: Decoder::new(self.format.clone()),
             skips: SkipCounter::default(),
-            failing: None,
+            failing: BTreeSet::new(),
         };
         let properties = self.properties.clone();
         std::thread::spawn(move || reading.run(&properties));
@@ -132,8 +133,8 @@ struct Reading {
     partitions: i32,
     decoder: Decoder,
     skips: SkipCounter,
-    /// What the client itself fails with, since it last delivered something.
-    failing: Option<Code>,
+    /// What the client itself was told to fail with, since it last delivered something.
+    failing: BTreeSet<String>,
 }
 
 /// What one batch brought of one partition.
@@ -193,7 +194,7 @@ impl Reading {
 
     fn take(&mut self, delivered: Delivered<'_>, parts: &mut BTreeMap<i32, Part>) {
         if matches!(delivered, Delivered::Record { .. } | Delivered::End { .. }) {
-            self.failing = None;
+            self.failing.clear();
         }
         match delivered {
             Delivered::Record { partition, offset, key, value } => {
@@ -226,10 +227,12 @@ impl Reading {
 
     /// A client that reaches no broker is told once; it goes on trying.
     fn client_failed(&mut self, error: &NativeError) {
-        if self.failing.replace(error.code) != Some(error.code) {
+        let sentence = plain_sentence(&error.message);
+        let follows = error.code == Code::AllBrokersDown && !self.failing.is_empty();
+        if !follows && self.failing.insert(sentence.to_owned()) {
             tracing::warn!(
                 topic = self.name.as_str(),
-                "reading the mapping topic: {error}; trying on"
+                "reading the mapping topic: {sentence}; it is tried again"
             );
         }
     }

@@ -16,6 +16,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::client::{Properties, client_config, failed};
+use super::clock::ProcessClock;
+use super::complaints::{Complaints, plain_sentence};
 use super::errors::{Doing, native};
 use crate::core::event::Event;
 use crate::core::failure::{Failure, FailureClass};
@@ -43,6 +45,7 @@ struct Membership {
     /// Partitions whose revocation is not acknowledged yet, all of which are given back together.
     revoked: Arc<Mutex<Option<Revoked>>>,
     closing: Arc<AtomicBool>,
+    complaints: Complaints,
 }
 
 struct Revoked {
@@ -61,9 +64,15 @@ impl ClientContext for Membership {
             Some(Code::GroupAuthorizationFailed) => {
                 "grant Read on Sprag's coordination group on the target"
             }
+            Some(Code::AllBrokersDown) => {
+                return tracing::debug!("the coordination group on the target: {reason}");
+            }
             Some(_) | None => "it is tried again",
         };
-        tracing::warn!("the coordination group on the target: {reason}; {advice}");
+        let sentence = plain_sentence(reason);
+        if self.complaints.is_news(sentence) {
+            tracing::warn!("the coordination group on the target: {sentence}; {advice}");
+        }
     }
 }
 
@@ -177,7 +186,8 @@ impl KafkaOwnership {
         ];
         let (events, receiver) = mpsc::unbounded_channel();
         let (revoked, closing) = (Arc::default(), Arc::default());
-        let membership = Membership { events, revoked, closing };
+        let complaints = Complaints::new(ProcessClock::start());
+        let membership = Membership { events, revoked, closing, complaints };
         let what = format!("joining the coordination group {group} on the target");
         let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
         let consumer: BaseConsumer<Membership> = client_config(properties, &ours)

@@ -1,5 +1,6 @@
 //! The control topics, and the mappings that are read from one of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +25,13 @@ pub(super) struct Control {
     /// The last complaint told, so that each is told once.
     told: Option<Arc<str>>,
     twice_published_told: bool,
-    /// The last failed listing or description told; none since one succeeded.
-    failing: Option<Arc<str>>,
+    /// The failed listings and descriptions that were told; none since one succeeded.
+    failing: BTreeSet<Arc<str>>,
 }
 
 impl Control {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: Some(now), told: None, twice_published_told: false, failing: None }
+        Self { due: Some(now), told: None, twice_published_told: false, failing: BTreeSet::new() }
     }
 }
 
@@ -52,7 +53,7 @@ impl Core {
         match outcome {
             Ok(topics) => {
                 if topics.fence.is_ok() && topics.mapping.is_ok() {
-                    self.control.failing = None;
+                    self.control.failing.clear();
                 }
                 self.fence_topic_described(topics.fence);
                 self.mapping_topic_described(topics.mapping);
@@ -194,9 +195,8 @@ impl Core {
     /// A listing or description failed: what was known stands, and it is asked again. Each failure is
     /// told once, until something succeeded.
     pub(super) fn listing_failed(&mut self, failure: Failure) {
-        let told = self.control.failing.as_ref() == Some(&failure.detail);
-        if !self.fail_if_stop(&failure) && !told {
-            self.control.failing = Some(Arc::clone(&failure.detail));
+        if !self.fail_if_stop(&failure) && self.control.failing.insert(Arc::clone(&failure.detail))
+        {
             self.report(Note::ListingFailed { failure });
         }
     }

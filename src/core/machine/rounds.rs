@@ -88,10 +88,14 @@ impl Core {
     }
 
     pub(super) fn source_disturbed(&mut self) {
-        self.report(Note::SourceDisturbed);
         self.source_disturbed = Some(self.now);
+        let mut news = false;
         for group in self.groups.values_mut() {
-            group.source.disturb();
+            news |= group.source.disturb();
+        }
+        // An outage is many disturbances, and no answer comes between them.
+        if news {
+            self.report(Note::SourceDisturbed);
         }
     }
 

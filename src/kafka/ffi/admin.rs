@@ -27,6 +27,8 @@ use super::requests::{Requests, c_string};
 use super::topic_answers;
 pub use super::topic_answers::TopicDescription;
 
+const TURN: Duration = Duration::from_millis(200);
+
 /// An admin client with its reply queue and the thread that serves it.
 pub struct Admin<C: ConsumerContext + 'static> {
     requests: Arc<Requests<C>>,
@@ -267,11 +269,19 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         topic_answers::created(&answer.await?)
     }
 
-    /// The cluster's id; `None` if no broker told it in time.
+    /// The cluster's id; `None` if no broker told it in time. It is waited for in short turns, because
+    /// a turn that has begun keeps the process from ending.
     #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let requests = Arc::clone(&self.requests);
-        tokio::task::spawn_blocking(move || requests.cluster_id(timeout)).await.ok().flatten()
+        let turns = timeout.as_millis().div_ceil(TURN.as_millis());
+        for _ in 0..turns {
+            let requests = Arc::clone(&self.requests);
+            let asked = tokio::task::spawn_blocking(move || requests.cluster_id(TURN));
+            if let Some(id) = asked.await.ok().flatten() {
+                return Some(id);
+            }
+        }
+        None
     }
 }
 

@@ -154,8 +154,10 @@ fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
         if idle && last && requests.closing.load(Ordering::Acquire) {
             return;
         }
-        // Serves the client's own queue, from which its context hears of broken connections.
-        let _ = requests.consumer.poll(Duration::ZERO);
+        // Serves the client's own queue, from which its context hears of broken connections. All of
+        // it: an outage fills it faster than one at a time would empty it, and what is heard late
+        // is taken for another disturbance.
+        while requests.consumer.poll(Duration::ZERO).is_some() {}
         // SAFETY: the queue is live; an event is ours, and its opaque is the box that `ask` made.
         unsafe {
             let event = sys::rd_kafka_queue_poll(requests.queue, milliseconds(PUMP));

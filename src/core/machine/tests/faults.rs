@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read};
 use super::super::super::event::{Event, GroupActivity, TargetCommit};
-use super::super::super::failure::FailureClass;
+use super::super::super::failure::{Failure, FailureClass};
 use super::super::super::ids::{
     MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId,
 };
 use super::super::super::mapping::{MappingRecord, OffsetSync};
+use super::super::Core;
 use super::world::{World, target};
 use super::{policy, poll, until};
 
@@ -303,4 +304,43 @@ fn other_syncs(name: &str, source_offsets: [i64; 2]) -> Event {
             .collect(),
         position: MappingOffset(6),
     }
+}
+
+#[test]
+fn an_outage_of_many_disturbances_is_told_once() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    let told = |world: &World| {
+        world
+            .transcript
+            .iter()
+            .filter(|line| line.contains("connection to the source broke"))
+            .count()
+    };
+    for _ in 0..3 {
+        core.handle(world.now, Event::SourceDisturbed);
+        world.settle(&mut core);
+    }
+    assert_eq!(told(&world), 1);
+    world.pass(&mut core, poll() * 2);
+    core.handle(world.now, Event::SourceDisturbed);
+    world.settle(&mut core);
+    assert_eq!(told(&world), 2, "answers came between");
+}
+
+#[test]
+fn failures_of_two_descriptions_by_turns_are_told_once_each() {
+    let mut world = World::new();
+    let mut core = world.settled(policy());
+    let described = |core: &mut Core, world: &mut World, topic: &str| {
+        let failure = Failure::new(FailureClass::Retry, format!("describing {topic}: no answer"));
+        core.listing_failed(failure);
+        world.settle(core);
+    };
+    for _ in 0..3 {
+        described(&mut core, &mut world, "fences");
+        described(&mut core, &mut world, "mappings");
+    }
+    let told = world.transcript.iter().filter(|line| line.contains("no answer")).count();
+    assert_eq!(told, 2);
 }
