@@ -1,10 +1,11 @@
 //! How admin requests go out and their answers come back: one native queue, and one thread that
 //! hands each answer to whoever waits for it.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -16,12 +17,30 @@ use super::{NativeError, milliseconds, text};
 
 const PUMP: Duration = Duration::from_millis(100);
 
+/// How much longer than we do librdkafka waits for an answer. When its own timer ends a request that
+/// still waits for a coordinator, and the coordinator comes up later, it aborts the process (its issue
+/// 4605). So ours ends first, and a client in which that happened is not used any more and destroyed
+/// long before its own timers run out.
+const NATIVE_PATIENCE: u32 = 6;
+
 /// A client and the queue that its answers come to.
 pub(super) struct Requests<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
     consumer: BaseConsumer<C>,
     closing: AtomicBool,
-    unanswered: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+/// Who waits for an answer, by the number that the request carries.
+#[derive(Default)]
+struct Waiting {
+    last: usize,
+    by_number: BTreeMap<usize, Waiter>,
+}
+
+struct Waiter {
+    sender: oneshot::Sender<Result<Answer, NativeError>>,
+    until: Instant,
 }
 
 // SAFETY: librdkafka's clients and queues may be used from any thread.
@@ -41,14 +60,14 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     pub(super) fn start(consumer: BaseConsumer<C>) -> Arc<Self> {
         // SAFETY: the client is live and is kept beside the queue.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
-        let (closing, unanswered) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let requests = Arc::new(Self { queue, consumer, closing, unanswered });
+        let (closing, waiting) = (AtomicBool::new(false), Mutex::default());
+        let requests = Arc::new(Self { queue, consumer, closing, waiting });
         let pumped = Arc::clone(&requests);
         std::thread::spawn(move || pump(&pumped));
         requests
     }
 
-    /// Lets the thread end once everything is answered. The client is destroyed by the thread,
+    /// Lets the thread end once nobody waits any more. The client is destroyed by the thread,
     /// because that blocks.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
@@ -74,14 +93,15 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         timeout: Duration,
     ) -> Result<Options, NativeError> {
         // librdkafka refuses more than an hour and takes 0 for no time at all.
-        let timeout = milliseconds(timeout).clamp(1, 3_600_000);
+        let patience = milliseconds(timeout * NATIVE_PATIENCE).clamp(1, 3_600_000);
         // SAFETY: the client is live; a null error buffer of length 0 is allowed.
         unsafe {
             let rk = self.consumer.client().native_ptr();
-            let options = Options(sys::rd_kafka_AdminOptions_new(rk, op));
+            let native = sys::rd_kafka_AdminOptions_new(rk, op);
+            let options = Options { native, timeout };
             let set = sys::rd_kafka_AdminOptions_set_request_timeout(
-                options.0,
-                timeout,
+                options.native,
+                patience,
                 std::ptr::null_mut(),
                 0,
             );
@@ -89,8 +109,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Sends a request and waits for its answer. librdkafka answers each, at the latest when its
-    /// time-out has passed.
+    /// Sends a request and waits for its answer, no longer than its time-out.
     pub(super) async fn ask(
         &self,
         options: Options,
@@ -100,27 +119,77 @@ impl<C: ConsumerContext + 'static> Requests<C> {
             *mut sys::rd_kafka_queue_t,
         ),
     ) -> Result<Answer, NativeError> {
-        let (sender, receiver) = oneshot::channel::<Answer>();
-        self.unanswered.fetch_add(1, Ordering::AcqRel);
-        let opaque = Box::into_raw(Box::new(sender)).cast::<c_void>();
-        // SAFETY: the opaque comes back with the one answer, where `pump` takes the box again.
-        unsafe { sys::rd_kafka_AdminOptions_set_opaque(options.0, opaque) };
-        send(self.consumer.client().native_ptr(), options.0, self.queue);
+        let (sender, receiver) = oneshot::channel();
+        let number = self.wait(sender, options.timeout);
+        // SAFETY: the opaque is a number, never a place in memory.
+        unsafe {
+            let opaque = std::ptr::without_provenance_mut::<c_void>(number);
+            sys::rd_kafka_AdminOptions_set_opaque(options.native, opaque);
+        }
+        send(self.consumer.client().native_ptr(), options.native, self.queue);
         let gone = || NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the client was closed");
-        let answer = receiver.await.map_err(|_| gone())?;
+        let answer = receiver.await.map_err(|_| gone())??;
         answer.error().map_or(Ok(answer), Err)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    fn wait(
+        &self,
+        sender: oneshot::Sender<Result<Answer, NativeError>>,
+        timeout: Duration,
+    ) -> usize {
+        let until = Instant::now() + timeout;
+        let mut waiting = self.waiting();
+        // Never 0, which is no opaque at all.
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.by_number.insert(number, Waiter { sender, until });
+        number
+    }
+
+    fn answered(&self, number: usize, answer: Answer) {
+        let waiter = self.waiting().by_number.remove(&number);
+        if let Some(waiter) = waiter {
+            // Nobody waits any more: the answer is dropped.
+            let _ = waiter.sender.send(Ok(answer));
+        }
+    }
+
+    /// Tells those who have waited for too long.
+    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    fn time_out(&self) {
+        let now = Instant::now();
+        let over: Vec<Waiter> = {
+            let mut waiting = self.waiting();
+            waiting
+                .by_number
+                .extract_if(.., |_, waiter| waiter.until <= now)
+                .map(|it| it.1)
+                .collect()
+        };
+        for waiter in over {
+            let code = RDKafkaErrorCode::OperationTimedOut;
+            let _ = waiter.sender.send(Err(NativeError::new(code, "no answer from the broker")));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request's options, owned.
-pub(super) struct Options(*mut sys::rd_kafka_AdminOptions_t);
+pub(super) struct Options {
+    native: *mut sys::rd_kafka_AdminOptions_t,
+    timeout: Duration,
+}
 
 impl Options {
     pub(super) fn require_stable(&self, stable: bool) -> Result<(), NativeError> {
         // SAFETY: the options are live; the error is ours.
         let error = unsafe {
             NativeError::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(
-                self.0,
+                self.native,
                 i32::from(stable),
             ))
         };
@@ -133,7 +202,7 @@ impl Options {
     ) -> Result<(), NativeError> {
         // SAFETY: the options are live; the error is ours.
         let error = unsafe {
-            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.0, level))
+            NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.native, level))
         };
         error.map_or(Ok(()), Err)
     }
@@ -142,36 +211,30 @@ impl Options {
 impl Drop for Options {
     fn drop(&mut self) {
         // SAFETY: made by `rd_kafka_AdminOptions_new`, freed once.
-        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0) }
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.native) }
     }
 }
 
-/// Hands each answer to whoever waits for it, until the client is closed and nothing is under way.
+/// Hands each answer to whoever waits for it, until the client is closed and nobody waits.
 fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
     loop {
-        let idle = requests.unanswered.load(Ordering::Acquire) == 0;
         let last = Arc::strong_count(requests) == 1;
-        if idle && last && requests.closing.load(Ordering::Acquire) {
+        if last && requests.closing.load(Ordering::Acquire) {
             return;
         }
+        requests.time_out();
         // Serves the client's own queue, from which its context hears of broken connections. All of
         // it: an outage fills it faster than one at a time would empty it, and what is heard late
         // is taken for another disturbance.
         while requests.consumer.poll(Duration::ZERO).is_some() {}
-        // SAFETY: the queue is live; an event is ours, and its opaque is the box that `ask` made.
+        // SAFETY: the queue is live; an event is ours, and its opaque is the number that `ask` gave.
         unsafe {
             let event = sys::rd_kafka_queue_poll(requests.queue, milliseconds(PUMP));
             if event.is_null() {
                 continue;
             }
-            let answer = Answer::own(event);
-            let opaque = sys::rd_kafka_event_opaque(event);
-            if !opaque.is_null() {
-                let sender = Box::from_raw(opaque.cast::<oneshot::Sender<Answer>>());
-                requests.unanswered.fetch_sub(1, Ordering::AcqRel);
-                // Nobody waits any more: the answer is dropped.
-                let _ = sender.send(answer);
-            }
+            let number = sys::rd_kafka_event_opaque(event).addr();
+            requests.answered(number, Answer::own(event));
         }
     }
 }

@@ -8,6 +8,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
 use super::*;
+
+/// The mock cluster's one broker.
+const BROKER: i32 = 1;
 use crate::kafka::ffi::admin::{Isolation, NewTopic, OffsetSpec, PartitionOffset};
 
 fn offsets(parts: &[(i32, i64, &str)]) -> TopicPartitionList {
@@ -231,4 +234,21 @@ async fn a_code_that_librdkafka_does_not_know_arrives_as_its_number() {
     };
     assert_eq!((error.number, error.code), (CODE, Code::Unknown), "{error}");
     assert!(error.to_string().contains("12345"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_timed_out_without_a_coordinator_harms_nobody_when_one_comes_up() {
+    let cluster = mock(&[(TOPIC, 1)]);
+    let admin = admin(&cluster.bootstrap_servers());
+    let asked = partitions(0..1);
+    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None), "its coordinator is known");
+    cluster.broker_down(BROKER).unwrap();
+    let brief = Duration::from_millis(300);
+    let late = admin.group_offsets("g", Some(&asked), true, brief).await;
+    assert_eq!(late.unwrap_err().code, Code::OperationTimedOut);
+    cluster.broker_up(BROKER).unwrap();
+    // The request that nobody waits for any more is sent now, and this one behind it.
+    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None));
 }
