@@ -66,7 +66,7 @@ impl Broker {
             let cluster_id = new_cluster_id();
             write_properties(folder.path(), ports, &extra);
             format_data(version, folder.path(), &cluster_id);
-            match launch(version, folder.path(), ports) {
+            match launch(version, folder.path(), ports, &cluster_id) {
                 Ok(process) => {
                     return Self { version, cluster_id, extra, ports, process, folder };
                 }
@@ -128,7 +128,7 @@ impl Broker {
         self.process.kill();
         write_properties(self.folder.path(), self.ports, &self.extra);
         for _ in 0..PORT_ATTEMPTS {
-            match launch(self.version, self.folder.path(), self.ports) {
+            match launch(self.version, self.folder.path(), self.ports, &self.cluster_id) {
                 Ok(process) => {
                     self.process = process;
                     return;
@@ -263,7 +263,12 @@ fn format_data(version: Version, folder: &Path, cluster_id: &str) {
 }
 
 /// Starts the broker's process and waits until it answers.
-fn launch(version: Version, folder: &Path, ports: Ports) -> Result<Process, StartFailure> {
+fn launch(
+    version: Version,
+    folder: &Path,
+    ports: Ports,
+    cluster_id: &str,
+) -> Result<Process, StartFailure> {
     let log = File::options()
         .create(true)
         .append(true)
@@ -277,7 +282,7 @@ fn launch(version: Version, folder: &Path, ports: Ports) -> Result<Process, Star
         .stdout(log.try_clone().expect("the broker's log file, twice"))
         .stderr(log);
     let mut process = Process::spawn(&format!("broker {}", version.number()), command);
-    match try_eventually(DEADLINE, readiness(&mut process, &ports.bootstrap())) {
+    match try_eventually(DEADLINE, readiness(&mut process, &ports.bootstrap(), cluster_id)) {
         Ok(Readiness::Answers) => Ok(process),
         Ok(Readiness::Ended(how)) => {
             let log = fs::read(log_file(folder)).expect("the broker's log file");
@@ -299,12 +304,22 @@ enum Readiness {
     Ended(String),
 }
 
-/// Asks for metadata until the broker names itself as the one live broker.
-fn readiness(process: &mut Process, bootstrap: &str) -> impl FnMut() -> Result<Readiness, String> {
+/// Asks for metadata until the broker names itself as the one live broker. A broker of somebody
+/// else's that took the port first answers too, and belongs to another cluster.
+fn readiness(
+    process: &mut Process,
+    bootstrap: &str,
+    cluster_id: &str,
+) -> impl FnMut() -> Result<Readiness, String> {
     let probe: BaseConsumer = clients::config(bootstrap).create().expect("a probing client");
     move || {
         if let Some(status) = process.exit_status() {
             return Ok(Readiness::Ended(status.to_string()));
+        }
+        match probe.client().fetch_cluster_id(Duration::from_secs(1)) {
+            Some(found) if found == cluster_id => {}
+            Some(found) => return Err(format!("cluster {found} answers there")),
+            None => return Err("no cluster answers there".to_owned()),
         }
         match probe.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(metadata) if metadata.brokers().len() == 1 => Ok(Readiness::Answers),
