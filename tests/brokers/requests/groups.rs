@@ -47,11 +47,14 @@ fn plain_commits_are_told_per_partition_and_read_back() {
         create_topic(&broker, T, 3);
         let admin = admin(&broker);
         let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
-        let committed = eventually(DEADLINE, "a coordinator", || {
-            block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))
+        // Also until the coordinator has heard of the new topic's partitions.
+        let committed = eventually(DEADLINE, "a coordinator that knows the topic", || {
+            let committed = block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))?;
+            for partition in [0, 1] {
+                of(&committed, T, partition).outcome.clone()?;
+            }
+            Ok::<_, NativeError>(committed)
         });
-        assert!(of(&committed, T, 0).outcome.is_ok());
-        assert!(of(&committed, T, 1).outcome.is_ok());
         let refused = of(&committed, "nothing", 0).outcome.clone();
         assert_eq!(refused.unwrap_err().code, Code::UnknownTopicOrPartition);
 
