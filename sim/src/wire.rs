@@ -1,0 +1,234 @@
+//! What clients ask a simulated cluster, and what it answers: Kafka's requests, as far as Sprag, its
+//! replicators and its consumers need them. Names are the protocol's own.
+
+#![allow(missing_docs, reason = "the fields are the protocol's own")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sprag::core::ids::{GroupId, TopicId, TopicName};
+
+/// A topic-partition of the cluster that is asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// The topic's name.
+    pub topic: TopicName,
+    /// Its index.
+    pub partition: i32,
+}
+
+/// The id of a group's member; empty for none.
+pub type MemberId = String;
+
+/// A client's request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// CreateTopics.
+    CreateTopic { topic: TopicName, partitions: i32 },
+    /// DeleteTopics.
+    DeleteTopic { topic: TopicName },
+    /// DeleteRecords: the log start offset becomes `before`.
+    DeleteRecords { at: Partition, before: i64 },
+    /// Metadata, DescribeTopics.
+    DescribeTopics { topics: BTreeSet<TopicName> },
+    /// ListOffsets, earliest and latest.
+    ListOffsets { at: BTreeSet<Partition>, isolation: Isolation },
+
+    /// Produce. With a producer: in its open transaction.
+    Produce { at: Partition, records: Vec<NewRecord>, producer: Option<Producer> },
+    /// Fetch, at most `most` records from `offset` on.
+    Fetch { at: Partition, offset: i64, isolation: Isolation, most: usize },
+
+    /// InitProducerId with a transactional.id.
+    InitProducer { transactional_id: String, timeout_millis: u64 },
+    /// TxnOffsetCommit (with AddOffsetsToTxn before it).
+    TxnOffsetCommit {
+        producer: Producer,
+        group: GroupId,
+        member: MemberId,
+        generation: i32,
+        offsets: BTreeMap<Partition, Committed>,
+    },
+    /// EndTxn.
+    EndTxn { producer: Producer, commit: bool },
+
+    /// ListGroups with states.
+    ListGroups,
+    /// DescribeGroups: how many members.
+    DescribeGroup { group: GroupId },
+    /// OffsetFetch; `None` for all partitions.
+    OffsetFetch { group: GroupId, at: Option<BTreeSet<Partition>>, stable: bool },
+    /// OffsetCommit.
+    OffsetCommit {
+        group: GroupId,
+        member: MemberId,
+        generation: i32,
+        offsets: BTreeMap<Partition, Committed>,
+    },
+    /// DeleteGroups.
+    DeleteGroup { group: GroupId },
+    /// OffsetDelete.
+    OffsetDelete { group: GroupId, at: BTreeSet<Partition> },
+
+    /// JoinGroup and SyncGroup (classic), or the first ConsumerGroupHeartbeat (KIP-848), until the
+    /// member is stable.
+    Join { group: GroupId, member: MemberId, protocol: Protocol, session_millis: u64 },
+    /// Heartbeat; `acknowledged` are the partitions that the member owns now.
+    Heartbeat {
+        group: GroupId,
+        member: MemberId,
+        generation: i32,
+        acknowledged: BTreeSet<Partition>,
+    },
+    /// LeaveGroup.
+    Leave { group: GroupId, member: MemberId },
+}
+
+/// Which records a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// All up to the high watermark.
+    ReadUncommitted,
+    /// Up to the last stable offset, without aborted ones.
+    ReadCommitted,
+}
+
+/// Which group protocol a member speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// JoinGroup and SyncGroup.
+    Classic,
+    /// ConsumerGroupHeartbeat (KIP-848).
+    Consumer,
+}
+
+/// A transactional producer, as the coordinator named it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Producer {
+    /// Its transactional.id.
+    pub transactional_id: String,
+    /// Its producer id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+}
+
+/// A record to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Its key, for compaction.
+    pub key: Vec<u8>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// An offset with its metadata.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Committed {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Its metadata.
+    pub metadata: String,
+}
+
+/// The cluster's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Done; nothing to tell.
+    Done,
+    /// The whole request failed.
+    Failed(Error),
+    /// To `CreateTopic`.
+    Created(TopicId),
+    /// To `DescribeTopics`: id and partition count.
+    Topics(BTreeMap<TopicName, Result<(TopicId, i32), Error>>),
+    /// To `ListOffsets`: log start offset, and high watermark or last stable offset.
+    Offsets(BTreeMap<Partition, Result<(i64, i64), Error>>),
+    /// To `Produce`: the offset of the first record.
+    Produced(i64),
+    /// To `Fetch`: what is visible, and the position after it (markers and aborted records are
+    /// stepped over). The end is reached where the position equals `end`.
+    Fetched { records: Vec<ReadRecord>, position: i64, end: i64 },
+    /// To `InitProducer`.
+    Initialised(Producer),
+    /// To commits and deletions of offsets, for each partition.
+    Committed(BTreeMap<Partition, Result<(), Error>>),
+    /// To `ListGroups`.
+    Groups(BTreeMap<GroupId, GroupState>),
+    /// To `DescribeGroup`.
+    Described { members: usize },
+    /// To `OffsetFetch`; `Ok(None)` where nothing is committed.
+    Fetches(BTreeMap<Partition, Result<Option<Committed>, Error>>),
+    /// To `Join` and `Heartbeat`: the generation (or member epoch), and the partitions that are the
+    /// member's now; those it owned and that are missing must be given up, which the next heartbeat
+    /// acknowledges.
+    Member { generation: i32, assigned: BTreeSet<Partition> },
+}
+
+/// The state of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GroupState {
+    /// No members.
+    Empty,
+    /// Members, or about to have some.
+    Active,
+}
+
+/// Kafka's error codes, by their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Error {
+    /// 1.
+    OffsetOutOfRange,
+    /// 3.
+    UnknownTopicOrPartition,
+    /// 7.
+    RequestTimedOut,
+    /// 12.
+    OffsetMetadataTooLarge,
+    /// 14.
+    CoordinatorLoadInProgress,
+    /// 16.
+    NotCoordinator,
+    /// 22.
+    IllegalGeneration,
+    /// 25.
+    UnknownMemberId,
+    /// 27.
+    RebalanceInProgress,
+    /// 36.
+    TopicAlreadyExists,
+    /// 47.
+    InvalidProducerEpoch,
+    /// 48.
+    InvalidTxnState,
+    /// 49.
+    InvalidProducerIdMapping,
+    /// 51.
+    ConcurrentTransactions,
+    /// 68.
+    NonEmptyGroup,
+    /// 69.
+    GroupIdNotFound,
+    /// 86.
+    GroupSubscribedToTopic,
+    /// 88.
+    UnstableOffsetCommit,
+    /// 90.
+    ProducerFenced,
+    /// 110.
+    FencedMemberEpoch,
+    /// 113.
+    StaleMemberEpoch,
+    /// 25 and its like, where a group speaks the other protocol: 23.
+    InconsistentGroupProtocol,
+}
