@@ -8,9 +8,9 @@ pub mod config;
 pub mod core;
 #[cfg(feature = "kafka")]
 pub mod demo;
-#[cfg(feature = "kafka")]
+#[cfg(feature = "driver")]
 pub mod driver;
-#[cfg(feature = "kafka")]
+#[cfg(feature = "driver")]
 pub mod failpoint;
 #[cfg(feature = "kafka")]
 pub mod kafka;

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::ids::{GroupId, TopicId, TopicName};
+use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
+use sprag::core::time::Instant;
 
 /// A topic-partition of the cluster that is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,30 @@ pub struct Partition {
     pub topic: TopicName,
     /// Its index.
     pub partition: i32,
+}
+
+impl From<&SourcePartition> for Partition {
+    fn from(at: &SourcePartition) -> Self {
+        Self { topic: at.topic.clone(), partition: at.partition }
+    }
+}
+
+impl From<&TargetPartition> for Partition {
+    fn from(at: &TargetPartition) -> Self {
+        Self { topic: at.topic.clone(), partition: at.partition }
+    }
+}
+
+/// What a commit without membership says.
+pub const NO_GENERATION: i32 = -1;
+
+/// A request as it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// When the client looked its coordinators up: what moved since, it does not know.
+    pub coordinators_as_of: Instant,
+    /// What it asks.
+    pub request: Request,
 }
 
 /// The id of a group's member; empty for none.
@@ -71,7 +96,13 @@ pub enum Request {
 
     /// JoinGroup and SyncGroup (classic), or the first ConsumerGroupHeartbeat (KIP-848), until the
     /// member is stable.
-    Join { group: GroupId, member: MemberId, protocol: Protocol, session_millis: u64 },
+    Join {
+        group: GroupId,
+        member: MemberId,
+        protocol: Protocol,
+        topic: TopicName,
+        session_millis: u64,
+    },
     /// Heartbeat; `acknowledged` are the partitions that the member owns now.
     Heartbeat {
         group: GroupId,

@@ -1,0 +1,89 @@
+//! Freezes a process: while its gate is closed, the one future that the process is, is not polled.
+//!
+//! turmoil holds messages, crashes hosts and cuts links; it cannot stop a host's code. A process that
+//! is stopped (SIGSTOP, a long collection of garbage, a suspended machine) runs nothing while the
+//! world goes on, keeps what it has decided, and goes on with it when it wakes: a zombie.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// A process's gate; clones are the same gate.
+#[derive(Clone, Default)]
+pub struct Gate(Rc<State>);
+
+#[derive(Default)]
+struct State {
+    closed: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    /// From now on nothing behind the gate runs.
+    pub fn close(&self) {
+        self.0.closed.set(true);
+    }
+
+    /// What is behind the gate goes on.
+    pub fn open(&self) {
+        self.0.closed.set(false);
+        if let Some(waker) = self.0.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the gate is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.get()
+    }
+
+    /// `inner` behind this gate. All of the process must be in it: a spawned task would run on.
+    pub fn around<F: Future>(&self, inner: F) -> Gated<F> {
+        Gated { gate: self.clone(), inner: Box::pin(inner) }
+    }
+}
+
+/// A future behind a gate.
+pub struct Gated<F> {
+    gate: Gate,
+    inner: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Gated<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if self.gate.is_closed() {
+            *self.gate.0.waker.borrow_mut() = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.inner.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[test]
+    fn nothing_behind_a_closed_gate_runs_and_an_open_one_wakes_it() {
+        let runs = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&runs);
+        let gate = Gate::default();
+        let mut gated = gate.around(std::future::poll_fn(move |_| {
+            counted.set(counted.get() + 1);
+            Poll::<()>::Pending
+        }));
+        assert_eq!((&mut gated).now_or_never(), None);
+        gate.close();
+        assert_eq!((&mut gated).now_or_never(), None);
+        assert_eq!(runs.get(), 1);
+        gate.open();
+        assert_eq!((&mut gated).now_or_never(), None);
+        assert_eq!(runs.get(), 2);
+    }
+}

@@ -1,0 +1,115 @@
+//! Requests and answers as messages on turmoil's network, so that latency, loss, partitions and
+//! freezes act on them. A message carries a number; what it says lies in the [`Mail`] of the run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use turmoil::net::UdpSocket;
+
+use crate::wire::{Envelope, Response};
+
+const PORT: u16 = 9092;
+
+/// What is on its way in one run. Clones are the same mail.
+#[derive(Clone, Default)]
+pub struct Mail(Rc<Letters>);
+
+#[derive(Default)]
+struct Letters {
+    next: Cell<u64>,
+    requests: RefCell<BTreeMap<u64, Envelope>>,
+    answers: RefCell<BTreeMap<u64, Response>>,
+}
+
+/// No answer in time: the request or its answer was lost, or is late. It may have taken effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
+/// One process's connection to the clusters, by a socket of its own.
+pub struct Client {
+    mail: Mail,
+    socket: UdpSocket,
+    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Response>>>,
+}
+
+impl Client {
+    /// A client on the host that this runs on.
+    ///
+    /// # Errors
+    ///
+    /// What turmoil says, where the host has no port left.
+    pub async fn bind(mail: Mail) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)).await?;
+        Ok(Self { mail, socket, waiting: RefCell::default() })
+    }
+
+    /// Hands answers to whoever waits for them; must run beside the calls, for ever.
+    pub async fn receive(&self) {
+        let mut buffer = [0; 8];
+        while let Ok((_, _)) = self.socket.recv_from(&mut buffer).await {
+            let number = u64::from_be_bytes(buffer);
+            let answer = self.mail.0.answers.borrow_mut().remove(&number);
+            let waits = self.waiting.borrow_mut().remove(&number);
+            if let (Some(answer), Some(waits)) = (answer, waits) {
+                let _ = waits.send(answer);
+            }
+        }
+    }
+
+    /// Asks the cluster on host `to`, once.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] after `patience`.
+    #[expect(clippy::disallowed_methods, reason = "a simulated client's own time-out")]
+    pub async fn call(
+        &self,
+        to: &str,
+        request: Envelope,
+        patience: Duration,
+    ) -> Result<Response, NoAnswer> {
+        let number = self.mail.0.next.get();
+        self.mail.0.next.set(number + 1);
+        self.mail.0.requests.borrow_mut().insert(number, request);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().insert(number, sender);
+        let address = SocketAddr::new(turmoil::lookup(to), PORT);
+        let sent = self.socket.send_to(&number.to_be_bytes(), address).await;
+        let outcome = match sent {
+            Ok(_) => tokio::time::timeout(patience, receiver).await,
+            Err(_) => return Err(NoAnswer),
+        };
+        self.waiting.borrow_mut().remove(&number);
+        match outcome {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(NoAnswer),
+        }
+    }
+}
+
+/// Answers requests on this host for ever; `answer` may take its time.
+///
+/// # Errors
+///
+/// What turmoil says, where the port cannot be had.
+pub async fn serve(
+    mail: Mail,
+    mut answer: impl FnMut(Envelope) -> Response,
+) -> std::io::Result<()> {
+    let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
+    let mut buffer = [0; 8];
+    loop {
+        let (_, from) = socket.recv_from(&mut buffer).await?;
+        let number = u64::from_be_bytes(buffer);
+        let request = mail.0.requests.borrow_mut().remove(&number);
+        if let Some(request) = request {
+            let response = answer(request);
+            mail.0.answers.borrow_mut().insert(number, response);
+            socket.send_to(&number.to_be_bytes(), from).await?;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The ports of one simulated Sprag: every call is a message to a simulated cluster, and fails as
+//! the real adapter would fail.
+
+mod classify;
+mod committer;
+mod groups;
+mod link;
+mod mappings;
+mod ownership;
+mod topics;
+
+use std::rc::Rc;
+
+use sprag::core::ids::{GroupId, TopicName};
+use sprag::core::policy::CommitMode;
+use sprag::mapping::Format;
+use sprag::ports::Ports;
+
+use self::committer::SimCommitter;
+use self::groups::{SimSourceGroups, SimTargetGroups};
+pub use self::link::Link;
+use self::mappings::SimMappings;
+use self::ownership::SimOwnership;
+use self::topics::SimTopics;
+use crate::clock::SimClock;
+use crate::net::Client;
+
+/// What the ports of an instance are made from.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// The host of the source cluster.
+    pub source: String,
+    /// The host of the target cluster.
+    pub target: String,
+    /// Whether the mapping topic is on the source.
+    pub mapping_on_source: bool,
+    /// The mapping topic.
+    pub mapping_topic: TopicName,
+    /// What it is written in.
+    pub mapping_format: Format,
+    /// The fence topic.
+    pub fence_topic: TopicName,
+    /// The coordination group.
+    pub coordination_group: GroupId,
+    /// This instance's member id in it.
+    pub member: String,
+    /// The prefix of the transactional.ids.
+    pub transactional_prefix: String,
+    /// How offsets are committed.
+    pub mode: CommitMode,
+    /// The time-outs, which a simulation shortens.
+    pub timing: Timing,
+}
+
+/// Time-outs in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// A request's.
+    pub request: u64,
+    /// `transaction.timeout.ms`.
+    pub transaction: u64,
+    /// A transactional call's, longer than `transaction`.
+    pub transaction_call: u64,
+    /// `session.timeout.ms` of the coordination group.
+    pub session: u64,
+}
+
+/// The ports of one instance.
+pub struct SimPorts {
+    clock: SimClock,
+    source_groups: SimSourceGroups,
+    target_groups: SimTargetGroups,
+    topics: SimTopics,
+    mappings: SimMappings,
+    ownership: SimOwnership,
+    committer: SimCommitter,
+}
+
+impl SimPorts {
+    /// Ports on this client.
+    #[must_use]
+    pub fn new(client: Rc<Client>, clock: SimClock, wiring: &Wiring) -> Self {
+        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), wiring.timing);
+        let (source, target) = (link(&wiring.source), link(&wiring.target));
+        let mapping = if wiring.mapping_on_source { source.clone() } else { target.clone() };
+        Self {
+            source_groups: SimSourceGroups::new(source.clone()),
+            target_groups: SimTargetGroups::new(target.clone()),
+            topics: SimTopics::new(source, target.clone(), mapping.clone(), wiring),
+            mappings: SimMappings::new(mapping, wiring),
+            ownership: SimOwnership::new(target.clone(), wiring),
+            committer: SimCommitter::new(target, wiring),
+            clock,
+        }
+    }
+
+    /// What runs beside the driver, in the same process: reading mappings, heartbeats.
+    pub async fn run(&self) {
+        futures::join!(self.mappings.run(), self.ownership.run());
+    }
+}
+
+impl Ports for SimPorts {
+    type Clock = SimClock;
+    type SourceGroups = SimSourceGroups;
+    type TargetGroups = SimTargetGroups;
+    type TopicReader = SimTopics;
+    type Mappings = SimMappings;
+    type Ownership = SimOwnership;
+    type Committer = SimCommitter;
+
+    fn clock(&self) -> &SimClock {
+        &self.clock
+    }
+
+    fn source_groups(&self) -> &SimSourceGroups {
+        &self.source_groups
+    }
+
+    fn target_groups(&self) -> &SimTargetGroups {
+        &self.target_groups
+    }
+
+    fn topic_reader(&self) -> &SimTopics {
+        &self.topics
+    }
+
+    fn mappings(&self) -> &SimMappings {
+        &self.mappings
+    }
+
+    fn ownership(&self) -> &SimOwnership {
+        &self.ownership
+    }
+
+    fn committer(&self) -> &SimCommitter {
+        &self.committer
+    }
+}

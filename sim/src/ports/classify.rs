@@ -1,0 +1,74 @@
+//! What follows from a broker's error, as the real adapter's table has it; the tests of the model
+//! against real brokers compare the two.
+
+use sprag::core::failure::{Failure, FailureClass};
+
+use crate::wire::Error;
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Reading,
+    Committing,
+    Ending,
+    Fencing,
+}
+
+/// The failure that follows from `error`.
+pub(crate) fn failure(error: Error, doing: Doing, what: &str) -> Failure {
+    Failure::new(class(error, doing), format!("{what}: {error:?}"))
+}
+
+/// The failure where no answer came.
+pub(crate) fn no_answer(doing: Doing, what: &str) -> Failure {
+    let class = match doing {
+        Doing::Reading => FailureClass::Retry,
+        Doing::Committing | Doing::Ending | Doing::Fencing => FailureClass::OutcomeUnknown,
+    };
+    Failure::new(class, format!("{what}: no answer"))
+}
+
+fn class(error: Error, doing: Doing) -> FailureClass {
+    let retry = match doing {
+        // A transaction that cannot be ended yet may be ended later.
+        Doing::Ending => FailureClass::OutcomeUnknown,
+        Doing::Reading | Doing::Committing | Doing::Fencing => FailureClass::Retry,
+    };
+    match error {
+        Error::InvalidProducerEpoch | Error::InvalidProducerIdMapping | Error::ProducerFenced => {
+            FailureClass::Fenced
+        }
+        Error::InvalidTxnState => match doing {
+            Doing::Reading => FailureClass::Retry,
+            Doing::Committing | Doing::Ending | Doing::Fencing => FailureClass::Fenced,
+        },
+        Error::UnknownMemberId
+        | Error::IllegalGeneration
+        | Error::FencedMemberEpoch
+        | Error::StaleMemberEpoch
+        | Error::RebalanceInProgress
+        | Error::NonEmptyGroup
+        | Error::GroupSubscribedToTopic => match doing {
+            Doing::Committing => FailureClass::GroupActive,
+            Doing::Ending => FailureClass::OutcomeUnknown,
+            Doing::Reading | Doing::Fencing => FailureClass::Retry,
+        },
+        Error::UnknownTopicOrPartition => FailureClass::Missing,
+        Error::OffsetMetadataTooLarge => FailureClass::HoldGroup,
+        Error::InconsistentGroupProtocol => match doing {
+            Doing::Fencing => FailureClass::Stop,
+            Doing::Reading | Doing::Committing | Doing::Ending => FailureClass::HoldGroup,
+        },
+        Error::RequestTimedOut => match doing {
+            Doing::Reading => FailureClass::Retry,
+            Doing::Committing | Doing::Ending | Doing::Fencing => FailureClass::OutcomeUnknown,
+        },
+        Error::OffsetOutOfRange
+        | Error::CoordinatorLoadInProgress
+        | Error::NotCoordinator
+        | Error::TopicAlreadyExists
+        | Error::ConcurrentTransactions
+        | Error::GroupIdNotFound
+        | Error::UnstableOffsetCommit => retry,
+    }
+}

@@ -1,0 +1,253 @@
+//! The fence partitions and the shards' producers.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use sprag::core::action::TransactionEnd;
+use sprag::core::event::TargetCommit;
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::fence_log::{FenceLog, FenceRecord};
+use sprag::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
+use sprag::core::policy::CommitMode;
+use sprag::ports::Committer;
+
+use super::Wiring;
+use super::classify::{Doing, failure};
+use super::groups::committed;
+use super::link::{Link, strange};
+use crate::wire::{
+    Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request, Response,
+};
+
+/// The member that our commits name: it is in no group.
+const MEMBER: &str = "sprag";
+const BATCH: usize = 1000;
+
+/// The fence partitions and the shards' producers.
+pub struct SimCommitter {
+    link: Link,
+    fence_topic: TopicName,
+    coordination_group: GroupId,
+    prefix: String,
+    mode: CommitMode,
+    live: RefCell<BTreeMap<Shard, Owned>>,
+}
+
+/// A shard's producer: none in `guarded` mode.
+#[derive(Clone)]
+struct Owned {
+    producer: Option<Producer>,
+    fence: Option<Fence>,
+}
+
+impl SimCommitter {
+    pub(super) fn new(link: Link, wiring: &Wiring) -> Self {
+        Self {
+            link,
+            fence_topic: wiring.fence_topic.clone(),
+            coordination_group: wiring.coordination_group.clone(),
+            prefix: wiring.transactional_prefix.clone(),
+            mode: wiring.mode,
+            live: RefCell::default(),
+        }
+    }
+
+    fn fence_partition(&self, shard: Shard) -> Partition {
+        Partition { topic: self.fence_topic.clone(), partition: shard.get().cast_signed() }
+    }
+
+    /// The producer of this ownership.
+    fn owned(&self, shard: Shard, fence: Fence) -> Result<Option<Producer>, Failure> {
+        let live = self.live.borrow();
+        match live.get(&shard).filter(|owned| owned.fence == Some(fence)) {
+            Some(owned) => Ok(owned.producer.clone()),
+            None => Err(destroyed(shard)),
+        }
+    }
+
+    /// The producer that `init_transactions` made; in `guarded` mode there is none.
+    fn initialised(&self, shard: Shard) -> Result<Owned, Failure> {
+        let present = self.live.borrow().get(&shard).cloned();
+        match (present, self.mode) {
+            (Some(owned), CommitMode::Fenced | CommitMode::Guarded) => Ok(owned),
+            (None, CommitMode::Guarded) => {
+                let owned = Owned { producer: None, fence: None };
+                self.live.borrow_mut().insert(shard, owned.clone());
+                Ok(owned)
+            }
+            (None, CommitMode::Fenced) => Err(destroyed(shard)),
+        }
+    }
+
+    async fn write(
+        &self,
+        shard: Shard,
+        producer: Option<Producer>,
+        record: &FenceRecord,
+    ) -> Result<Fence, Failure> {
+        let what = format!("shard {shard}: writing {} to the fence topic", record.key);
+        let value = Some(record.value.clone().into_bytes());
+        let records = vec![NewRecord { key: record.key.clone().into_bytes(), value }];
+        let at = self.fence_partition(shard);
+        let produce = Request::Produce { at, records, producer: producer.clone() };
+        let answer = self.link.ask_on(produce, Doing::Fencing, &what).await?;
+        let Response::Produced(offset) = answer else {
+            return Err(strange(&what, &answer));
+        };
+        if let Some(producer) = producer {
+            let end = Request::EndTxn { producer, commit: true };
+            self.link.ask_on(end, Doing::Fencing, &what).await?;
+        }
+        Ok(Fence(offset))
+    }
+
+    async fn newest(&self, shard: Shard) -> Result<BTreeMap<String, (Fence, String)>, Failure> {
+        let what = format!("reading the fence partition of shard {shard}");
+        let mut newest = BTreeMap::new();
+        let mut offset = 0;
+        loop {
+            let (at, isolation) = (self.fence_partition(shard), Isolation::ReadCommitted);
+            let request = Request::Fetch { at, offset, isolation, most: BATCH };
+            let answer = self.link.ask(request, Doing::Reading, &what).await?;
+            let Response::Fetched { records, position, end } = answer else {
+                return Err(strange(&what, &answer));
+            };
+            records.into_iter().for_each(|record| keep(&mut newest, record));
+            if position >= end {
+                return Ok(newest);
+            }
+            offset = position;
+        }
+    }
+}
+
+/// The newest record of each key.
+fn keep(newest: &mut BTreeMap<String, (Fence, String)>, record: ReadRecord) {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let key = text(record.key);
+    match record.value {
+        Some(value) => newest.insert(key, (Fence(record.offset), text(value))),
+        None => newest.remove(&key),
+    };
+}
+
+impl Committer for SimCommitter {
+    async fn fence_log(&self, shard: Shard) -> Result<FenceLog, Failure> {
+        let newest = self.newest(shard).await?;
+        let group = self.coordination_group.clone();
+        let what = "describing the coordination group";
+        let described = self.link.ask(Request::DescribeGroup { group }, Doing::Reading, what).await;
+        let members = match described {
+            Ok(Response::Described { members }) => Some(members),
+            Ok(_) | Err(_) => None,
+        };
+        Ok(FenceLog { newest, members })
+    }
+
+    async fn init_transactions(&self, shard: Shard) -> Result<(), Failure> {
+        self.live.borrow_mut().remove(&shard);
+        let what = format!("shard {shard}: initialising transactions");
+        let request = Request::InitProducer {
+            transactional_id: format!("{}.{shard}", self.prefix),
+            timeout_millis: self.link.timing().transaction,
+        };
+        let answer = self.link.ask_on(request, Doing::Fencing, &what).await?;
+        let Response::Initialised(producer) = answer else {
+            return Err(strange(&what, &answer));
+        };
+        self.live.borrow_mut().insert(shard, Owned { producer: Some(producer), fence: None });
+        Ok(())
+    }
+
+    async fn take_over(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
+        let owned = self.initialised(shard)?;
+        let fence = self.write(shard, owned.producer.clone(), record).await?;
+        if let Some(now) = self.live.borrow_mut().get_mut(&shard)
+            && now.producer == owned.producer
+        {
+            now.fence = Some(fence);
+        }
+        Ok(fence)
+    }
+
+    async fn write_record(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        record: &FenceRecord,
+    ) -> Result<(), Failure> {
+        let producer = self.owned(shard, fence)?;
+        self.write(shard, producer, record).await.map(|_offset| ())
+    }
+
+    async fn write_offsets(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        group: &GroupId,
+        offsets: &BTreeMap<TargetPartition, TargetCommit>,
+    ) -> Result<(), Failure> {
+        let what = format!("shard {shard}: writing offsets of group {group}");
+        let Some(producer) = self.owned(shard, fence)? else {
+            return Err(destroyed(shard));
+        };
+        let request = Request::TxnOffsetCommit {
+            producer,
+            group: group.clone(),
+            member: MEMBER.to_owned(),
+            generation: NO_GENERATION,
+            offsets: committed(offsets),
+        };
+        let answer = self.link.ask_on(request, Doing::Committing, &what).await;
+        let answer = abortable(answer)?;
+        let Response::Committed(results) = answer else {
+            return Err(strange(&what, &answer));
+        };
+        match results.into_values().find_map(Result::err) {
+            Some(error) => abortable(Err(failure(error, Doing::Committing, &what))),
+            None => Ok(()),
+        }
+    }
+
+    async fn end_transaction(
+        &self,
+        shard: Shard,
+        fence: Fence,
+        end: TransactionEnd,
+    ) -> Result<(), Failure> {
+        let what = format!("shard {shard}: ending a transaction ({end:?})");
+        let Some(producer) = self.owned(shard, fence)? else {
+            return Err(destroyed(shard));
+        };
+        let commit = match end {
+            TransactionEnd::Commit => true,
+            TransactionEnd::Abort => false,
+        };
+        let request = Request::EndTxn { producer, commit };
+        self.link.ask_on(request, Doing::Ending, &what).await.map(|_done| ())
+    }
+
+    fn destroy(&self, shard: Shard) {
+        self.live.borrow_mut().remove(&shard);
+    }
+}
+
+/// librdkafka lets a transaction be aborted after what else would be a retry or an unknown outcome.
+fn abortable<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
+    answer.map_err(|failure| match failure.class {
+        FailureClass::Retry | FailureClass::OutcomeUnknown => {
+            Failure { class: FailureClass::Abort, ..failure }
+        }
+        FailureClass::GroupActive
+        | FailureClass::HoldGroup
+        | FailureClass::Fenced
+        | FailureClass::Abort
+        | FailureClass::Missing
+        | FailureClass::Stop => failure,
+    })
+}
+
+fn destroyed(shard: Shard) -> Failure {
+    let detail = format!("shard {shard}: its producer was destroyed");
+    Failure::new(FailureClass::Fenced, detail)
+}

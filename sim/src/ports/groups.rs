@@ -1,0 +1,189 @@
+//! The groups of both clusters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sprag::core::action::ReadScope;
+use sprag::core::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets};
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::ids::{GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag::core::time::Instant;
+use sprag::ports::{Clock, SourceGroups, TargetGroups};
+
+use super::classify::{Doing, failure};
+use super::link::{Link, strange};
+use crate::wire::{Committed, Error, GroupState, NO_GENERATION, Partition, Request, Response};
+
+type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
+
+/// The source's groups.
+pub struct SimSourceGroups {
+    link: Link,
+}
+
+/// The target's groups.
+pub struct SimTargetGroups {
+    link: Link,
+}
+
+impl SimSourceGroups {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link }
+    }
+}
+
+impl SimTargetGroups {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link }
+    }
+
+    async fn read(
+        &self,
+        group: &GroupId,
+        named: Option<&BTreeSet<TargetPartition>>,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        let at = named.map(|named| named.iter().map(Partition::from).collect());
+        let fetched = fetch(&self.link, group, at, stable).await?;
+        let what = format!("reading the committed offsets of group {group}");
+        Ok(fetched
+            .into_iter()
+            .map(|(at, found)| {
+                let stored = found
+                    .map(|found| {
+                        found.map(|Committed { offset, metadata }| TargetCommit {
+                            offset: TargetOffset(offset),
+                            metadata,
+                        })
+                    })
+                    .map_err(|error| failure(error, Doing::Reading, &what));
+                (TargetPartition { topic: at.topic, partition: at.partition }, stored)
+            })
+            .collect())
+    }
+}
+
+impl SourceGroups for SimSourceGroups {
+    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
+        Ok(list(&self.link).await?.into_keys().collect())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        coordinator_since: Option<Instant>,
+    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+        self.link.looked_up_after(coordinator_since);
+        let fetched = fetch(&self.link, group, None, false).await?;
+        let what = format!("reading the committed offsets of group {group}");
+        let mut offsets = BTreeMap::new();
+        for (at, found) in fetched {
+            let found = found.map_err(|error| failure(error, Doing::Reading, &what))?;
+            if let Some(Committed { offset, metadata }) = found {
+                let at = SourcePartition { topic: at.topic, partition: at.partition };
+                offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
+            }
+        }
+        Ok(offsets)
+    }
+
+    async fn disturbed(&self) {
+        self.link.broken().await;
+    }
+}
+
+impl TargetGroups for SimTargetGroups {
+    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
+        let groups = list(&self.link).await?.into_iter();
+        Ok(groups
+            .map(|(group, state)| match state {
+                GroupState::Empty => (group, GroupActivity::Empty),
+                GroupState::Active => (group, GroupActivity::Active),
+            })
+            .collect())
+    }
+
+    async fn offsets(
+        &self,
+        group: &GroupId,
+        scope: &ReadScope,
+        stable: bool,
+    ) -> Result<TargetOffsets, Failure> {
+        match scope {
+            ReadScope::Only(named) => self.read(group, Some(named), stable).await,
+            ReadScope::AllAnd(named) => {
+                let mut read = self.read(group, None, stable).await?;
+                let missing: BTreeSet<_> =
+                    named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
+                if !missing.is_empty() {
+                    read.extend(self.read(group, Some(&missing), stable).await?);
+                }
+                Ok(read)
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        group: &GroupId,
+        offsets: &BTreeMap<TargetPartition, TargetCommit>,
+        not_after: Instant,
+    ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
+        let what = format!("committing offsets of group {group}");
+        if self.link.clock().now() > not_after {
+            let detail = format!("{what}: the check behind it is too old; nothing was sent");
+            return Err(Failure::new(FailureClass::Retry, detail));
+        }
+        let request = Request::OffsetCommit {
+            group: group.clone(),
+            member: String::new(),
+            generation: NO_GENERATION,
+            offsets: committed(offsets),
+        };
+        let answer = self.link.ask(request, Doing::Committing, &what).await?;
+        let Response::Committed(results) = answer else {
+            return Err(strange(&what, &answer));
+        };
+        let outcome = |at: &TargetPartition| match results.get(&Partition::from(at)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(failure(*error, Doing::Committing, &what)),
+            None => Err(Failure::new(FailureClass::OutcomeUnknown, what.as_str())),
+        };
+        Ok(offsets.keys().map(|at| (at.clone(), outcome(at))).collect())
+    }
+}
+
+/// Offsets as a request carries them.
+pub(super) fn committed(
+    offsets: &BTreeMap<TargetPartition, TargetCommit>,
+) -> BTreeMap<Partition, Committed> {
+    let each = offsets.iter();
+    each.map(|(at, TargetCommit { offset, metadata })| {
+        let commit = Committed { offset: offset.get(), metadata: metadata.clone() };
+        (Partition::from(at), commit)
+    })
+    .collect()
+}
+
+async fn fetch(
+    link: &Link,
+    group: &GroupId,
+    at: Option<BTreeSet<Partition>>,
+    stable: bool,
+) -> Result<Fetches, Failure> {
+    let what = format!("reading the committed offsets of group {group}");
+    let request = Request::OffsetFetch { group: group.clone(), at, stable };
+    let answer = link.ask(request, Doing::Reading, &what).await?;
+    let Response::Fetches(fetched) = answer else {
+        return Err(strange(&what, &answer));
+    };
+    Ok(fetched)
+}
+
+async fn list(link: &Link) -> Result<BTreeMap<GroupId, GroupState>, Failure> {
+    let what = "listing the consumer groups";
+    let answer = link.ask(Request::ListGroups, Doing::Reading, what).await?;
+    let Response::Groups(groups) = answer else {
+        return Err(strange(what, &answer));
+    };
+    Ok(groups)
+}

@@ -1,0 +1,167 @@
+//! This instance's membership in the coordination group.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use sprag::core::event::Event;
+use sprag::core::failure::Failure;
+use sprag::core::ids::{GroupId, Shard, TopicName};
+use sprag::ports::{Clock, Ownership};
+use tokio::sync::Notify;
+
+use super::Wiring;
+use super::classify::{Doing, failure, no_answer};
+use super::link::{Link, strange};
+use crate::wire::{Committed, Error, Partition, Protocol, Request, Response};
+
+/// Shares out the shards.
+pub struct SimOwnership {
+    link: Link,
+    fence_topic: TopicName,
+    group: GroupId,
+    member: String,
+    generation: Cell<Option<i32>>,
+    /// What this instance believes to own, with those that it is asked to give up.
+    owned: RefCell<BTreeSet<Shard>>,
+    revoked: RefCell<BTreeSet<Shard>>,
+    events: RefCell<VecDeque<Event>>,
+    arrived: Notify,
+}
+
+impl SimOwnership {
+    pub(super) fn new(link: Link, wiring: &Wiring) -> Self {
+        Self {
+            link,
+            fence_topic: wiring.fence_topic.clone(),
+            group: wiring.coordination_group.clone(),
+            member: wiring.member.clone(),
+            generation: Cell::new(None),
+            owned: RefCell::default(),
+            revoked: RefCell::default(),
+            events: RefCell::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Joins, heartbeats, and joins again when it was thrown out; for ever.
+    pub(super) async fn run(&self) {
+        let clock = self.link.clock();
+        let beat = Duration::from_millis((self.link.timing().session / 3).max(1));
+        loop {
+            let request = match self.generation.get() {
+                None => Request::Join {
+                    group: self.group.clone(),
+                    member: self.member.clone(),
+                    protocol: Protocol::Classic,
+                    topic: self.fence_topic.clone(),
+                    session_millis: self.link.timing().session,
+                },
+                Some(generation) => Request::Heartbeat {
+                    group: self.group.clone(),
+                    member: self.member.clone(),
+                    generation,
+                    acknowledged: self.held(),
+                },
+            };
+            match self.link.plainly(request).await {
+                Some(Response::Member { generation, assigned }) => {
+                    self.generation.set(Some(generation));
+                    self.assigned(&assigned);
+                }
+                Some(Response::Failed(error)) if thrown_out(error) => self.lost(),
+                Some(_) | None => {}
+            }
+            clock.sleep_until(clock.now() + beat).await;
+        }
+    }
+
+    fn held(&self) -> BTreeSet<Partition> {
+        self.owned.borrow().iter().map(|shard| self.partition(*shard)).collect()
+    }
+
+    fn partition(&self, shard: Shard) -> Partition {
+        Partition { topic: self.fence_topic.clone(), partition: shard.get().cast_signed() }
+    }
+
+    fn assigned(&self, assigned: &BTreeSet<Partition>) {
+        let wanted: BTreeSet<Shard> =
+            assigned.iter().map(|at| Shard(at.partition.unsigned_abs())).collect();
+        let mut owned = self.owned.borrow_mut();
+        let mut revoked = self.revoked.borrow_mut();
+        for shard in wanted.iter().filter(|shard| !owned.contains(shard)) {
+            self.tell(Event::ShardAssigned { shard: *shard });
+        }
+        let gone: Vec<Shard> = owned.difference(&wanted).copied().collect();
+        for shard in gone.into_iter().filter(|shard| revoked.insert(*shard)) {
+            self.tell(Event::ShardRevoked { shard });
+        }
+        owned.extend(wanted);
+    }
+
+    fn lost(&self) {
+        self.generation.set(None);
+        self.revoked.borrow_mut().clear();
+        let owned = std::mem::take(&mut *self.owned.borrow_mut());
+        for shard in owned {
+            self.tell(Event::ShardLost { shard });
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        self.events.borrow_mut().push_back(event);
+        self.arrived.notify_one();
+    }
+}
+
+impl Ownership for SimOwnership {
+    async fn next(&self) -> Event {
+        loop {
+            let next = self.events.borrow_mut().pop_front();
+            match next {
+                Some(event) => return event,
+                None => self.arrived.notified().await,
+            }
+        }
+    }
+
+    async fn check(&self, shard: Shard) -> Result<bool, Failure> {
+        let what = format!("asking the coordination group about shard {shard}");
+        let Some(generation) = self.generation.get() else {
+            return Ok(false);
+        };
+        if !self.owned.borrow().contains(&shard) {
+            return Ok(false);
+        }
+        let at = self.partition(shard);
+        let commit = Committed { offset: 0, metadata: String::new() };
+        let request = Request::OffsetCommit {
+            group: self.group.clone(),
+            member: self.member.clone(),
+            generation,
+            offsets: BTreeMap::from([(at.clone(), commit)]),
+        };
+        match self.link.plainly(request).await {
+            Some(Response::Committed(results)) => match results.get(&at) {
+                Some(Ok(())) => Ok(true),
+                Some(Err(error)) if thrown_out(*error) => Ok(false),
+                Some(Err(error)) => Err(failure(*error, Doing::Reading, &what)),
+                None => Err(failure(Error::RequestTimedOut, Doing::Reading, &what)),
+            },
+            Some(Response::Failed(error)) if thrown_out(error) => Ok(false),
+            Some(Response::Failed(error)) => Err(failure(error, Doing::Reading, &what)),
+            Some(other) => Err(strange(&what, &other)),
+            None => Err(no_answer(Doing::Reading, &what)),
+        }
+    }
+
+    fn release(&self, shard: Shard) {
+        self.owned.borrow_mut().remove(&shard);
+        self.revoked.borrow_mut().remove(&shard);
+    }
+}
+
+/// The coordinator does not know this member, or not in this generation.
+fn thrown_out(error: Error) -> bool {
+    matches!(error, Error::UnknownMemberId | Error::IllegalGeneration | Error::FencedMemberEpoch)
+}
