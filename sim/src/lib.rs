@@ -4,4 +4,6 @@ pub mod clock;
 pub mod gate;
 pub mod net;
 pub mod ports;
+pub mod scenario;
+pub mod streams;
 pub mod wire;

@@ -1,0 +1,277 @@
+//! What happens in one run, in full, before it begins: a seed becomes a scenario, and a scenario can
+//! be printed, cut down and run again.
+
+mod generate;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Where it comes from; the network's draws and the instances' jitter go on from it.
+    pub seed: u64,
+    /// What there is.
+    pub shape: Shape,
+    /// How Sprag is configured.
+    pub rules: Rules,
+    /// How the network behaves.
+    pub network: Network,
+    /// What clients and operators do, by time.
+    pub work: Vec<Timed<Work>>,
+    /// What breaks, by time.
+    pub faults: Vec<Timed<Fault>>,
+    /// When all faults have ended and nothing new happens, in milliseconds.
+    pub calm_from: u64,
+}
+
+/// Something at a time, in milliseconds of the simulation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timed<T> {
+    /// When.
+    pub at: u64,
+    /// What.
+    pub what: T,
+}
+
+/// How many of what there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Instances of Sprag.
+    pub instances: usize,
+    /// Partitions of the fence topic.
+    pub shards: i32,
+    /// Consumer groups.
+    pub groups: usize,
+    /// Replicated topics, each of [`Self::partitions`].
+    pub topics: usize,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// Partitions of the mapping topic.
+    pub mapping_partitions: i32,
+    /// Who publishes mappings.
+    pub publisher: Publisher,
+}
+
+/// Who publishes mappings, and how densely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Publisher {
+    /// Native chunks, in the transaction of the data: every record is mapped.
+    Dense,
+    /// Offset syncs like MirrorMaker 2's: one in so many records, after the data.
+    Sparse {
+        /// Records between two syncs.
+        every: i64,
+    },
+}
+
+/// Sprag's configuration, as far as a run varies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// `groups.commitMode: guarded`.
+    pub guarded: bool,
+    /// `groups.onSourceRewind: follow`.
+    pub follow_rewinds: bool,
+    /// `groups.pollInterval`, in milliseconds.
+    pub poll_millis: u64,
+    /// `groups.confirmAfter`, in milliseconds.
+    pub confirm_millis: u64,
+    /// `coordination.sessionTimeout`, in milliseconds.
+    pub session_millis: u64,
+    /// `groups.refreshInterval`, in milliseconds.
+    pub refresh_millis: u64,
+}
+
+/// How messages travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The longest latency, in milliseconds.
+    pub latency_millis: u64,
+    /// Messages lost, of ten thousand, while faults last.
+    pub lost: u32,
+}
+
+/// What a client or an operator does. Topics, partitions, groups and instances are named by their
+/// number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// Records are produced on the source.
+    Produce {
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// How many.
+        count: i64,
+        /// In a transaction, whose marker takes an offset.
+        transactional: bool,
+    },
+    /// A group commits on the source, so far behind the log end.
+    SourceCommit {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// Its lag.
+        lag: i64,
+    },
+    /// An operator sets a group back on the source.
+    SourceReset {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// By how much.
+        by: i64,
+    },
+    /// A consumer of the group runs on the target: it joins, commits, and leaves.
+    TargetConsumer {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// By the KIP-848 protocol.
+        new_protocol: bool,
+        /// How long it stays, in milliseconds.
+        stays: u64,
+    },
+    /// A consumer without membership commits on the target.
+    TargetCommit {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+    },
+    /// The replicator is restarted and copies the last records once more.
+    ReplicatorRestart {
+        /// How many records it copies again.
+        again: i64,
+    },
+    /// The mapping topic is compacted.
+    CompactMappings,
+    /// A source topic is deleted and made again.
+    RecreateSource {
+        /// Which topic.
+        topic: usize,
+    },
+    /// A target topic is deleted and made again.
+    RecreateTarget {
+        /// Which topic.
+        topic: usize,
+    },
+    /// The mapping topic is deleted, made again, and published anew.
+    RecreateMappings,
+    /// The oldest records of a target partition are deleted.
+    TrimTarget {
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+    },
+}
+
+/// What breaks. Each ends by itself after `lasts` milliseconds where it has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// An instance is stopped and goes on later: a zombie.
+    Freeze {
+        /// Which instance.
+        instance: usize,
+        /// How long.
+        lasts: u64,
+        /// What its clock does meanwhile.
+        clock: FrozenClock,
+    },
+    /// An instance is frozen at the next step of a commit.
+    FreezeAtCommit {
+        /// Which instance.
+        instance: usize,
+        /// Before which step.
+        step: CommitStep,
+        /// How long.
+        lasts: u64,
+    },
+    /// An instance is killed and started again.
+    Crash {
+        /// Which instance.
+        instance: usize,
+        /// How long it is down.
+        lasts: u64,
+    },
+    /// Nothing passes between an instance and a cluster.
+    Cut {
+        /// Which instance.
+        instance: usize,
+        /// Which cluster.
+        cluster: Side,
+        /// How long.
+        lasts: u64,
+    },
+    /// A cluster answers late.
+    Slow {
+        /// Which cluster.
+        cluster: Side,
+        /// By how much, in milliseconds.
+        by: u64,
+        /// How long.
+        lasts: u64,
+    },
+    /// A cluster carries requests out, and its answers are lost.
+    LoseAnswers {
+        /// Which cluster.
+        cluster: Side,
+        /// How long.
+        lasts: u64,
+    },
+    /// The group coordinators of the source move; the former ones go on answering what they knew.
+    FormerCoordinator {
+        /// How long.
+        lasts: u64,
+    },
+    /// A replica of the mapping topic that lags behind answers for its ends.
+    StaleEnds {
+        /// How long.
+        lasts: u64,
+    },
+    /// A partition of the mapping topic cannot be read, or its end cannot.
+    MappingPartitionFails {
+        /// Which.
+        partition: i32,
+        /// How long.
+        lasts: u64,
+    },
+}
+
+/// What the clock of a frozen process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FrozenClock {
+    /// It goes on, as when a process is stopped.
+    Moves,
+    /// It stands, as when a machine is suspended.
+    Stands,
+}
+
+/// A step of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommitStep {
+    /// The first half, or in `guarded` mode the whole.
+    Write,
+    /// The second half.
+    End,
+}
+
+/// One of the two clusters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Side {
+    /// The source.
+    Source,
+    /// The target.
+    Target,
+}

@@ -1,0 +1,233 @@
+//! A seed becomes a scenario. Every class of work and of faults is left out in half of the runs, so
+//! that what one class hides, a run without it shows.
+
+use super::{
+    CommitStep, Fault, FrozenClock, Network, Publisher, Rules, Scenario, Shape, Side, Timed, Work,
+};
+use crate::streams::{Concern, Stream};
+
+/// When the first fault may come, and when the last has ended.
+const FAULTS: (u64, u64) = (2_000, 24_000);
+/// When the last work is done.
+const WORK_END: i64 = 24_000;
+
+impl Scenario {
+    /// The scenario of `seed`.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut stream = Stream::of(seed, Concern::Shape);
+        let shape = shape(&mut stream);
+        let rules = rules(&mut stream);
+        let lossy = stream.chance(50);
+        let network = Network {
+            latency_millis: stream.choose(&[10, 20, 100]) as u64,
+            lost: if lossy { stream.between(1, 200) as u32 } else { 0 },
+        };
+        let work = work(&mut Stream::of(seed, Concern::Work), &shape);
+        let faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
+        Self { seed, shape, rules, network, work, faults, calm_from: FAULTS.1 + 1_000 }
+    }
+}
+
+fn shape(stream: &mut Stream) -> Shape {
+    let dense = stream.chance(60);
+    let publisher = if dense {
+        Publisher::Dense
+    } else {
+        Publisher::Sparse { every: stream.choose(&[3, 10, 50]) }
+    };
+    Shape {
+        instances: stream.between(2, 3) as usize,
+        shards: stream.between(1, 3) as i32,
+        groups: stream.between(1, 5) as usize,
+        topics: stream.between(1, 2) as usize,
+        partitions: stream.between(1, 2) as i32,
+        mapping_partitions: stream.between(1, 2) as i32,
+        publisher,
+    }
+}
+
+fn rules(stream: &mut Stream) -> Rules {
+    Rules {
+        guarded: stream.chance(25),
+        follow_rewinds: stream.chance(75),
+        poll_millis: stream.choose(&[100, 300, 1000]),
+        confirm_millis: stream.choose(&[200, 1000, 2000]),
+        session_millis: stream.choose(&[1000, 3000]),
+        refresh_millis: stream.choose(&[5_000, 86_400_000]),
+    }
+}
+
+/// A class of work, and how often a run has it.
+type WorkClass = (fn(&mut Stream, &Shape) -> Work, i64);
+
+/// What goes on in every run.
+const ALWAYS: &[WorkClass] = &[(produce, 60), (source_commit, 60)];
+
+/// What some runs have.
+const SOMETIMES: &[WorkClass] = &[
+    (source_reset, 3),
+    (target_consumer, 3),
+    (target_commit, 3),
+    (|stream, _| Work::ReplicatorRestart { again: stream.between(0, 40) }, 2),
+    (|_, _| Work::CompactMappings, 2),
+    (|stream, shape| Work::RecreateSource { topic: stream.index(shape.topics) }, 1),
+    (|stream, shape| Work::RecreateTarget { topic: stream.index(shape.topics) }, 1),
+    (|_, _| Work::RecreateMappings, 1),
+    (trim_target, 2),
+];
+
+fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
+    let mut work = Vec::new();
+    for (make, most) in ALWAYS {
+        for _ in 0..*most {
+            work.push(Timed { at: stream.between(0, WORK_END) as u64, what: make(stream, shape) });
+        }
+    }
+    for (make, most) in SOMETIMES {
+        if stream.chance(50) {
+            for _ in 0..stream.between(1, *most) {
+                let at = stream.between(1_000, WORK_END - 2_000) as u64;
+                work.push(Timed { at, what: make(stream, shape) });
+            }
+        }
+    }
+    work.sort_by_key(|work| work.at);
+    work
+}
+
+fn produce(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::Produce {
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        count: stream.between(1, 30),
+        transactional: stream.chance(20),
+    }
+}
+
+fn source_commit(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::SourceCommit {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        lag: stream.choose(&[0, 0, 1, 5, 40]),
+    }
+}
+
+fn source_reset(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::SourceReset {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        by: stream.between(1, 60),
+    }
+}
+
+fn target_consumer(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::TargetConsumer {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        new_protocol: stream.chance(50),
+        stays: stream.choose(&[50, 300, 2000]),
+    }
+}
+
+fn target_commit(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::TargetCommit {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+    }
+}
+
+fn trim_target(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::TrimTarget { topic: stream.index(shape.topics), partition: partition(stream, shape) }
+}
+
+fn partition(stream: &mut Stream, shape: &Shape) -> i32 {
+    stream.between(0, i64::from(shape.partitions) - 1) as i32
+}
+
+/// A class of faults, and how often a run has it.
+type FaultClass = (fn(&mut Stream, &Shape, u64) -> Fault, i64);
+
+const FAULT_CLASSES: &[FaultClass] = &[
+    (freeze, 3),
+    (freeze_at_commit, 4),
+    (crash, 3),
+    (cut, 3),
+    (|stream, _, lasts| Fault::Slow { cluster: side(stream), by: lasts / 10, lasts }, 2),
+    (|stream, _, lasts| Fault::LoseAnswers { cluster: side(stream), lasts: lasts / 4 }, 3),
+    (|_, _, lasts| Fault::FormerCoordinator { lasts }, 2),
+    (|_, _, lasts| Fault::StaleEnds { lasts }, 2),
+    (mapping_partition_fails, 2),
+];
+
+fn faults(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Fault>> {
+    let mut faults = Vec::new();
+    for (make, most) in FAULT_CLASSES {
+        if stream.chance(50) {
+            for _ in 0..stream.between(1, *most) {
+                let lasts = stream.choose(&[100, 700, 2_000, 6_000]);
+                let latest = FAULTS.1.saturating_sub(lasts);
+                let at = stream.between(FAULTS.0 as i64, latest as i64) as u64;
+                faults.push(Timed { at, what: make(stream, shape, lasts) });
+            }
+        }
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+fn freeze(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
+    let clock = stream.choose(&[FrozenClock::Moves, FrozenClock::Stands]);
+    Fault::Freeze { instance: stream.index(shape.instances), lasts, clock }
+}
+
+fn freeze_at_commit(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
+    let step = stream.choose(&[CommitStep::Write, CommitStep::End]);
+    Fault::FreezeAtCommit { instance: stream.index(shape.instances), step, lasts }
+}
+
+fn crash(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
+    Fault::Crash { instance: stream.index(shape.instances), lasts }
+}
+
+fn cut(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
+    Fault::Cut { instance: stream.index(shape.instances), cluster: side(stream), lasts }
+}
+
+fn mapping_partition_fails(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
+    let partition = stream.between(0, i64::from(shape.mapping_partitions) - 1) as i32;
+    Fault::MappingPartitionFails { partition, lasts }
+}
+
+fn side(stream: &mut Stream) -> Side {
+    stream.choose(&[Side::Source, Side::Target])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_one_scenario_and_faults_end_before_the_calm() {
+        for seed in 0..200 {
+            let scenario = Scenario::of(seed);
+            assert_eq!(scenario, Scenario::of(seed));
+            let end = |fault: &Timed<Fault>| match fault.what {
+                Fault::Freeze { lasts, .. }
+                | Fault::FreezeAtCommit { lasts, .. }
+                | Fault::Crash { lasts, .. }
+                | Fault::Cut { lasts, .. }
+                | Fault::Slow { lasts, .. }
+                | Fault::LoseAnswers { lasts, .. }
+                | Fault::FormerCoordinator { lasts }
+                | Fault::StaleEnds { lasts }
+                | Fault::MappingPartitionFails { lasts, .. } => fault.at + lasts,
+            };
+            assert!(scenario.faults.iter().all(|fault| end(fault) <= scenario.calm_from));
+        }
+    }
+}
