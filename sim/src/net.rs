@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use futures::stream::{FuturesUnordered, StreamExt};
 use turmoil::net::UdpSocket;
 
 use crate::wire::{Envelope, Response};
@@ -91,25 +92,51 @@ impl Client {
     }
 }
 
-/// Answers requests on this host for ever; `answer` may take its time.
+/// What becomes of an answer.
+pub enum Answer {
+    /// It is sent so much later.
+    After(Duration, Response),
+    /// It is lost.
+    Lost,
+}
+
+/// Answers requests on this host for ever.
 ///
 /// # Errors
 ///
 /// What turmoil says, where the port cannot be had.
-pub async fn serve(
-    mail: Mail,
-    mut answer: impl FnMut(Envelope) -> Response,
-) -> std::io::Result<()> {
+#[expect(clippy::disallowed_methods, reason = "a slow cluster's delay")]
+pub async fn serve(mail: Mail, answer: impl Fn(Envelope) -> Answer) -> std::io::Result<()> {
     let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
+    let mut late = FuturesUnordered::new();
     let mut buffer = [0; 8];
     loop {
-        let (_, from) = socket.recv_from(&mut buffer).await?;
+        let from = tokio::select! {
+            biased;
+            received = socket.recv_from(&mut buffer) => received?.1,
+            Some((number, to)) = late.next(), if !late.is_empty() => {
+                let number: u64 = number;
+                socket.send_to(&number.to_be_bytes(), to).await?;
+                continue;
+            }
+        };
         let number = u64::from_be_bytes(buffer);
-        let request = mail.0.requests.borrow_mut().remove(&number);
-        if let Some(request) = request {
-            let response = answer(request);
-            mail.0.answers.borrow_mut().insert(number, response);
-            socket.send_to(&number.to_be_bytes(), from).await?;
+        let Some(request) = mail.0.requests.borrow_mut().remove(&number) else {
+            continue;
+        };
+        match answer(request) {
+            Answer::After(delay, response) => {
+                mail.0.answers.borrow_mut().insert(number, response);
+                if delay.is_zero() {
+                    socket.send_to(&number.to_be_bytes(), from).await?;
+                } else {
+                    late.push(async move {
+                        tokio::time::sleep(delay).await;
+                        (number, from)
+                    });
+                }
+            }
+            Answer::Lost => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use sprag::ports::Ports;
 
 use self::committer::SimCommitter;
 use self::groups::{SimSourceGroups, SimTargetGroups};
+pub use self::classify::Doing;
 pub use self::link::Link;
 use self::mappings::SimMappings;
 use self::ownership::SimOwnership;

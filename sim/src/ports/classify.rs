@@ -7,10 +7,14 @@ use crate::wire::Error;
 
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
+pub enum Doing {
+    /// Reading something.
     Reading,
+    /// Committing offsets, or producing.
     Committing,
+    /// Ending a transaction.
     Ending,
+    /// Taking a shard over.
     Fencing,
 }
 

@@ -69,7 +69,7 @@ impl Link {
     }
 
     /// Asks once.
-    pub(super) async fn ask(
+    pub async fn ask(
         &self,
         request: Request,
         doing: Doing,
@@ -88,7 +88,7 @@ impl Link {
 
     /// Asks again and again where librdkafka does: while no answer comes, or one that says "later",
     /// until a transactional call takes too long.
-    pub(super) async fn ask_on(
+    pub async fn ask_on(
         &self,
         request: Request,
         doing: Doing,

@@ -1,0 +1,86 @@
+//! One instance of Sprag: its own core and its own driver behind a gate.
+
+use std::rc::Rc;
+
+use sprag::core::action::StopReason;
+use sprag::core::ids::ClusterId;
+use sprag::core::machine::{Core, Setup};
+use sprag::core::policy::Policy;
+use sprag::driver;
+use sprag::ports::{Clock, Ports};
+
+use crate::clock::SimClock;
+use crate::gate::Gate;
+use crate::net::{Client, Mail};
+use crate::ports::{SimPorts, Wiring};
+
+/// What an instance is started with, each time that it is.
+#[derive(Clone)]
+pub struct Instance {
+    /// The number, for its member id and its jitter.
+    pub number: usize,
+    /// What freezes it.
+    pub gate: Gate,
+    /// What it takes for the time.
+    pub clock: SimClock,
+    /// Its configuration.
+    pub policy: Policy,
+    /// Its clusters and topics.
+    pub wiring: Wiring,
+    /// The clusters' ids.
+    pub clusters: (ClusterId, ClusterId),
+    /// Spreads its back-offs.
+    pub jitter_seed: u64,
+}
+
+impl Instance {
+    /// Runs until it stops by itself, which is a fatal error: nobody asks it to.
+    ///
+    /// # Errors
+    ///
+    /// Why it stopped.
+    pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
+        let gate = self.gate.clone();
+        gate.around(self.live(mail)).await
+    }
+
+    async fn live(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
+        let client = Rc::new(Client::bind(mail).await?);
+        let ports = SimPorts::new(Rc::clone(&client), self.clock.clone(), &self.wiring);
+        let work = async {
+            let setup = self.setup(&ports).await;
+            let core = Core::new(setup, ports.clock().now());
+            driver::run(core, &ports, std::future::pending()).await
+        };
+        let reason = tokio::select! {
+            biased;
+            reason = work => reason,
+            () = ports.run() => return Ok(()),
+            () = client.receive() => return Ok(()),
+        };
+        match reason {
+            StopReason::Asked => Ok(()),
+            StopReason::Fatal { reason } => Err(reason.to_string().into()),
+        }
+    }
+
+    /// Waits for the fence topic, as the real one waits for its clusters.
+    async fn setup(&self, ports: &SimPorts) -> Setup {
+        loop {
+            if let Ok(control) = sprag::ports::TopicReader::control(ports.topic_reader()).await
+                && let Ok(fence_topic) = control.fence
+            {
+                return Setup {
+                    policy: self.policy.clone(),
+                    source_cluster: self.clusters.0.clone(),
+                    target_cluster: self.clusters.1.clone(),
+                    fence_topic,
+                    mapping_topic: self.wiring.mapping_topic.clone(),
+                    jitter_seed: self.jitter_seed,
+                };
+            }
+            let clock = ports.clock();
+            clock.sleep_until(clock.now() + std::time::Duration::from_millis(200)).await;
+        }
+    }
+}

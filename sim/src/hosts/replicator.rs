@@ -1,0 +1,387 @@
+//! A replicator: copies records from the source to the target and publishes where they went.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use sprag::core::ids::{
+    GroupId, PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
+    TopicName,
+};
+use sprag::core::mapping::{Chunk, Run};
+use sprag::mapping::native::{ChunkPlace, encode, mapping_partition};
+use sprag::ports::Clock;
+
+use crate::clock::SimClock;
+use crate::net::{Client, Mail};
+use crate::ports::{Doing, Link, Timing};
+use crate::scenario::Publisher;
+use crate::wire::{
+    Committed, Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request,
+    Response,
+};
+
+const PAUSE_MILLIS: u64 = 100;
+const BATCH: usize = 25;
+/// Whose committed offsets on the target say how far it copied.
+pub const PROGRESS: &str = "replicator";
+
+/// What a replicator is started with, each time that it is.
+#[derive(Clone)]
+pub struct Replicator {
+    /// The host of the source cluster.
+    pub source: String,
+    /// The host of the target cluster.
+    pub target: String,
+    /// The topics, with their names on the target.
+    pub topics: Vec<(TopicName, TopicName)>,
+    /// Partitions of each.
+    pub partitions: i32,
+    /// Where mappings go, on the target.
+    pub mapping_topic: TopicName,
+    /// Partitions of the mapping topic.
+    pub mapping_partitions: i32,
+    /// What is published.
+    pub publisher: Publisher,
+    /// Its time-outs.
+    pub timing: Timing,
+    /// A new one for each of its lives.
+    pub epoch: Rc<Cell<i64>>,
+    /// Records that it copies once more, from its next start on.
+    pub again: Rc<Cell<i64>>,
+}
+
+/// One life of it.
+struct Life {
+    told: Replicator,
+    epoch: i64,
+    source: Link,
+    target: Link,
+    producer: Option<Producer>,
+    /// The next source offset of each partition, with the incarnation it belongs to.
+    progress: BTreeMap<SourcePartition, Progress>,
+    /// Everything published, for a mapping topic that is made again.
+    published: Vec<(i32, NewRecord)>,
+    mapping_id: Option<TopicId>,
+    sequence: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    ids: (TopicId, TopicId),
+    next: i64,
+    /// Records since the last sync; none yet in this life.
+    since_sync: Option<i64>,
+}
+
+/// Something did not go through: what was begun is given up, and begun anew.
+struct Failed;
+
+impl Replicator {
+    /// Copies for ever.
+    ///
+    /// # Errors
+    ///
+    /// What turmoil says, where no port can be had.
+    pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
+        let client = Rc::new(Client::bind(mail).await?);
+        let clock = SimClock::default();
+        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
+        let epoch = self.epoch.get();
+        self.epoch.set(epoch + 1);
+        let mut life = Life {
+            epoch,
+            source: link(&self.source),
+            target: link(&self.target),
+            producer: None,
+            progress: BTreeMap::new(),
+            published: Vec::new(),
+            mapping_id: None,
+            sequence: 0,
+            told: self,
+        };
+        let work = async {
+            loop {
+                if life.round().await.is_err() {
+                    life.producer = None;
+                    life.progress.clear();
+                }
+                clock.sleep_until(clock.now() + std::time::Duration::from_millis(PAUSE_MILLIS)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = work => {}
+            () = client.receive() => {}
+        }
+        Ok(())
+    }
+}
+
+impl Life {
+    async fn round(&mut self) -> Result<(), Failed> {
+        self.republish_if_new().await?;
+        for (source, target) in self.told.topics.clone() {
+            for partition in 0..self.told.partitions {
+                let from = SourcePartition { topic: source.clone(), partition };
+                let to = TargetPartition { topic: target.clone(), partition };
+                self.copy(from, to).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the next records of one partition.
+    async fn copy(&mut self, from: SourcePartition, to: TargetPartition) -> Result<(), Failed> {
+        let ids = self.ids(&from.topic, &to.topic).await?;
+        let known = self.progress.get(&from).filter(|known| known.ids == ids).copied();
+        let progress = match known {
+            Some(known) => known,
+            None => {
+                let next = self.stored_progress(&from, ids).await?;
+                Progress { ids, next, since_sync: None }
+            }
+        };
+        let (records, position) = self.fetch(&from, progress.next).await?;
+        let next = Progress { next: position, ..progress };
+        if records.is_empty() {
+            self.progress.insert(from, next);
+            return Ok(());
+        }
+        if self.ids(&from.topic, &to.topic).await? != ids {
+            return Err(Failed);
+        }
+        let since_sync = match self.told.publisher {
+            Publisher::Dense => self.copy_dense(&from, &to, &records, next).await.map(|()| None)?,
+            Publisher::Sparse { every } => {
+                Some(self.copy_sparse(&from, &to, &records, next, every).await?)
+            }
+        };
+        self.progress.insert(from, Progress { since_sync, ..next });
+        Ok(())
+    }
+
+    /// Data, chunk and progress in one transaction.
+    async fn copy_dense(
+        &mut self,
+        from: &SourcePartition,
+        to: &TargetPartition,
+        records: &[ReadRecord],
+        next: Progress,
+    ) -> Result<(), Failed> {
+        let producer = self.producer().await?;
+        let first = self.produce(to.into(), copies(records), Some(&producer)).await?;
+        let chunk = Chunk {
+            source: from.clone(),
+            target: to.clone(),
+            source_topic_id: next.ids.0,
+            target_topic_id: next.ids.1,
+            publisher: PublisherId::from("simulated"),
+            runs: runs(records, first),
+        };
+        let (epoch, sequence) = (self.epoch, self.sequence);
+        self.sequence += 1;
+        let place = ChunkPlace { epoch, sequence, newest_timestamp: 0 };
+        let (key, value) = encode(&chunk, place).map_err(|_| Failed)?;
+        let record = NewRecord { key, value: Some(value) };
+        let partitions = self.told.mapping_partitions.unsigned_abs();
+        let at = mapping_partition(from, partitions).get();
+        self.produce(self.mapping(at), vec![record.clone()], Some(&producer)).await?;
+        self.store_progress(from, next, Some(&producer)).await?;
+        if self.ids(&from.topic, &to.topic).await? != next.ids {
+            return Err(Failed);
+        }
+        let end = Request::EndTxn { producer, commit: true };
+        self.target.ask_on(end, Doing::Ending, "replicator").await.map_err(|_| Failed)?;
+        self.published.push((at, record));
+        Ok(())
+    }
+
+    /// Data, then now and then a sync, then progress; a crash in between copies twice.
+    async fn copy_sparse(
+        &mut self,
+        from: &SourcePartition,
+        to: &TargetPartition,
+        records: &[ReadRecord],
+        next: Progress,
+        every: i64,
+    ) -> Result<i64, Failed> {
+        let first = self.produce(to.into(), copies(records), None).await?;
+        let mut since = next.since_sync;
+        for (nth, record) in records.iter().enumerate() {
+            let due = since.is_none_or(|since| since + 1 >= every);
+            since = Some(if due { 0 } else { since.unwrap_or_default() + 1 });
+            if due {
+                let target = first + i64::try_from(nth).map_err(|_| Failed)?;
+                self.produce(self.mapping(0), vec![sync(from, record.offset, target)], None).await?;
+            }
+        }
+        self.store_progress(from, next, None).await?;
+        Ok(since.unwrap_or_default())
+    }
+
+    /// A mapping topic that was made again gets everything once more.
+    async fn republish_if_new(&mut self) -> Result<(), Failed> {
+        let topic = self.told.mapping_topic.clone();
+        let id = self.id(&self.target, &topic).await?;
+        if self.mapping_id.is_some_and(|known| known != id) {
+            for (at, record) in self.published.clone() {
+                self.produce(self.mapping(at), vec![record], None).await?;
+            }
+        }
+        self.mapping_id = Some(id);
+        Ok(())
+    }
+
+    fn mapping(&self, partition: i32) -> Partition {
+        Partition { topic: self.told.mapping_topic.clone(), partition }
+    }
+
+    async fn producer(&mut self) -> Result<Producer, Failed> {
+        if let Some(producer) = &self.producer {
+            return Ok(producer.clone());
+        }
+        let request = Request::InitProducer {
+            transactional_id: PROGRESS.to_owned(),
+            timeout_millis: self.told.timing.transaction,
+        };
+        match self.target.ask_on(request, Doing::Fencing, "replicator").await {
+            Ok(Response::Initialised(producer)) => {
+                self.producer = Some(producer.clone());
+                Ok(producer)
+            }
+            Ok(_) | Err(_) => Err(Failed),
+        }
+    }
+
+    async fn produce(
+        &self,
+        at: Partition,
+        records: Vec<NewRecord>,
+        producer: Option<&Producer>,
+    ) -> Result<i64, Failed> {
+        let request = Request::Produce { at, records, producer: producer.cloned() };
+        // Once: a producer without transactions that tried again would copy twice, unsaid.
+        match self.target.ask(request, Doing::Committing, "replicator").await {
+            Ok(Response::Produced(offset)) => Ok(offset),
+            Ok(_) | Err(_) => Err(Failed),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        from: &SourcePartition,
+        offset: i64,
+    ) -> Result<(Vec<ReadRecord>, i64), Failed> {
+        let isolation = Isolation::ReadCommitted;
+        let request = Request::Fetch { at: from.into(), offset, isolation, most: BATCH };
+        match self.source.ask(request, Doing::Reading, "replicator").await {
+            Ok(Response::Fetched { records, position, end: _ }) => Ok((records, position)),
+            Ok(_) | Err(_) => Err(Failed),
+        }
+    }
+
+    async fn ids(&self, from: &TopicName, to: &TopicName) -> Result<(TopicId, TopicId), Failed> {
+        let (from, to) = futures::join!(self.id(&self.source, from), self.id(&self.target, to));
+        Ok((from?, to?))
+    }
+
+    async fn id(&self, link: &Link, topic: &TopicName) -> Result<TopicId, Failed> {
+        let request = Request::DescribeTopics { topics: BTreeSet::from([topic.clone()]) };
+        match link.ask(request, Doing::Reading, "replicator").await {
+            Ok(Response::Topics(topics)) => match topics.get(topic) {
+                Some(Ok((id, _))) => Ok(*id),
+                Some(Err(_)) | None => Err(Failed),
+            },
+            Ok(_) | Err(_) => Err(Failed),
+        }
+    }
+
+    /// How far this pair of topics was copied: what is stored for another pair does not count.
+    async fn stored_progress(
+        &self,
+        from: &SourcePartition,
+        ids: (TopicId, TopicId),
+    ) -> Result<i64, Failed> {
+        let at = Partition::from(from);
+        let request = Request::OffsetFetch {
+            group: GroupId::from(PROGRESS),
+            at: Some(BTreeSet::from([at.clone()])),
+            stable: true,
+        };
+        let answer = self.target.ask(request, Doing::Reading, "replicator").await;
+        let Ok(Response::Fetches(mut found)) = answer else {
+            return Err(Failed);
+        };
+        let again = self.told.again.take();
+        match found.remove(&at) {
+            Some(Ok(Some(stored))) if stored.metadata == told(ids) => Ok((stored.offset - again).max(0)),
+            Some(Ok(Some(_) | None)) => Ok(0),
+            Some(Err(_)) | None => Err(Failed),
+        }
+    }
+
+    async fn store_progress(
+        &self,
+        from: &SourcePartition,
+        progress: Progress,
+        producer: Option<&Producer>,
+    ) -> Result<(), Failed> {
+        let commit = Committed { offset: progress.next, metadata: told(progress.ids) };
+        let offsets = BTreeMap::from([(Partition::from(from), commit)]);
+        let (group, member) = (GroupId::from(PROGRESS), String::new());
+        let generation = NO_GENERATION;
+        let request = match producer.cloned() {
+            Some(producer) => {
+                Request::TxnOffsetCommit { producer, group, member, generation, offsets }
+            }
+            None => Request::OffsetCommit { group, member, generation, offsets },
+        };
+        match self.target.ask(request, Doing::Committing, "replicator").await {
+            Ok(Response::Committed(outcome)) if outcome.values().all(Result::is_ok) => Ok(()),
+            Ok(_) | Err(_) => Err(Failed),
+        }
+    }
+}
+
+/// What the progress belongs to.
+fn told((source, target): (TopicId, TopicId)) -> String {
+    format!("{source} {target}")
+}
+
+/// The copies: each says where it comes from, for whoever checks.
+fn copies(records: &[ReadRecord]) -> Vec<NewRecord> {
+    let copy = |record: &ReadRecord| NewRecord {
+        key: Vec::new(),
+        value: Some(record.offset.to_be_bytes().to_vec()),
+    };
+    records.iter().map(copy).collect()
+}
+
+/// Runs of records that stand side by side on the source; on the target all do.
+fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (target, record) in (first..).zip(records) {
+        match runs.last_mut() {
+            Some(run) if run.source.get() + run.len.cast_signed() == record.offset => run.len += 1,
+            Some(_) | None => runs.push(Run {
+                source: SourceOffset(record.offset),
+                target: TargetOffset(target),
+                len: 1,
+            }),
+        }
+    }
+    runs
+}
+
+/// An offset sync, as MirrorMaker 2 writes it.
+fn sync(from: &SourcePartition, source: i64, target: i64) -> NewRecord {
+    let name = from.topic.as_str().as_bytes();
+    let len = i16::try_from(name.len()).unwrap_or(i16::MAX);
+    let mut key = len.to_be_bytes().to_vec();
+    key.extend_from_slice(name);
+    key.extend_from_slice(&from.partition.to_be_bytes());
+    let mut value = source.to_be_bytes().to_vec();
+    value.extend_from_slice(&target.to_be_bytes());
+    NewRecord { key, value: Some(value) }
+}
