@@ -113,7 +113,7 @@ impl Link {
     }
 
     /// Asks once, for callers that tell errors apart; nothing where no answer came.
-    pub(super) async fn plainly(&self, request: Request) -> Option<Response> {
+    pub async fn plainly(&self, request: Request) -> Option<Response> {
         self.once(request, Duration::from_millis(self.0.timing.request)).await
     }
 

@@ -1,0 +1,305 @@
+//! Everybody else: applications that produce and consume on the source, consumers on the target, and
+//! operators.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use sprag::core::ids::{GroupId, TopicName};
+use sprag::core::time::Instant;
+use sprag::ports::Clock;
+
+use super::broker::Broker;
+use crate::clock::SimClock;
+use crate::net::{Client, Mail};
+use crate::ports::{Doing, Link, Timing};
+use crate::scenario::{Timed, Work};
+use crate::wire::{
+    Committed, Isolation, MemberId, NO_GENERATION, NewRecord, Partition, Protocol, Request,
+    Response,
+};
+
+/// What all of them know.
+pub struct Clients {
+    /// The host of the source cluster.
+    pub source: String,
+    /// The host of the target cluster.
+    pub target: String,
+    /// The target cluster, for what no request does: compaction.
+    pub target_broker: Broker,
+    /// The topics, with their names on the target.
+    pub topics: Vec<(TopicName, TopicName)>,
+    /// Partitions of each.
+    pub partitions: i32,
+    /// The groups.
+    pub groups: Vec<GroupId>,
+    /// The mapping topic and its partitions.
+    pub mappings: (TopicName, i32),
+    /// Told when the replicator is to be started anew, and how much it copies again.
+    pub restart_replicator: Rc<RefCell<Vec<i64>>>,
+    /// Their time-outs.
+    pub timing: Timing,
+    /// What they do, by time.
+    pub work: Vec<Timed<Work>>,
+}
+
+/// One of them at work.
+struct Hands<'a> {
+    told: &'a Clients,
+    source: Link,
+    target: Link,
+    /// Where each group stands on the source: consumers only go on.
+    positions: RefCell<BTreeMap<(usize, Partition), i64>>,
+}
+
+impl Clients {
+    /// Does the work, each part at its time.
+    ///
+    /// # Errors
+    ///
+    /// What turmoil says, where no port can be had.
+    pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
+        let client = Rc::new(Client::bind(mail).await?);
+        let clock = SimClock::default();
+        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
+        let hands = Hands {
+            source: link(&self.source),
+            target: link(&self.target),
+            positions: RefCell::default(),
+            told: &self,
+        };
+        let all = async {
+            let mut under_way = FuturesUnordered::new();
+            for (nth, Timed { at, what }) in self.work.iter().enumerate() {
+                under_way.push(hands.at(*at, nth, what));
+            }
+            while under_way.next().await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = all => {}
+            () = client.receive() => {}
+        }
+        Ok(())
+    }
+}
+
+impl Hands<'_> {
+    async fn at(&self, at: u64, nth: usize, work: &Work) {
+        let clock = SimClock::default();
+        clock.sleep_until(Instant::from_millis(at)).await;
+        // What a client cannot do, it leaves: the next one tries something else.
+        let _ = self.carry_out(nth, work).await;
+    }
+
+    async fn carry_out(&self, nth: usize, work: &Work) -> Option<()> {
+        match work {
+            Work::Produce { topic, partition, count, transactional } => {
+                self.produce(nth, &self.from(*topic, *partition)?, *count, *transactional).await
+            }
+            Work::SourceCommit { group, topic, partition, lag } => {
+                let at = self.from(*topic, *partition)?;
+                let end = self.end(&self.source, &at).await?;
+                let key = (*group, at.clone());
+                let known = self.positions.borrow().get(&key).copied().unwrap_or_default();
+                // A topic that was made again begins anew.
+                let known = if known > end { 0 } else { known };
+                self.commit_source(nth, key, known.max(end - lag)).await
+            }
+            Work::SourceReset { group, topic, partition, by } => {
+                let key = (*group, self.from(*topic, *partition)?);
+                let known = *self.positions.borrow().get(&key)?;
+                self.commit_source(nth, key, (known - by).max(0)).await
+            }
+            Work::TargetConsumer { group, topic, partition, new_protocol, stays } => {
+                let protocol = if *new_protocol { Protocol::Consumer } else { Protocol::Classic };
+                let at = self.to(*topic, *partition)?;
+                self.consume(nth, self.group(*group)?, &at, protocol, *stays).await
+            }
+            Work::TargetCommit { group, topic, partition } => {
+                let at = self.to(*topic, *partition)?;
+                let end = self.end(&self.target, &at).await?;
+                self.commit(&self.target, self.group(*group)?, "", NO_GENERATION, &at, end / 2, "")
+                    .await
+            }
+            Work::ReplicatorRestart { again } => {
+                self.told.restart_replicator.borrow_mut().push(*again);
+                Some(())
+            }
+            Work::CompactMappings => {
+                let (topic, _) = &self.told.mappings;
+                self.told.target_broker.act(|cluster| cluster.compact(topic));
+                Some(())
+            }
+            Work::RecreateSource { topic } => {
+                let (name, _) = self.told.topics.get(*topic)?;
+                self.recreate(&self.source, name, self.told.partitions).await
+            }
+            Work::RecreateTarget { topic } => {
+                let (_, name) = self.told.topics.get(*topic)?;
+                self.recreate(&self.target, name, self.told.partitions).await
+            }
+            Work::RecreateMappings => {
+                let (name, partitions) = &self.told.mappings;
+                self.recreate(&self.target, name, *partitions).await
+            }
+            Work::TrimTarget { topic, partition } => {
+                let at = self.to(*topic, *partition)?;
+                let end = self.end(&self.target, &at).await?;
+                let request = Request::DeleteRecords { at, before: end / 2 };
+                self.target.ask(request, Doing::Committing, "an operator").await.ok().map(|_| ())
+            }
+        }
+    }
+
+    async fn produce(
+        &self,
+        nth: usize,
+        at: &Partition,
+        count: i64,
+        transactional: bool,
+    ) -> Option<()> {
+        let record = |_| NewRecord { key: Vec::new(), value: Some(Vec::new()) };
+        let records = (0..count).map(record).collect();
+        let what = "an application";
+        if !transactional {
+            let request = Request::Produce { at: at.clone(), records, producer: None };
+            return self.source.ask(request, Doing::Committing, what).await.ok().map(|_| ());
+        }
+        let request = Request::InitProducer {
+            transactional_id: format!("application-{}", nth % 2),
+            timeout_millis: self.told.timing.transaction,
+        };
+        let answer = self.source.ask_on(request, Doing::Fencing, what).await.ok()?;
+        let Response::Initialised(producer) = answer else {
+            return None;
+        };
+        let request =
+            Request::Produce { at: at.clone(), records, producer: Some(producer.clone()) };
+        self.source.ask(request, Doing::Committing, what).await.ok()?;
+        let end = Request::EndTxn { producer, commit: nth % 3 != 0 };
+        self.source.ask_on(end, Doing::Ending, what).await.ok().map(|_| ())
+    }
+
+    async fn commit_source(&self, nth: usize, key: (usize, Partition), offset: i64) -> Option<()> {
+        let group = self.group(key.0)?;
+        let metadata = if nth.is_multiple_of(4) { format!("m{nth}") } else { String::new() };
+        self.commit(&self.source, group, "", NO_GENERATION, &key.1, offset, &metadata).await?;
+        self.positions.borrow_mut().insert(key, offset);
+        Some(())
+    }
+
+    /// Joins, reads on from what is committed, commits, and leaves.
+    async fn consume(
+        &self,
+        nth: usize,
+        group: GroupId,
+        at: &Partition,
+        protocol: Protocol,
+        stays: u64,
+    ) -> Option<()> {
+        let clock = SimClock::default();
+        let member: MemberId = format!("consumer-{nth}");
+        let until = clock.now() + Duration::from_millis(stays);
+        let join = Request::Join {
+            group: group.clone(),
+            member: member.clone(),
+            protocol,
+            topic: at.topic.clone(),
+            session_millis: self.told.timing.session,
+        };
+        let answer = self.target.ask(join, Doing::Fencing, "a consumer").await.ok()?;
+        let Response::Member { mut generation, assigned } = answer else {
+            return None;
+        };
+        let mut owned = assigned;
+        while clock.now() < until {
+            let pause = Duration::from_millis((self.told.timing.session / 3).max(1));
+            clock.sleep_until(until.min(clock.now() + pause)).await;
+            let beat = Request::Heartbeat {
+                group: group.clone(),
+                member: member.clone(),
+                generation,
+                acknowledged: owned.clone(),
+            };
+            if let Some(Response::Member { generation: now, assigned }) =
+                self.target.plainly(beat).await
+            {
+                (generation, owned) = (now, assigned);
+            }
+            if owned.contains(at) {
+                let end = self.end(&self.target, at).await?;
+                self.commit(&self.target, group.clone(), &member, generation, at, end, "").await;
+            }
+        }
+        let leave = Request::Leave { group, member };
+        self.target.ask(leave, Doing::Fencing, "a consumer").await.ok().map(|_| ())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a commit says all of this")]
+    async fn commit(
+        &self,
+        link: &Link,
+        group: GroupId,
+        member: &str,
+        generation: i32,
+        at: &Partition,
+        offset: i64,
+        metadata: &str,
+    ) -> Option<()> {
+        let commit = Committed { offset, metadata: metadata.to_owned() };
+        let offsets = BTreeMap::from([(at.clone(), commit)]);
+        let member = member.to_owned();
+        let request = Request::OffsetCommit { group, member, generation, offsets };
+        match link.ask(request, Doing::Committing, "a client").await.ok()? {
+            Response::Committed(results) if results.values().all(Result::is_ok) => Some(()),
+            _ => None,
+        }
+    }
+
+    async fn recreate(&self, link: &Link, topic: &TopicName, partitions: i32) -> Option<()> {
+        let what = "an operator";
+        let delete = Request::DeleteTopic { topic: topic.clone() };
+        link.ask(delete, Doing::Committing, what).await.ok()?;
+        let clock = SimClock::default();
+        clock.sleep_until(clock.now() + Duration::from_millis(300)).await;
+        // Without a topic nothing would ever converge: it is made again whatever is lost on the way.
+        for _ in 0..20 {
+            let create = Request::CreateTopic { topic: topic.clone(), partitions };
+            match link.plainly(create).await {
+                Some(_) => return Some(()),
+                None => clock.sleep_until(clock.now() + Duration::from_millis(200)).await,
+            }
+        }
+        None
+    }
+
+    async fn end(&self, link: &Link, at: &Partition) -> Option<i64> {
+        let request = Request::ListOffsets {
+            at: BTreeSet::from([at.clone()]),
+            isolation: Isolation::ReadCommitted,
+        };
+        let answer = link.ask(request, Doing::Reading, "a client").await.ok()?;
+        let Response::Offsets(mut ends) = answer else {
+            return None;
+        };
+        ends.remove(at)?.ok().map(|(_, end)| end)
+    }
+
+    fn group(&self, nth: usize) -> Option<GroupId> {
+        self.told.groups.get(nth).cloned()
+    }
+
+    fn from(&self, topic: usize, partition: i32) -> Option<Partition> {
+        let (name, _) = self.told.topics.get(topic)?;
+        Some(Partition { topic: name.clone(), partition })
+    }
+
+    fn to(&self, topic: usize, partition: i32) -> Option<Partition> {
+        let (_, name) = self.told.topics.get(topic)?;
+        Some(Partition { topic: name.clone(), partition })
+    }
+}

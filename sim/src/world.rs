@@ -1,0 +1,286 @@
+//! One run: the clusters, the processes on turmoil, and the steps in between which faults act and
+//! invariants are checked.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use sprag::core::ids::{ClusterId, GroupId, PipelineId, TopicName};
+use sprag::core::policy::{CommitMode, OnSourceRewind, Policy};
+use sprag::core::time::Instant;
+use sprag::mapping::Format;
+use sprag::mapping::replication_policy::ReplicationPolicy;
+
+use crate::cluster::Cluster;
+use crate::clock::SimClock;
+use crate::gate::Gate;
+use crate::hosts::broker::Broker;
+use crate::hosts::clients::Clients;
+use crate::hosts::instance::Instance;
+use crate::hosts::replicator::{PROGRESS, Replicator};
+use crate::net::Mail;
+use crate::ports::{Timing, Wiring};
+use crate::scenario::{Publisher, Scenario};
+use crate::streams::{Concern, Stream};
+use crate::wire::{Request, Response};
+
+/// The host of the source cluster.
+pub const SOURCE: &str = "source";
+/// The host of the target cluster.
+pub const TARGET: &str = "target";
+/// The host of the replicator.
+pub const REPLICATOR: &str = "replicator";
+/// The host of all other clients.
+pub const CLIENTS: &str = "clients";
+
+const NAME: &str = "dr";
+/// One step of turmoil: the grain of simulated time.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// The processes of one run.
+pub struct World {
+    /// turmoil.
+    pub sim: turmoil::Sim<'static>,
+    /// The source cluster.
+    pub source: Broker,
+    /// The target cluster.
+    pub target: Broker,
+    /// Each instance's gate and clock.
+    pub instances: Vec<(Gate, SimClock)>,
+    /// Replicator restarts that clients ask for: how much is to be copied again.
+    pub restarts: Rc<RefCell<Vec<i64>>>,
+    /// What the next life of the replicator copies again.
+    pub again: Rc<Cell<i64>>,
+    /// The names of things.
+    pub names: Names,
+}
+
+/// What things are called in a run.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The replicated topics on both sides.
+    pub topics: Vec<(TopicName, TopicName)>,
+    /// The groups.
+    pub groups: Vec<GroupId>,
+    /// The mapping topic.
+    pub mapping_topic: TopicName,
+    /// The fence topic.
+    pub fence_topic: TopicName,
+    /// The pipeline's id, as stamps have it.
+    pub pipeline: PipelineId,
+}
+
+/// The name of an instance's host.
+#[must_use]
+pub fn instance_host(number: usize) -> String {
+    format!("sprag-{number}")
+}
+
+impl World {
+    /// Everything set up, nothing begun.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        let names = Names::of(scenario);
+        let clusters = (ClusterId::from("simulated-source"), ClusterId::from("simulated-target"));
+        let (source, target) = clusters_of(scenario, &names, &clusters);
+        let mail = Mail::default();
+        let mut sim = network(scenario);
+        for (host, broker) in [(SOURCE, &source), (TARGET, &target)] {
+            let (broker, mail) = (broker.clone(), mail.clone());
+            sim.host(host, move || {
+                let (broker, mail) = (broker.clone(), mail.clone());
+                async move { Ok(broker.run(mail).await?) }
+            });
+        }
+        let again = Rc::new(Cell::new(0));
+        let replicator = replicator(scenario, &names, &again);
+        let its_mail = mail.clone();
+        sim.host(REPLICATOR, move || replicator.clone().run(its_mail.clone()));
+        let mut jitter = Stream::of(scenario.seed, Concern::Jitter);
+        let instances = (0..scenario.shape.instances)
+            .map(|number| {
+                let instance = instance(scenario, &names, &clusters, number, jitter.any());
+                let handles = (instance.gate.clone(), instance.clock.clone());
+                let mail = mail.clone();
+                let lives = Cell::new(0);
+                sim.host(instance_host(number), move || {
+                    let mut instance = instance.clone();
+                    let life = lives.replace(lives.get() + 1);
+                    instance.wiring.member = format!("sprag-{number}-{life}");
+                    instance.run(mail.clone())
+                });
+                handles
+            })
+            .collect();
+        let restarts = Rc::new(RefCell::new(Vec::new()));
+        let clients = clients(scenario, &names, &target, &restarts);
+        sim.client(CLIENTS, clients.run(mail));
+        Self { sim, source, target, instances, restarts, again, names }
+    }
+}
+
+impl Names {
+    fn of(scenario: &Scenario) -> Self {
+        let shape = &scenario.shape;
+        let topic = |nth: usize| {
+            let name = format!("orders{nth}");
+            (TopicName::from(name.as_str()), TopicName::from(format!("main.{name}").as_str()))
+        };
+        let group = |nth: usize| GroupId::from(format!("group-{nth}").as_str());
+        let (source, target) = ("simulated-source".into(), "simulated-target".into());
+        Self {
+            topics: (0..shape.topics).map(topic).collect(),
+            groups: (0..shape.groups).map(group).collect(),
+            mapping_topic: TopicName::from(match shape.publisher {
+                Publisher::Dense => "__k2k_offset_mappings",
+                Publisher::Sparse { .. } => "mm2-offset-syncs.main.internal",
+            }),
+            fence_topic: TopicName::from("__sprag.dr.fences"),
+            pipeline: PipelineId::of(NAME, &source, &target),
+        }
+    }
+}
+
+/// Time-outs, as much shorter than the real ones as a run is.
+#[must_use]
+pub fn timing(scenario: &Scenario) -> Timing {
+    Timing {
+        request: 500,
+        transaction: 2_000,
+        transaction_call: 3_000,
+        session: scenario.rules.session_millis,
+    }
+}
+
+fn network(scenario: &Scenario) -> turmoil::Sim<'static> {
+    let network = &scenario.network;
+    turmoil::Builder::new()
+        .rng_seed(Stream::of(scenario.seed, Concern::Network).any())
+        .epoch(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(3_600))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(network.latency_millis))
+        .fail_rate(f64::from(network.lost) / 10_000.0)
+        .udp_capacity(100_000)
+        .enable_random_order()
+        .build()
+}
+
+fn clusters_of(
+    scenario: &Scenario,
+    names: &Names,
+    ids: &(ClusterId, ClusterId),
+) -> (Broker, Broker) {
+    let (mut source, mut target) = (Cluster::new(ids.0.clone()), Cluster::new(ids.1.clone()));
+    let shape = &scenario.shape;
+    for (from, to) in &names.topics {
+        create(&mut source, from, shape.partitions);
+        create(&mut target, to, shape.partitions);
+    }
+    let mapping_partitions = match shape.publisher {
+        Publisher::Dense => shape.mapping_partitions,
+        Publisher::Sparse { .. } => 1,
+    };
+    create(&mut target, &names.mapping_topic, mapping_partitions);
+    create(&mut target, &names.fence_topic, shape.shards);
+    (Broker::new(source), Broker::new(target))
+}
+
+fn create(cluster: &mut Cluster, topic: &TopicName, partitions: i32) {
+    let request = Request::CreateTopic { topic: topic.clone(), partitions };
+    let created = cluster.handle(Instant::from_millis(0), request);
+    assert!(matches!(created, Response::Created(_)), "{topic}: {created:?}");
+}
+
+fn replicator(scenario: &Scenario, names: &Names, again: &Rc<Cell<i64>>) -> Replicator {
+    Replicator {
+        source: SOURCE.to_owned(),
+        target: TARGET.to_owned(),
+        topics: names.topics.clone(),
+        partitions: scenario.shape.partitions,
+        mapping_topic: names.mapping_topic.clone(),
+        mapping_partitions: scenario.shape.mapping_partitions,
+        publisher: scenario.shape.publisher,
+        timing: timing(scenario),
+        epoch: Rc::new(Cell::new(0)),
+        again: Rc::clone(again),
+    }
+}
+
+fn clients(
+    scenario: &Scenario,
+    names: &Names,
+    target: &Broker,
+    restarts: &Rc<RefCell<Vec<i64>>>,
+) -> Clients {
+    Clients {
+        source: SOURCE.to_owned(),
+        target: TARGET.to_owned(),
+        target_broker: target.clone(),
+        topics: names.topics.clone(),
+        partitions: scenario.shape.partitions,
+        groups: names.groups.clone(),
+        mappings: (names.mapping_topic.clone(), scenario.shape.mapping_partitions),
+        restart_replicator: Rc::clone(restarts),
+        timing: timing(scenario),
+        work: scenario.work.clone(),
+    }
+}
+
+fn instance(
+    scenario: &Scenario,
+    names: &Names,
+    clusters: &(ClusterId, ClusterId),
+    number: usize,
+    jitter_seed: u64,
+) -> Instance {
+    let policy = policy(scenario);
+    let wiring = Wiring {
+        source: SOURCE.to_owned(),
+        target: TARGET.to_owned(),
+        mapping_on_source: false,
+        mapping_topic: names.mapping_topic.clone(),
+        mapping_format: match scenario.shape.publisher {
+            Publisher::Dense => Format::Native,
+            Publisher::Sparse { .. } => {
+                Format::MirrorMaker2(ReplicationPolicy::default_policy("main", NAME, "."))
+            }
+        },
+        fence_topic: names.fence_topic.clone(),
+        coordination_group: GroupId::from(format!("sprag.{NAME}").as_str()),
+        member: String::new(),
+        transactional_prefix: format!("sprag.{}", names.pipeline),
+        mode: policy.commit_mode,
+        timing: timing(scenario),
+    };
+    Instance {
+        number,
+        gate: Gate::default(),
+        clock: SimClock::default(),
+        policy,
+        wiring,
+        clusters: clusters.clone(),
+        jitter_seed,
+    }
+}
+
+/// Sprag's configuration in this run.
+#[must_use]
+pub fn policy(scenario: &Scenario) -> Policy {
+    let rules = &scenario.rules;
+    let groups = Policy::for_pipeline(NAME).groups;
+    let groups = groups.clone().excluding(PROGRESS).unwrap_or(groups);
+    Policy {
+        commit_mode: if rules.guarded { CommitMode::Guarded } else { CommitMode::Fenced },
+        on_source_rewind: match rules.follow_rewinds {
+            true => OnSourceRewind::Follow,
+            false => OnSourceRewind::Hold,
+        },
+        poll_interval: Duration::from_millis(rules.poll_millis),
+        confirm_after: Duration::from_millis(rules.confirm_millis),
+        refresh_interval: Duration::from_millis(rules.refresh_millis),
+        groups,
+        ..Policy::for_pipeline(NAME)
+    }
+}
