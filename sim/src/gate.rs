@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::scenario::CommitStep;
+
 /// A process's gate; clones are the same gate.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<State>);
@@ -18,12 +20,42 @@ pub struct Gate(Rc<State>);
 struct State {
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// The step at which the process freezes itself, and for how long.
+    trap: Cell<Option<(CommitStep, u64)>>,
+    sprung: Cell<Option<u64>>,
 }
 
 impl Gate {
     /// From now on nothing behind the gate runs.
     pub fn close(&self) {
         self.0.closed.set(true);
+    }
+
+    /// The process freezes itself before its next `step` of a commit, for `lasts` milliseconds.
+    pub fn arm(&self, step: CommitStep, lasts: u64) {
+        self.0.trap.set(Some((step, lasts)));
+    }
+
+    /// No trap any more.
+    pub fn disarm(&self) {
+        self.0.trap.set(None);
+    }
+
+    /// For how long the process is to stay frozen, if it stepped into the trap; told once.
+    #[must_use]
+    pub fn sprung(&self) -> Option<u64> {
+        self.0.sprung.take()
+    }
+
+    /// The process is about to do this `step`.
+    pub async fn reach(&self, step: CommitStep) {
+        if let Some((_, lasts)) = self.0.trap.get().filter(|(at, _)| *at == step) {
+            self.disarm();
+            self.0.sprung.set(Some(lasts));
+            self.close();
+            // The gate is looked at when the process is polled next.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// What is behind the gate goes on.

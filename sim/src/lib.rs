@@ -1,9 +1,14 @@
 //! Sprag's own core and driver on simulated Kafka clusters: one seed, one repeatable history.
 
 pub mod clock;
+pub mod cluster;
+pub mod faults;
 pub mod gate;
+pub mod hosts;
 pub mod net;
 pub mod ports;
+pub mod run;
 pub mod scenario;
 pub mod streams;
 pub mod wire;
+pub mod world;

@@ -16,18 +16,19 @@ use sprag::core::policy::CommitMode;
 use sprag::mapping::Format;
 use sprag::ports::Ports;
 
+pub use self::classify::Doing;
 use self::committer::SimCommitter;
 use self::groups::{SimSourceGroups, SimTargetGroups};
-pub use self::classify::Doing;
 pub use self::link::Link;
 use self::mappings::SimMappings;
 use self::ownership::SimOwnership;
 use self::topics::SimTopics;
 use crate::clock::SimClock;
+use crate::gate::Gate;
 use crate::net::Client;
 
 /// What the ports of an instance are made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Wiring {
     /// The host of the source cluster.
     pub source: String,
@@ -51,6 +52,8 @@ pub struct Wiring {
     pub mode: CommitMode,
     /// The time-outs, which a simulation shortens.
     pub timing: Timing,
+    /// Where the process may be frozen at a step of a commit.
+    pub gate: Gate,
 }
 
 /// Time-outs in milliseconds.
@@ -86,7 +89,7 @@ impl SimPorts {
         let mapping = if wiring.mapping_on_source { source.clone() } else { target.clone() };
         Self {
             source_groups: SimSourceGroups::new(source.clone()),
-            target_groups: SimTargetGroups::new(target.clone()),
+            target_groups: SimTargetGroups::new(target.clone(), wiring.gate.clone()),
             topics: SimTopics::new(source, target.clone(), mapping.clone(), wiring),
             mappings: SimMappings::new(mapping, wiring),
             ownership: SimOwnership::new(target.clone(), wiring),

@@ -249,6 +249,24 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// For how long it is in force, in milliseconds.
+    #[must_use]
+    pub fn lasts(&self) -> u64 {
+        match self {
+            Self::Freeze { lasts, .. }
+            | Self::FreezeAtCommit { lasts, .. }
+            | Self::Crash { lasts, .. }
+            | Self::Cut { lasts, .. }
+            | Self::Slow { lasts, .. }
+            | Self::LoseAnswers { lasts, .. }
+            | Self::FormerCoordinator { lasts }
+            | Self::StaleEnds { lasts }
+            | Self::MappingPartitionFails { lasts, .. } => *lasts,
+        }
+    }
+}
+
 /// What the clock of a frozen process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FrozenClock {

@@ -11,8 +11,8 @@ use sprag::core::time::Instant;
 use sprag::mapping::Format;
 use sprag::mapping::replication_policy::ReplicationPolicy;
 
-use crate::cluster::Cluster;
 use crate::clock::SimClock;
+use crate::cluster::Cluster;
 use crate::gate::Gate;
 use crate::hosts::broker::Broker;
 use crate::hosts::clients::Clients;
@@ -172,7 +172,7 @@ fn clusters_of(
     names: &Names,
     ids: &(ClusterId, ClusterId),
 ) -> (Broker, Broker) {
-    let (mut source, mut target) = (Cluster::new(ids.0.clone()), Cluster::new(ids.1.clone()));
+    let (mut source, mut target) = (Cluster::new(&ids.0), Cluster::new(&ids.1));
     let shape = &scenario.shape;
     for (from, to) in &names.topics {
         create(&mut source, from, shape.partitions);
@@ -235,7 +235,7 @@ fn instance(
     number: usize,
     jitter_seed: u64,
 ) -> Instance {
-    let policy = policy(scenario);
+    let (policy, gate) = (policy(scenario), Gate::default());
     let wiring = Wiring {
         source: SOURCE.to_owned(),
         target: TARGET.to_owned(),
@@ -253,10 +253,11 @@ fn instance(
         transactional_prefix: format!("sprag.{}", names.pipeline),
         mode: policy.commit_mode,
         timing: timing(scenario),
+        gate: gate.clone(),
     };
     Instance {
         number,
-        gate: Gate::default(),
+        gate,
         clock: SimClock::default(),
         policy,
         wiring,

@@ -106,7 +106,9 @@ impl Replicator {
                     life.producer = None;
                     life.progress.clear();
                 }
-                clock.sleep_until(clock.now() + std::time::Duration::from_millis(PAUSE_MILLIS)).await;
+                clock
+                    .sleep_until(clock.now() + std::time::Duration::from_millis(PAUSE_MILLIS))
+                    .await;
             }
         };
         tokio::select! {
@@ -213,7 +215,8 @@ impl Life {
             since = Some(if due { 0 } else { since.unwrap_or_default() + 1 });
             if due {
                 let target = first + i64::try_from(nth).map_err(|_| Failed)?;
-                self.produce(self.mapping(0), vec![sync(from, record.offset, target)], None).await?;
+                self.produce(self.mapping(0), vec![sync(from, record.offset, target)], None)
+                    .await?;
             }
         }
         self.store_progress(from, next, None).await?;
@@ -315,7 +318,9 @@ impl Life {
         };
         let again = self.told.again.take();
         match found.remove(&at) {
-            Some(Ok(Some(stored))) if stored.metadata == told(ids) => Ok((stored.offset - again).max(0)),
+            Some(Ok(Some(stored))) if stored.metadata == told(ids) => {
+                Ok((stored.offset - again).max(0))
+            }
             Some(Ok(Some(_) | None)) => Ok(0),
             Some(Err(_)) | None => Err(Failed),
         }

@@ -15,6 +15,8 @@ use super::Wiring;
 use super::classify::{Doing, failure};
 use super::groups::committed;
 use super::link::{Link, strange};
+use crate::gate::Gate;
+use crate::scenario::CommitStep;
 use crate::wire::{
     Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request, Response,
 };
@@ -31,6 +33,7 @@ pub struct SimCommitter {
     prefix: String,
     mode: CommitMode,
     live: RefCell<BTreeMap<Shard, Owned>>,
+    gate: Gate,
 }
 
 /// A shard's producer: none in `guarded` mode.
@@ -49,6 +52,7 @@ impl SimCommitter {
             prefix: wiring.transactional_prefix.clone(),
             mode: wiring.mode,
             live: RefCell::default(),
+            gate: wiring.gate.clone(),
         }
     }
 
@@ -188,6 +192,7 @@ impl Committer for SimCommitter {
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
     ) -> Result<(), Failure> {
         let what = format!("shard {shard}: writing offsets of group {group}");
+        self.gate.reach(CommitStep::Write).await;
         let Some(producer) = self.owned(shard, fence)? else {
             return Err(destroyed(shard));
         };
@@ -216,6 +221,7 @@ impl Committer for SimCommitter {
         end: TransactionEnd,
     ) -> Result<(), Failure> {
         let what = format!("shard {shard}: ending a transaction ({end:?})");
+        self.gate.reach(CommitStep::End).await;
         let Some(producer) = self.owned(shard, fence)? else {
             return Err(destroyed(shard));
         };

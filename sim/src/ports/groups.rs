@@ -11,6 +11,8 @@ use sprag::ports::{Clock, SourceGroups, TargetGroups};
 
 use super::classify::{Doing, failure};
 use super::link::{Link, strange};
+use crate::gate::Gate;
+use crate::scenario::CommitStep;
 use crate::wire::{Committed, Error, GroupState, NO_GENERATION, Partition, Request, Response};
 
 type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
@@ -23,6 +25,7 @@ pub struct SimSourceGroups {
 /// The target's groups.
 pub struct SimTargetGroups {
     link: Link,
+    gate: Gate,
 }
 
 impl SimSourceGroups {
@@ -32,8 +35,8 @@ impl SimSourceGroups {
 }
 
 impl SimTargetGroups {
-    pub(super) fn new(link: Link) -> Self {
-        Self { link }
+    pub(super) fn new(link: Link, gate: Gate) -> Self {
+        Self { link, gate }
     }
 
     async fn read(
@@ -133,6 +136,7 @@ impl TargetGroups for SimTargetGroups {
             let detail = format!("{what}: the check behind it is too old; nothing was sent");
             return Err(Failure::new(FailureClass::Retry, detail));
         }
+        self.gate.reach(CommitStep::Write).await;
         let request = Request::OffsetCommit {
             group: group.clone(),
             member: String::new(),

@@ -216,17 +216,7 @@ mod tests {
         for seed in 0..200 {
             let scenario = Scenario::of(seed);
             assert_eq!(scenario, Scenario::of(seed));
-            let end = |fault: &Timed<Fault>| match fault.what {
-                Fault::Freeze { lasts, .. }
-                | Fault::FreezeAtCommit { lasts, .. }
-                | Fault::Crash { lasts, .. }
-                | Fault::Cut { lasts, .. }
-                | Fault::Slow { lasts, .. }
-                | Fault::LoseAnswers { lasts, .. }
-                | Fault::FormerCoordinator { lasts }
-                | Fault::StaleEnds { lasts }
-                | Fault::MappingPartitionFails { lasts, .. } => fault.at + lasts,
-            };
+            let end = |fault: &Timed<Fault>| fault.at + fault.what.lasts();
             assert!(scenario.faults.iter().all(|fault| end(fault) <= scenario.calm_from));
         }
     }

@@ -1,0 +1,189 @@
+//! A Kafka cluster as a pure state machine: one request in, one answer out, and a history of what
+//! really happened. It has one broker, which loses nothing.
+//!
+//! Faithful where Sprag's promises depend on it: the checks of plain and transactional commits by
+//! both group protocols, pending offsets, fencing, markers and log ends, recreated topics.
+
+mod coordinator;
+pub mod group;
+pub mod history;
+pub mod log;
+pub mod offsets;
+pub mod producers;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sprag::core::ids::{ClusterId, GroupId, TopicName};
+use sprag::core::time::Instant;
+
+use self::group::Group;
+use self::history::{Author, Fact, What};
+use self::producers::{Ending, Producers};
+use self::topics::Topics;
+use crate::wire::{Request, Response};
+
+/// A cluster. A clone is one that learns nothing more: a replica that fell behind.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    now: Instant,
+    topics: Topics,
+    groups: BTreeMap<GroupId, Group>,
+    producers: Producers,
+    /// The end of the offsets topic.
+    offsets_end: u64,
+    /// `offsets.retention.minutes`, if offsets expire.
+    retention: Option<Duration>,
+    history: Vec<Fact>,
+}
+
+impl Cluster {
+    /// An empty cluster.
+    #[must_use]
+    pub fn new(id: &ClusterId) -> Self {
+        Self {
+            now: Instant::from_millis(0),
+            topics: Topics::of(id),
+            groups: BTreeMap::new(),
+            producers: Producers::default(),
+            offsets_end: 0,
+            retention: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Offsets expire after this time without a commit or members.
+    pub fn expire_after(&mut self, retention: Duration) {
+        self.retention = Some(retention);
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn history(&self) -> &[Fact] {
+        &self.history
+    }
+
+    /// The topics, for whoever checks.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// The groups, for whoever checks.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeMap<GroupId, Group> {
+        &self.groups
+    }
+
+    /// The log cleaner runs over a topic.
+    pub fn compact(&mut self, topic: &TopicName) {
+        self.topics.compact(topic);
+    }
+
+    /// Answers a request.
+    pub fn handle(&mut self, now: Instant, request: Request) -> Response {
+        self.now = self.now.max(now);
+        match request {
+            Request::CreateTopic { topic, partitions } => self.create_topic(&topic, partitions),
+            Request::DeleteTopic { topic } => self.delete_topic(&topic),
+            Request::DeleteRecords { at, before } => self.delete_records(at, before),
+            Request::DescribeTopics { topics } => Response::Topics(self.topics.describe(topics)),
+            Request::ListOffsets { at, isolation } => {
+                Response::Offsets(self.topics.ends(at, isolation))
+            }
+            Request::Produce { at, records, producer } => {
+                self.produce(&at, records, producer.as_ref())
+            }
+            Request::Fetch { at, offset, isolation, most } => {
+                self.topics.fetch(&at, offset, isolation, most)
+            }
+            Request::InitProducer { transactional_id, timeout_millis } => {
+                self.init_producer(&transactional_id, Duration::from_millis(timeout_millis))
+            }
+            Request::TxnOffsetCommit { producer, group, member, generation, offsets } => {
+                self.commit_in_transaction(&producer, group, (&member, generation), offsets)
+            }
+            Request::EndTxn { producer, commit } => self.end_transaction(&producer, commit),
+            Request::ListGroups => self.list_groups(),
+            Request::DescribeGroup { group } => self.describe_group(&group),
+            Request::OffsetFetch { group, at, stable } => {
+                self.fetch_offsets(&group, at.as_ref(), stable)
+            }
+            Request::OffsetCommit { group, member, generation, offsets } => {
+                self.commit(group, (&member, generation), offsets)
+            }
+            Request::DeleteGroup { group } => self.delete_group(&group),
+            Request::OffsetDelete { group, at } => self.delete_offsets(&group, &at),
+            Request::Join { group, member, protocol, topic, session_millis } => {
+                self.join(group, member, protocol, topic, Duration::from_millis(session_millis))
+            }
+            Request::Heartbeat { group, member, generation, acknowledged } => {
+                self.heartbeat(&group, &member, generation, &acknowledged)
+            }
+            Request::Leave { group, member } => self.leave(&group, &member),
+        }
+    }
+
+    /// Sessions, transactions and offsets run out.
+    pub fn pass_time(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        for ending in self.producers.expire(now) {
+            self.end(ending, false);
+        }
+        let mut left = Vec::new();
+        for (name, group) in &mut self.groups {
+            left.extend(group.expire(now).into_iter().map(|member| (name.clone(), member)));
+        }
+        for (group, member) in left {
+            self.note(What::Left { group, member });
+        }
+        self.expire_offsets();
+    }
+
+    fn expire_offsets(&mut self) {
+        let Some(retention) = self.retention else {
+            return;
+        };
+        let since =
+            Instant::from_millis(self.now.as_millis().saturating_sub(retention.as_millis() as u64));
+        let mut changes = Vec::new();
+        for (name, group) in self.groups.iter_mut().filter(|(_, group)| !group.is_active()) {
+            // A group that had members keeps all it has until it has been empty for as long.
+            let over = match group.empty_since {
+                Some(empty) if empty < since => group.offsets.remove(|_| true),
+                Some(_) => Vec::new(),
+                None => group.offsets.expire(since),
+            };
+            changes.extend(over.into_iter().map(|change| (name.clone(), change)));
+        }
+        for (group, change) in changes {
+            let by = Author::Expiry;
+            self.note(What::Offset { group, change, by, active: false });
+        }
+    }
+
+    /// A transaction ends: its records, its offsets, its marker.
+    fn end(&mut self, (producer, open): Ending, commit: bool) {
+        for at in &open.partitions {
+            self.topics.end_transaction(at, producer, commit);
+        }
+        for name in open.groups {
+            let Some(group) = self.groups.get_mut(&name) else {
+                continue;
+            };
+            let active = group.is_active();
+            for change in group.offsets.end(producer, commit) {
+                let (group, by) = (name.clone(), Author::Transaction { producer });
+                self.note(What::Offset { group, change, by, active });
+            }
+        }
+    }
+
+    fn note(&mut self, what: What) {
+        self.history.push(Fact { at: self.now, what });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! What the cluster does for each request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sprag::core::ids::{GroupId, TopicName};
+
+use super::Cluster;
+use super::history::{Author, What};
+use super::offsets::check;
+use crate::wire::{
+    Committed, Error, GroupState, MemberId, NewRecord, Partition, Producer, Protocol, Response,
+};
+
+impl Cluster {
+    pub(super) fn create_topic(&mut self, name: &TopicName, partitions: i32) -> Response {
+        match self.topics.create(name, partitions) {
+            Ok(topic) => {
+                let at = Partition { topic: name.clone(), partition: 0 };
+                self.note(What::Created { at, topic });
+                Response::Created(topic)
+            }
+            Err(error) => Response::Failed(error),
+        }
+    }
+
+    /// With a topic go the offsets that groups committed for it.
+    pub(super) fn delete_topic(&mut self, name: &TopicName) -> Response {
+        if !self.topics.delete(name) {
+            return Response::Failed(Error::UnknownTopicOrPartition);
+        }
+        let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
+        for group in groups {
+            self.remove_offsets(&group, |at| at.topic == *name);
+        }
+        Response::Done
+    }
+
+    pub(super) fn delete_records(&mut self, at: Partition, before: i64) -> Response {
+        match self.topics.trim(&at, before) {
+            Ok(start) => {
+                self.note(What::Trimmed { at, start });
+                Response::Done
+            }
+            Err(error) => Response::Failed(error),
+        }
+    }
+
+    pub(super) fn produce(
+        &mut self,
+        at: &Partition,
+        records: Vec<NewRecord>,
+        producer: Option<&Producer>,
+    ) -> Response {
+        let now = self.now;
+        if let Some(producer) = producer {
+            match self.producers.open(producer, now) {
+                Ok(open) => open.partitions.insert(at.clone()),
+                Err(error) => return self.refused(producer, error),
+            };
+        }
+        let values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
+        match self.topics.append(at, records, producer.map(|producer| producer.id)) {
+            Ok((topic, first)) => {
+                for (offset, value) in (first..).zip(values) {
+                    self.note(What::Appended { topic, at: at.clone(), offset, value });
+                }
+                Response::Produced(first)
+            }
+            Err(error) => Response::Failed(error),
+        }
+    }
+
+    pub(super) fn init_producer(&mut self, transactional_id: &str, timeout: Duration) -> Response {
+        let (producer, aborted) = self.producers.init(transactional_id, timeout);
+        self.note(What::Fencing { producer: producer.clone() });
+        if let Some(ending) = aborted {
+            self.end(ending, false);
+        }
+        Response::Initialised(producer)
+    }
+
+    pub(super) fn commit_in_transaction(
+        &mut self,
+        producer: &Producer,
+        name: GroupId,
+        (member, generation): (&MemberId, i32),
+        offsets: BTreeMap<Partition, Committed>,
+    ) -> Response {
+        let now = self.now;
+        if !self.producers.is_newest(producer)
+            && let Err(error) = self.producers.open(producer, now).map(|_| ())
+        {
+            return self.refused(producer, error);
+        }
+        let group = self.groups.entry(name.clone()).or_default();
+        if let Err(error) = group.may_commit_in_transaction(member, generation) {
+            return all(offsets, error);
+        }
+        let mut outcome = BTreeMap::new();
+        for (at, commit) in offsets {
+            let result = check(&commit);
+            if result.is_ok() {
+                self.offsets_end += 1;
+                group.offsets.pend(producer.id, &at, commit, self.offsets_end, now);
+            }
+            outcome.insert(at, result);
+        }
+        if let Ok(open) = self.producers.open(producer, now) {
+            open.groups.insert(name);
+        }
+        Response::Committed(outcome)
+    }
+
+    pub(super) fn end_transaction(&mut self, producer: &Producer, commit: bool) -> Response {
+        match self.producers.end(producer, commit) {
+            Ok(ending) => {
+                if let Some(ending) = ending {
+                    self.end(ending, commit);
+                }
+                Response::Done
+            }
+            Err(error) => self.refused(producer, error),
+        }
+    }
+
+    pub(super) fn list_groups(&self) -> Response {
+        let state = |active| if active { GroupState::Active } else { GroupState::Empty };
+        let exists = self.groups.iter().filter(|(_, group)| {
+            group.is_active() || group.empty_since.is_some() || !group.offsets.is_empty()
+        });
+        Response::Groups(
+            exists.map(|(name, group)| (name.clone(), state(group.is_active()))).collect(),
+        )
+    }
+
+    pub(super) fn describe_group(&self, name: &GroupId) -> Response {
+        let members = self.groups.get(name).map_or(0, super::group::Group::members);
+        Response::Described { members }
+    }
+
+    pub(super) fn fetch_offsets(
+        &self,
+        name: &GroupId,
+        at: Option<&BTreeSet<Partition>>,
+        stable: bool,
+    ) -> Response {
+        match self.groups.get(name) {
+            Some(group) => Response::Fetches(group.offsets.fetch(at, stable)),
+            // An unknown group has nothing committed.
+            None => Response::Fetches(super::offsets::Offsets::default().fetch(at, stable)),
+        }
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        name: GroupId,
+        (member, generation): (&MemberId, i32),
+        offsets: BTreeMap<Partition, Committed>,
+    ) -> Response {
+        let (now, group) = (self.now, self.groups.entry(name.clone()).or_default());
+        if let Err(error) = group.may_commit(member, generation) {
+            return all(offsets, error);
+        }
+        let active = group.is_active();
+        let (mut outcome, mut changes) = (BTreeMap::new(), Vec::new());
+        for (at, commit) in offsets {
+            let result = check(&commit);
+            if result.is_ok() {
+                self.offsets_end += 1;
+                changes.push(group.offsets.commit(&at, commit, self.offsets_end, now));
+            }
+            outcome.insert(at, result);
+        }
+        for change in changes {
+            let by = Author::Plain { member: member.clone() };
+            self.note(What::Offset { group: name.clone(), change, by, active });
+        }
+        Response::Committed(outcome)
+    }
+
+    pub(super) fn delete_group(&mut self, name: &GroupId) -> Response {
+        match self.groups.get(name) {
+            None => Response::Failed(Error::GroupIdNotFound),
+            Some(group) if group.is_active() => Response::Failed(Error::NonEmptyGroup),
+            Some(_) => {
+                self.remove_offsets(name, |_| true);
+                self.groups.remove(name);
+                Response::Done
+            }
+        }
+    }
+
+    pub(super) fn delete_offsets(&mut self, name: &GroupId, at: &BTreeSet<Partition>) -> Response {
+        let Some(group) = self.groups.get(name) else {
+            return Response::Failed(Error::GroupIdNotFound);
+        };
+        let outcome: BTreeMap<_, _> = at
+            .iter()
+            .map(|at| match group.is_subscribed(&at.topic) {
+                true => (at.clone(), Err(Error::GroupSubscribedToTopic)),
+                false => (at.clone(), Ok(())),
+            })
+            .collect();
+        self.remove_offsets(name, |at| outcome.get(at) == Some(&Ok(())));
+        Response::Committed(outcome)
+    }
+
+    pub(super) fn join(
+        &mut self,
+        name: GroupId,
+        member: MemberId,
+        protocol: Protocol,
+        topic: TopicName,
+        session: Duration,
+    ) -> Response {
+        let partitions = self.topics.partitions(&topic);
+        let (now, group) = (self.now, self.groups.entry(name.clone()).or_default());
+        if let Err(error) = group.join(now, &member, protocol, (topic, partitions), session) {
+            return Response::Failed(error);
+        }
+        let (generation, assigned) = group.told(&member);
+        self.note(What::Joined { group: name, member });
+        Response::Member { generation, assigned }
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        name: &GroupId,
+        member: &MemberId,
+        generation: i32,
+        owned: &BTreeSet<Partition>,
+    ) -> Response {
+        let now = self.now;
+        let Some(group) = self.groups.get_mut(name) else {
+            return Response::Failed(Error::UnknownMemberId);
+        };
+        match group.heartbeat(now, member, generation, owned) {
+            Ok(()) => {
+                let (generation, assigned) = group.told(member);
+                Response::Member { generation, assigned }
+            }
+            Err(error) => Response::Failed(error),
+        }
+    }
+
+    pub(super) fn leave(&mut self, name: &GroupId, member: &MemberId) -> Response {
+        let now = self.now;
+        match self.groups.get_mut(name).is_some_and(|group| group.leave(now, member)) {
+            true => {
+                self.note(What::Left { group: name.clone(), member: member.clone() });
+                Response::Done
+            }
+            false => Response::Failed(Error::UnknownMemberId),
+        }
+    }
+
+    fn remove_offsets(&mut self, name: &GroupId, which: impl Fn(&Partition) -> bool) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let active = group.is_active();
+        for change in group.offsets.remove(which) {
+            let by = Author::Deletion;
+            self.note(What::Offset { group: name.clone(), change, by, active });
+        }
+    }
+
+    fn refused(&mut self, producer: &Producer, error: Error) -> Response {
+        if error == Error::ProducerFenced {
+            self.note(What::Refused { producer: producer.clone() });
+        }
+        Response::Failed(error)
+    }
+}
+
+/// The same answer for each partition.
+fn all(offsets: BTreeMap<Partition, Committed>, error: Error) -> Response {
+    Response::Committed(offsets.into_keys().map(|at| (at, Err(error))).collect())
+}

@@ -1,0 +1,128 @@
+//! The transaction coordinator: transactional.ids, their epochs, and open transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sprag::core::ids::GroupId;
+use sprag::core::time::Instant;
+
+use crate::wire::{Error, Partition, Producer};
+
+/// All transactional producers.
+#[derive(Clone, Debug, Default)]
+pub struct Producers {
+    known: BTreeMap<String, Known>,
+    next_id: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    id: i64,
+    epoch: i16,
+    timeout: Duration,
+    open: Option<Open>,
+    /// How the last transaction of this epoch ended.
+    ended: Option<bool>,
+}
+
+/// An open transaction.
+#[derive(Clone, Debug)]
+pub struct Open {
+    since: Instant,
+    /// Where it has records.
+    pub partitions: BTreeSet<Partition>,
+    /// Where it has offsets.
+    pub groups: BTreeSet<GroupId>,
+}
+
+/// A transaction that is to be ended: its producer's id, and what it touched.
+pub type Ending = (i64, Open);
+
+impl Producers {
+    /// Makes a new epoch; the transaction that the one before had open is to be aborted.
+    pub fn init(
+        &mut self,
+        transactional_id: &str,
+        timeout: Duration,
+    ) -> (Producer, Option<Ending>) {
+        let next_id = self.next_id;
+        let known = self.known.entry(transactional_id.to_owned()).or_insert_with(|| Known {
+            id: next_id,
+            epoch: -1,
+            timeout,
+            open: None,
+            ended: None,
+        });
+        if known.id == next_id {
+            self.next_id += 1;
+        }
+        known.epoch += 1;
+        known.timeout = timeout;
+        known.ended = None;
+        let aborted = known.open.take().map(|open| (known.id, open));
+        let (id, epoch) = (known.id, known.epoch);
+        (Producer { transactional_id: transactional_id.to_owned(), id, epoch }, aborted)
+    }
+
+    /// The open transaction of this producer; it begins with the first thing written in it.
+    ///
+    /// # Errors
+    ///
+    /// Where the producer is not the newest of its transactional.id.
+    pub fn open(&mut self, producer: &Producer, now: Instant) -> Result<&mut Open, Error> {
+        let known = self.newest(producer)?;
+        known.ended = None;
+        Ok(known.open.get_or_insert_with(|| Open {
+            since: now,
+            partitions: BTreeSet::new(),
+            groups: BTreeSet::new(),
+        }))
+    }
+
+    /// Ends the open transaction. `Ok(None)` where it had ended so before.
+    ///
+    /// # Errors
+    ///
+    /// Where the producer is not the newest, or its transaction ended otherwise.
+    pub fn end(&mut self, producer: &Producer, commit: bool) -> Result<Option<Ending>, Error> {
+        let known = self.newest(producer)?;
+        match known.open.take() {
+            Some(open) => {
+                known.ended = Some(commit);
+                Ok(Some((known.id, open)))
+            }
+            None if known.ended == Some(commit) => Ok(None),
+            None => Err(Error::InvalidTxnState),
+        }
+    }
+
+    /// Transactions that have been open for too long; their producers are fenced.
+    pub fn expire(&mut self, now: Instant) -> Vec<Ending> {
+        let mut expired = Vec::new();
+        for known in self.known.values_mut() {
+            if let Some(open) = known.open.take_if(|open| now.since(open.since) > known.timeout) {
+                known.epoch += 1;
+                known.ended = None;
+                expired.push((known.id, open));
+            }
+        }
+        expired
+    }
+
+    /// Whether this producer is the newest of its transactional.id.
+    #[must_use]
+    pub fn is_newest(&self, producer: &Producer) -> bool {
+        self.known
+            .get(&producer.transactional_id)
+            .is_some_and(|known| known.id == producer.id && known.epoch == producer.epoch)
+    }
+
+    fn newest(&mut self, producer: &Producer) -> Result<&mut Known, Error> {
+        let known = self.known.get_mut(&producer.transactional_id);
+        match known.filter(|known| known.id == producer.id) {
+            None => Err(Error::InvalidProducerIdMapping),
+            Some(known) if known.epoch != producer.epoch => Err(Error::ProducerFenced),
+            Some(known) => Ok(known),
+        }
+    }
+}

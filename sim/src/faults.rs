@@ -1,0 +1,195 @@
+//! Carries the faults of a scenario out, between the steps of the simulation. What is broken at a time
+//! is computed from the scenario and compared with what was broken before, so that faults may overlap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sprag::core::time::Instant;
+
+use crate::scenario::{Fault, FrozenClock, Scenario, Side};
+use crate::wire::{Error, Partition};
+use crate::world::{REPLICATOR, SOURCE, TARGET, World, instance_host};
+
+/// The faults of a run, and which of them are in force.
+pub struct Faults {
+    scenario: Scenario,
+    now: Broken,
+    /// Traps that were set, by the number of the fault.
+    set: BTreeSet<usize>,
+    /// Instances that stepped into one: until when they stay frozen.
+    trapped: BTreeMap<usize, u64>,
+    /// Since when each instance is frozen.
+    frozen_since: BTreeMap<usize, Instant>,
+    calm: bool,
+}
+
+/// What is broken at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Broken {
+    /// With whether the clock stands.
+    frozen: BTreeMap<usize, bool>,
+    down: BTreeSet<usize>,
+    cut: BTreeSet<(usize, Side)>,
+    slow: BTreeMap<Side, u64>,
+    losing: BTreeSet<Side>,
+    former_coordinators: bool,
+    stale_ends: bool,
+    failing: BTreeSet<i32>,
+}
+
+impl Faults {
+    /// The faults of this scenario.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Self {
+        Self {
+            scenario: scenario.clone(),
+            now: Broken::default(),
+            set: BTreeSet::new(),
+            trapped: BTreeMap::new(),
+            frozen_since: BTreeMap::new(),
+            calm: false,
+        }
+    }
+
+    /// Breaks and mends what is due.
+    pub fn act(&mut self, world: &mut World, now: Instant) {
+        let millis = now.as_millis();
+        self.spring_traps(world, millis);
+        let wanted = self.broken_at(millis);
+        if wanted != self.now {
+            let before = std::mem::replace(&mut self.now, wanted.clone());
+            self.change_processes(world, now, &before, &wanted);
+            change_network(world, &before, &wanted);
+            change_clusters(world, now, &before, &wanted);
+        }
+        if !self.calm && millis >= self.scenario.calm_from {
+            self.calm = true;
+            world.sim.set_fail_rate(0.0);
+            world.instances.iter().for_each(|(gate, _)| gate.disarm());
+        }
+        let restarts = std::mem::take(&mut *world.restarts.borrow_mut());
+        for again in restarts {
+            world.again.set(again);
+            world.sim.bounce(REPLICATOR);
+        }
+    }
+
+    /// Arms the traps whose time has come, and notes who stepped into one.
+    fn spring_traps(&mut self, world: &World, millis: u64) {
+        for (nth, fault) in self.scenario.faults.iter().enumerate() {
+            if let Fault::FreezeAtCommit { instance, step, lasts } = &fault.what
+                && let Some((gate, _)) = world.instances.get(*instance)
+            {
+                if fault.at <= millis && self.set.insert(nth) {
+                    gate.arm(*step, *lasts);
+                }
+                if let Some(lasts) = gate.sprung() {
+                    let until = (millis + lasts).min(self.scenario.calm_from);
+                    self.trapped.insert(*instance, until);
+                }
+            }
+        }
+        self.trapped.retain(|_, until| *until > millis);
+    }
+
+    fn broken_at(&self, millis: u64) -> Broken {
+        let mut broken = Broken::default();
+        for instance in self.trapped.keys() {
+            broken.frozen.insert(*instance, false);
+        }
+        let faults = self.scenario.faults.iter();
+        for fault in
+            faults.filter(|fault| (fault.at..fault.at + fault.what.lasts()).contains(&millis))
+        {
+            match &fault.what {
+                Fault::FreezeAtCommit { .. } => {}
+                Fault::Freeze { instance, clock, .. } => {
+                    broken.frozen.insert(*instance, *clock == FrozenClock::Stands);
+                }
+                Fault::Crash { instance, .. } => {
+                    broken.down.insert(*instance);
+                }
+                Fault::Cut { instance, cluster, .. } => {
+                    broken.cut.insert((*instance, *cluster));
+                }
+                Fault::Slow { cluster, by, .. } => {
+                    broken.slow.insert(*cluster, *by);
+                }
+                Fault::LoseAnswers { cluster, .. } => {
+                    broken.losing.insert(*cluster);
+                }
+                Fault::FormerCoordinator { .. } => broken.former_coordinators = true,
+                Fault::StaleEnds { .. } => broken.stale_ends = true,
+                Fault::MappingPartitionFails { partition, .. } => {
+                    broken.failing.insert(*partition);
+                }
+            }
+        }
+        broken
+    }
+
+    fn change_processes(&mut self, world: &mut World, now: Instant, was: &Broken, is: &Broken) {
+        for (instance, (gate, clock)) in world.instances.iter().enumerate() {
+            match (was.frozen.get(&instance), is.frozen.get(&instance)) {
+                (None, Some(_)) => {
+                    gate.close();
+                    self.frozen_since.insert(instance, now);
+                }
+                (Some(stood), None) => {
+                    if let Some(since) = self.frozen_since.remove(&instance).filter(|_| *stood) {
+                        clock.stood_still(now.since(since));
+                    }
+                    gate.open();
+                }
+                (None, None) | (Some(_), Some(_)) => {}
+            }
+        }
+        for instance in is.down.difference(&was.down) {
+            world.sim.crash(instance_host(*instance));
+        }
+        for instance in was.down.difference(&is.down) {
+            world.sim.bounce(instance_host(*instance));
+        }
+    }
+}
+
+fn change_network(world: &mut World, was: &Broken, is: &Broken) {
+    let host = |side: &Side| match side {
+        Side::Source => SOURCE,
+        Side::Target => TARGET,
+    };
+    for (instance, side) in is.cut.difference(&was.cut) {
+        world.sim.partition(instance_host(*instance), host(side));
+    }
+    for (instance, side) in was.cut.difference(&is.cut) {
+        world.sim.repair(instance_host(*instance), host(side));
+    }
+}
+
+fn change_clusters(world: &mut World, now: Instant, was: &Broken, is: &Broken) {
+    for (side, broker) in [(Side::Source, &world.source), (Side::Target, &world.target)] {
+        let by = is.slow.get(&side).copied().unwrap_or_default();
+        broker.slow_by(Duration::from_millis(by));
+        broker.lose_answers(is.losing.contains(&side));
+    }
+    match (was.former_coordinators, is.former_coordinators) {
+        (false, true) => world.source.move_coordinators(now),
+        (true, false) => world.source.settle_coordinators(),
+        (false, false) | (true, true) => {}
+    }
+    match (was.stale_ends, is.stale_ends) {
+        (false, true) => world.target.stale_ends(&world.names.mapping_topic),
+        (true, false) => world.target.true_ends(),
+        (false, false) | (true, true) => {}
+    }
+    let at = |partition: &i32| Partition {
+        topic: world.names.mapping_topic.clone(),
+        partition: *partition,
+    };
+    for partition in is.failing.difference(&was.failing) {
+        world.target.fail_partition(&at(partition), Some(Error::NotCoordinator));
+    }
+    for partition in was.failing.difference(&is.failing) {
+        world.target.fail_partition(&at(partition), None);
+    }
+}
