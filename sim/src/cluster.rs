@@ -13,6 +13,7 @@ pub mod producers;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sprag::core::ids::{ClusterId, GroupId, TopicName};
@@ -36,6 +37,8 @@ pub struct Cluster {
     /// `offsets.retention.minutes`, if offsets expire.
     retention: Option<Duration>,
     history: Vec<Fact>,
+    /// The host of the client that is being answered.
+    from: Rc<str>,
 }
 
 impl Cluster {
@@ -50,6 +53,7 @@ impl Cluster {
             offsets_end: 0,
             retention: None,
             history: Vec::new(),
+            from: Rc::from(""),
         }
     }
 
@@ -81,9 +85,10 @@ impl Cluster {
         self.topics.compact(topic);
     }
 
-    /// Answers a request.
-    pub fn handle(&mut self, now: Instant, request: Request) -> Response {
+    /// Answers a request of the client on host `from`.
+    pub fn handle(&mut self, now: Instant, from: &Rc<str>, request: Request) -> Response {
         self.now = self.now.max(now);
+        self.from = Rc::clone(from);
         match request {
             Request::CreateTopic { topic, partitions } => self.create_topic(&topic, partitions),
             Request::DeleteTopic { topic } => self.delete_topic(&topic),
@@ -128,6 +133,7 @@ impl Cluster {
     /// Sessions, transactions and offsets run out.
     pub fn pass_time(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.from = Rc::from("");
         for ending in self.producers.expire(now) {
             self.end(ending, false);
         }
@@ -181,7 +187,7 @@ impl Cluster {
     }
 
     fn note(&mut self, what: What) {
-        self.history.push(Fact { at: self.now, what });
+        self.history.push(Fact { at: self.now, from: Rc::clone(&self.from), what });
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Client {
     mail: Mail,
     socket: UdpSocket,
     waiting: RefCell<BTreeMap<u64, oneshot::Sender<Response>>>,
+    name: Rc<str>,
 }
 
 impl Client {
@@ -43,9 +44,16 @@ impl Client {
     /// # Errors
     ///
     /// What turmoil says, where the host has no port left.
-    pub async fn bind(mail: Mail) -> std::io::Result<Self> {
+    pub async fn bind(mail: Mail, name: &str) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)).await?;
-        Ok(Self { mail, socket, waiting: RefCell::default() })
+        let name = Rc::from(name);
+        Ok(Self { mail, socket, waiting: RefCell::default(), name })
+    }
+
+    /// The host's name.
+    #[must_use]
+    pub fn name(&self) -> Rc<str> {
+        Rc::clone(&self.name)
     }
 
     /// Hands answers to whoever waits for them; must run beside the calls, for ever.

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "the fields are the protocol's own")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
 use sprag::core::time::Instant;
@@ -35,6 +36,8 @@ pub const NO_GENERATION: i32 = -1;
 /// A request as it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
+    /// The host of the client.
+    pub from: Rc<str>,
     /// When the client looked its coordinators up: what moved since, it does not know.
     pub coordinators_as_of: Instant,
     /// What it asks.

@@ -189,7 +189,7 @@ fn clusters_of(
 
 fn create(cluster: &mut Cluster, topic: &TopicName, partitions: i32) {
     let request = Request::CreateTopic { topic: topic.clone(), partitions };
-    let created = cluster.handle(Instant::from_millis(0), request);
+    let created = cluster.handle(Instant::from_millis(0), &Rc::from(""), request);
     assert!(matches!(created, Response::Created(_)), "{topic}: {created:?}");
 }
 

@@ -140,11 +140,14 @@ impl Cluster {
     }
 
     pub(super) fn fetch_offsets(
-        &self,
+        &mut self,
         name: &GroupId,
         at: Option<&BTreeSet<Partition>>,
         stable: bool,
     ) -> Response {
+        if stable {
+            self.note(What::Looked { group: name.clone() });
+        }
         match self.groups.get(name) {
             Some(group) => Response::Fetches(group.offsets.fetch(at, stable)),
             // An unknown group has nothing committed.

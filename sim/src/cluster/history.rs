@@ -1,5 +1,7 @@
 //! What really happened on a cluster, in order: what invariants judge from.
 
+use std::rc::Rc;
+
 use sprag::core::ids::{GroupId, TopicId};
 use sprag::core::time::Instant;
 
@@ -11,6 +13,8 @@ use crate::wire::{MemberId, Partition, Producer};
 pub struct Fact {
     /// When.
     pub at: Instant,
+    /// The host of the client whose request it follows from; empty where time did it.
+    pub from: Rc<str>,
     /// What.
     pub what: What,
 }
@@ -49,6 +53,11 @@ pub enum What {
     Refused {
         /// The fenced producer.
         producer: Producer,
+    },
+    /// A group's offsets were read, stable.
+    Looked {
+        /// The group.
+        group: GroupId,
     },
     /// A member came.
     Joined {

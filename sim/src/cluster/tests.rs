@@ -27,12 +27,12 @@ impl Try {
         let mut cluster = Cluster::new(&ClusterId::from("target"));
         let now = Instant::from_millis(0);
         let topic = at().topic;
-        cluster.handle(now, Request::CreateTopic { topic, partitions: 2 });
+        cluster.handle(now, &Rc::from("test"), Request::CreateTopic { topic, partitions: 2 });
         Self { cluster, now }
     }
 
     fn ask(&mut self, request: Request) -> Response {
-        self.cluster.handle(self.now, request)
+        self.cluster.handle(self.now, &Rc::from("test"), request)
     }
 
     fn producer(&mut self) -> Producer {

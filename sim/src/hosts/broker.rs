@@ -126,20 +126,20 @@ impl Broker {
 
 impl State {
     fn respond(&mut self, now: Instant, envelope: &Envelope) -> Response {
-        let Envelope { coordinators_as_of, request } = envelope;
+        let Envelope { from, coordinators_as_of, request } = envelope;
         if let Some(former) = &mut self.former
             && is_of_coordinators(request)
             && *coordinators_as_of < former.replaced
         {
-            return former.cluster.handle(now, request.clone());
+            return former.cluster.handle(now, from, request.clone());
         }
         let mut response = match (&mut self.stale_ends, request) {
             (Some((topic, replica)), Request::ListOffsets { at, .. })
                 if at.iter().all(|at| at.topic == *topic) =>
             {
-                replica.handle(now, request.clone())
+                replica.handle(now, from, request.clone())
             }
-            _ => self.cluster.handle(now, request.clone()),
+            _ => self.cluster.handle(now, from, request.clone()),
         };
         self.spoil(request, &mut response);
         response

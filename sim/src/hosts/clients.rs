@@ -20,6 +20,7 @@ use crate::wire::{
     Committed, Isolation, MemberId, NO_GENERATION, NewRecord, Partition, Protocol, Request,
     Response,
 };
+use crate::world::CLIENTS;
 
 /// What all of them know.
 pub struct Clients {
@@ -61,7 +62,7 @@ impl Clients {
     ///
     /// What turmoil says, where no port can be had.
     pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
-        let client = Rc::new(Client::bind(mail).await?);
+        let client = Rc::new(Client::bind(mail, CLIENTS).await?);
         let clock = SimClock::default();
         let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
         let hands = Hands {

@@ -13,6 +13,7 @@ use crate::clock::SimClock;
 use crate::gate::Gate;
 use crate::net::{Client, Mail};
 use crate::ports::{SimPorts, Wiring};
+use crate::world::instance_host;
 
 /// What an instance is started with, each time that it is.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ impl Instance {
     }
 
     async fn live(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
-        let client = Rc::new(Client::bind(mail).await?);
+        let client = Rc::new(Client::bind(mail, &instance_host(self.number)).await?);
         let ports = SimPorts::new(Rc::clone(&client), self.clock.clone(), &self.wiring);
         let work = async {
             let setup = self.setup(&ports).await;

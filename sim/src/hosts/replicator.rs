@@ -20,6 +20,7 @@ use crate::wire::{
     Committed, Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request,
     Response,
 };
+use crate::world::REPLICATOR;
 
 const PAUSE_MILLIS: u64 = 100;
 const BATCH: usize = 25;
@@ -84,7 +85,7 @@ impl Replicator {
     ///
     /// What turmoil says, where no port can be had.
     pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
-        let client = Rc::new(Client::bind(mail).await?);
+        let client = Rc::new(Client::bind(mail, REPLICATOR).await?);
         let clock = SimClock::default();
         let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
         let epoch = self.epoch.get();
@@ -172,7 +173,7 @@ impl Life {
         next: Progress,
     ) -> Result<(), Failed> {
         let producer = self.producer().await?;
-        let first = self.produce(to.into(), copies(records), Some(&producer)).await?;
+        let first = self.produce(to.into(), copies(records, next.ids.0), Some(&producer)).await?;
         let chunk = Chunk {
             source: from.clone(),
             target: to.clone(),
@@ -208,7 +209,7 @@ impl Life {
         next: Progress,
         every: i64,
     ) -> Result<i64, Failed> {
-        let first = self.produce(to.into(), copies(records), None).await?;
+        let first = self.produce(to.into(), copies(records, next.ids.0), None).await?;
         let mut since = next.since_sync;
         for (nth, record) in records.iter().enumerate() {
             let due = since.is_none_or(|since| since + 1 >= every);
@@ -355,12 +356,20 @@ fn told((source, target): (TopicId, TopicId)) -> String {
 }
 
 /// The copies: each says where it comes from, for whoever checks.
-fn copies(records: &[ReadRecord]) -> Vec<NewRecord> {
-    let copy = |record: &ReadRecord| NewRecord {
-        key: Vec::new(),
-        value: Some(record.offset.to_be_bytes().to_vec()),
+fn copies(records: &[ReadRecord], source: TopicId) -> Vec<NewRecord> {
+    let copy = |record: &ReadRecord| {
+        let mut value = source.0.to_vec();
+        value.extend_from_slice(&record.offset.to_be_bytes());
+        NewRecord { key: Vec::new(), value: Some(value) }
     };
     records.iter().map(copy).collect()
+}
+
+/// The source topic's id and the source offset that a copy tells.
+#[must_use]
+pub fn origin(copy: &[u8]) -> Option<(TopicId, i64)> {
+    let (id, offset) = copy.split_first_chunk::<16>()?;
+    Some((TopicId(*id), i64::from_be_bytes(offset.try_into().ok()?)))
 }
 
 /// Runs of records that stand side by side on the source; on the target all do.

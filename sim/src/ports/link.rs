@@ -119,7 +119,8 @@ impl Link {
 
     async fn once(&self, request: Request, patience: Duration) -> Option<Response> {
         let since = self.0.looked_up.get();
-        let envelope = Envelope { coordinators_as_of: since, request };
+        let from = self.0.client.name();
+        let envelope = Envelope { from, coordinators_as_of: since, request };
         let answer = self.0.client.call(&self.0.host, envelope, patience).await;
         if answer.is_err() {
             self.0.looked_up.set(self.0.clock.now());

@@ -1,0 +1,71 @@
+//! What must hold in every run. Each is judged from the clusters' own histories, not from what Sprag
+//! believes.
+//!
+//! | invariant | promise (`docs/protocol.md`, "Promises") | module |
+//! |---|---|---|
+//! | NeverStale | 1: no translation is overwritten by a decision from older knowledge | [`never_stale`] |
+//! | NeverSkip | 2: whoever resumes there sees every record at or after its position | [`never_skip`] |
+//! | NeverTrample | 4: what somebody else committed stays | [`never_trample`] |
+//! | FencedMeansFenced | 1: a decision of an earlier owner is never carried out | [`fenced_means_fenced`] |
+//! | NoInventedOffset | 5, 6: what is committed comes from a position and a copy that exist | [`no_invented_offset`] |
+
+pub mod fenced_means_fenced;
+pub mod never_skip;
+pub mod never_stale;
+pub mod never_trample;
+pub mod no_invented_offset;
+
+use std::fmt;
+
+use sprag::core::ids::GroupId;
+use sprag::core::time::Instant;
+
+use crate::truth::Ours;
+use crate::wire::Partition;
+
+/// What was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// See [`never_stale`].
+    NeverStale,
+    /// See [`never_skip`].
+    NeverSkip,
+    /// See [`never_trample`].
+    NeverTrample,
+    /// See [`fenced_means_fenced`].
+    FencedMeansFenced,
+    /// See [`no_invented_offset`].
+    NoInventedOffset,
+}
+
+/// A broken invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// When.
+    pub time: Instant,
+    /// Whose group.
+    pub group: GroupId,
+    /// Where.
+    pub at: Partition,
+    /// What was expected, and what was found.
+    pub detail: String,
+}
+
+impl Violation {
+    /// Of this commit.
+    #[must_use]
+    pub fn of(invariant: Invariant, ours: &Ours, detail: String) -> Self {
+        let (group, at) = (ours.group.clone(), ours.at.clone());
+        Self { invariant, time: ours.time, group, at, detail }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { invariant, time, group, at, detail } = self;
+        let millis = time.as_millis();
+        write!(f, "{invariant:?} at {millis} ms: {group} {}-{}: {detail}", at.topic, at.partition)
+    }
+}

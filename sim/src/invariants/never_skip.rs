@@ -1,0 +1,38 @@
+//! NeverSkip: every record at or after the source position that was replicated is at or after the
+//! committed target offset. Where a record was copied more than once, one copy there is enough.
+
+use std::collections::BTreeMap;
+
+use sprag::core::ids::Incarnation;
+
+use super::{Invariant, Violation};
+use crate::hosts::replicator::origin;
+use crate::truth::Ours;
+use crate::wire::Isolation;
+use crate::world::World;
+
+/// Checks one commit against the target's log as it is now.
+#[must_use]
+pub fn check(world: &World, ours: &Ours) -> Option<Violation> {
+    let position = ours.stamp.source.get();
+    let (copies, target_id) = world.target.look(|cluster| {
+        let log = cluster.topics().log(&ours.at)?;
+        let all = log.read(log.start(), Isolation::ReadCommitted, usize::MAX);
+        Some((all.ok()?.0, cluster.topics().id(&ours.at.topic)?))
+    })?;
+    // By source offset: where its last copy is.
+    let mut last: BTreeMap<i64, i64> = BTreeMap::new();
+    for record in copies {
+        if let Some((source_id, source)) = record.value.as_deref().and_then(origin)
+            && Incarnation::of(source_id, target_id) == ours.stamp.incarnation
+        {
+            last.insert(source, record.offset);
+        }
+    }
+    let skipped = last.range(position..).find(|(_, at)| **at < ours.after.offset)?;
+    let detail = format!(
+        "at {} for source offset {position}, the record of source offset {} at {} is skipped",
+        ours.after.offset, skipped.0, skipped.1
+    );
+    Some(Violation::of(Invariant::NeverSkip, ours, detail))
+}

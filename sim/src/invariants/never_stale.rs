@@ -1,0 +1,40 @@
+//! NeverStale: a commit knows at least what the commit knew that it overwrites: of ownership, of
+//! mappings, and of the source.
+
+use super::{Invariant, Violation};
+use crate::truth::{Ours, SourceCommit, Truth, stamp_of};
+
+/// Checks one commit.
+#[must_use]
+pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
+    let (before, _) = stamp_of(ours.before.as_ref()?)?;
+    if before == ours.stamp || truth.is_guarded_race(ours) {
+        return None;
+    }
+    let stamp = &ours.stamp;
+    let violation = |detail| Some(Violation::of(Invariant::NeverStale, ours, detail));
+    if stamp.fence < before.fence {
+        let (now, was) = (stamp.fence, before.fence);
+        return violation(format!("fence {now} overwrote fence {was}"));
+    }
+    let same_log = stamp.mapping_topic == before.mapping_topic
+        && stamp.mapping_partition == before.mapping_partition;
+    if same_log && stamp.as_of < before.as_of {
+        let (now, was) = (stamp.as_of, before.as_of);
+        return violation(format!("as-of {now} overwrote as-of {was}"));
+    }
+    if stamp.incarnation != before.incarnation {
+        return None;
+    }
+    let commits = truth.source_commits(&ours.group, &ours.at);
+    let is = |offset: i64| move |it: &SourceCommit| it.commit.offset == offset;
+    let newest_now = commits.iter().rposition(is(stamp.source.get()));
+    let oldest_before = commits.iter().position(is(before.source.get()));
+    match (newest_now, oldest_before) {
+        (Some(now), Some(was)) if now < was => violation(format!(
+            "source offset {}, which the group left before it committed {}, overwrote that",
+            stamp.source, before.source
+        )),
+        _ => None,
+    }
+}
