@@ -55,6 +55,14 @@ pub fn run(scenario: &Scenario) -> Outcome {
             }
         });
         if let Some(violation) = broken {
+            if std::env::var_os("SIM_DEBUG").is_some() {
+                println!("{scenario:#?}");
+                world.target.look(|cluster| {
+                    for fact in cluster.history() {
+                        println!("{fact:?}");
+                    }
+                });
+            }
             return Outcome::Unsafe(violation);
         }
     }
