@@ -1,5 +1,7 @@
 //! Runs one scenario, step by step, and checks every invariant after every step.
 
+use std::fmt;
+
 use sprag::core::time::Instant;
 
 use crate::faults::Faults;
@@ -30,6 +32,21 @@ pub struct Counts {
     pub guarded_races: u64,
 }
 
+impl Counts {
+    /// Adds another run's.
+    pub fn add(&mut self, other: Self) {
+        self.commits += other.commits;
+        self.guarded_races += other.guarded_races;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { commits, guarded_races } = self;
+        write!(f, "{commits} commits, {guarded_races} of them races that guarded mode admits")
+    }
+}
+
 /// Runs a scenario to its end.
 #[must_use]
 pub fn run(scenario: &Scenario) -> Outcome {
@@ -55,14 +72,6 @@ pub fn run(scenario: &Scenario) -> Outcome {
             }
         });
         if let Some(violation) = broken {
-            if std::env::var_os("SIM_DEBUG").is_some() {
-                println!("{scenario:#?}");
-                world.target.look(|cluster| {
-                    for fact in cluster.history() {
-                        println!("{fact:?}");
-                    }
-                });
-            }
             return Outcome::Unsafe(violation);
         }
     }

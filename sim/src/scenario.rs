@@ -69,6 +69,8 @@ pub enum Publisher {
 pub struct Rules {
     /// `groups.commitMode: guarded`.
     pub guarded: bool,
+    /// `features.applyMappingsGuard: disabled`: no scenario of a seed has it; tests see it caught.
+    pub guard_off: bool,
     /// `groups.onSourceRewind: follow`.
     pub follow_rewinds: bool,
     /// `groups.pollInterval`, in milliseconds.

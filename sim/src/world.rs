@@ -278,6 +278,7 @@ pub fn policy(scenario: &Scenario) -> Policy {
             true => OnSourceRewind::Follow,
             false => OnSourceRewind::Hold,
         },
+        apply_mappings_guard: !rules.guard_off,
         poll_interval: Duration::from_millis(rules.poll_millis),
         confirm_after: Duration::from_millis(rules.confirm_millis),
         refresh_interval: Duration::from_millis(rules.refresh_millis),

@@ -160,6 +160,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use super::*;
 
     fn record(key: &str) -> NewRecord {

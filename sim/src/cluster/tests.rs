@@ -1,5 +1,7 @@
 //! The tables of `docs/protocol.md` that are executed on real brokers, on the model.
 
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;

@@ -181,7 +181,7 @@ impl Hands<'_> {
         let request =
             Request::Produce { at: at.clone(), records, producer: Some(producer.clone()) };
         self.source.ask(request, Doing::Committing, what).await.ok()?;
-        let end = Request::EndTxn { producer, commit: nth % 3 != 0 };
+        let end = Request::EndTxn { producer, commit: !nth.is_multiple_of(3) };
         self.source.ask_on(end, Doing::Ending, what).await.ok().map(|_| ())
     }
 
@@ -255,10 +255,11 @@ impl Hands<'_> {
         let offsets = BTreeMap::from([(at.clone(), commit)]);
         let member = member.to_owned();
         let request = Request::OffsetCommit { group, member, generation, offsets };
-        match link.ask(request, Doing::Committing, "a client").await.ok()? {
-            Response::Committed(results) if results.values().all(Result::is_ok) => Some(()),
-            _ => None,
-        }
+        let answer = link.ask(request, Doing::Committing, "a client").await.ok()?;
+        let Response::Committed(results) = answer else {
+            return None;
+        };
+        results.values().all(Result::is_ok).then_some(())
     }
 
     async fn recreate(&self, link: &Link, topic: &TopicName, partitions: i32) -> Option<()> {

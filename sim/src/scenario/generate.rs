@@ -50,6 +50,7 @@ fn shape(stream: &mut Stream) -> Shape {
 fn rules(stream: &mut Stream) -> Rules {
     Rules {
         guarded: stream.chance(25),
+        guard_off: false,
         follow_rewinds: stream.chance(75),
         poll_millis: stream.choose(&[100, 300, 1000]),
         confirm_millis: stream.choose(&[200, 1000, 2000]),
