@@ -269,8 +269,7 @@ impl Brokers {
 
     fn store(&mut self, commit: TargetCommit) {
         let newest = script::source_commit(self.source);
-        self.violation =
-            self.violation.or(overwriting(self.stored.as_ref(), &commit, newest));
+        self.violation = self.violation.or(overwriting(self.stored.as_ref(), &commit, newest));
         self.stored = Some(commit);
     }
 

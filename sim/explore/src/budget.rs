@@ -30,19 +30,38 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Nothing but what instances do by themselves, without their clocks.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            ticks: 0,
+            publications: 0,
+            source_commits: 0,
+            losses_of_shard: 0,
+            revocations: 0,
+            crashes: 0,
+            lost: 0,
+            stale_source_reads: 0,
+            stale_ends: 0,
+            foreign_commits: 0,
+            joins: 0,
+            timeouts: 0,
+        }
+    }
+
     /// For every change: half a minute at most.
     #[must_use]
     pub const fn small() -> Self {
         Self {
             ticks: 1,
-            publications: 1,
+            publications: 0,
             source_commits: 1,
             losses_of_shard: 1,
             revocations: 0,
             crashes: 0,
             lost: 0,
             stale_source_reads: 1,
-            stale_ends: 1,
+            stale_ends: 0,
             foreign_commits: 1,
             joins: 0,
             timeouts: 0,

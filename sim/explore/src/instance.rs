@@ -170,12 +170,6 @@ impl Instance {
         flight.answer = brokers.carry_out(&flight.sent, age, (terms.mode, terms.plant));
         match (&flight.sent.action, &flight.answer) {
             (Action::InitTransactions { .. }, _) => flight.sent.epoch = Some(brokers.epoch),
-            (
-                Action::Read(Read::TargetOffsets { stable: true, .. }),
-                Some(Event::Read(ReadDone::TargetOffsets { outcome: Ok(_), .. })),
-            ) if terms.mode == CommitMode::Guarded || terms.plant == Some(Plant::NoVerification) => {
-                self.checked = brokers.stored.clone();
-            }
             (Action::Read(Read::TargetOffsets { stable: false, request, .. }), _)
                 if terms.plant == Some(Plant::NoVerification) =>
             {
@@ -204,6 +198,13 @@ impl Instance {
         let answer = self.requests.get(&request)?.answer.clone()?;
         let flight = self.requests.remove(&request)?;
         self.producer_learns(request, &flight.sent, &answer);
+        if let Action::Read(Read::TargetOffsets { stable: true, .. }) = &flight.sent.action
+            && let Event::Read(ReadDone::TargetOffsets { outcome: Ok(read), .. }) = &answer
+            && (terms.mode == CommitMode::Guarded || terms.plant == Some(Plant::NoVerification))
+        {
+            let found = read.get(&script::target()).cloned();
+            self.checked = found.and_then(Result::ok).flatten();
+        }
         self.handle(terms, id, brokers, answer);
         Some(())
     }
@@ -258,8 +259,7 @@ impl Instance {
             }
             Action::ReadFenceLog { request, .. } => {
                 let newest = brokers.take_over.iter();
-                let newest =
-                    newest.map(|record| ("takeover".to_owned(), record.clone())).collect();
+                let newest = newest.map(|record| ("takeover".to_owned(), record.clone())).collect();
                 let outcome = Ok(FenceLog { newest, members: Some(1) });
                 Some(Event::FenceLogRead { request: *request, outcome })
             }

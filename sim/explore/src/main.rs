@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::disallowed_methods, reason = "it tells how long it took")]
 fn explore(world: World, threads: usize) -> ExitCode {
-    println!("{world:?}");
+    println!("{} instances, {:?}, {:?}", world.instances, world.terms, world.budget);
     let begun = std::time::Instant::now();
     let checker = world.clone().checker().threads(threads).spawn_bfs().join();
     println!(

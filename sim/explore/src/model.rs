@@ -1,8 +1,9 @@
 //! The world as a model that is explored: its states, and what may happen next in each.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sprag::core::action::{Action, Read};
 use sprag::core::policy::CommitMode;
@@ -29,6 +30,8 @@ pub struct World {
     pub terms: Terms,
     /// What may happen.
     pub budget: Budget,
+    /// The discoveries made so far.
+    pub found: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// Where a world stands.
@@ -94,7 +97,7 @@ impl World {
     /// A world of two instances, without a planted bug.
     #[must_use]
     pub fn new(mode: CommitMode, budget: Budget) -> Self {
-        Self { instances: 2, terms: Terms { mode, plant: None }, budget }
+        Self { instances: 2, terms: Terms { mode, plant: None }, budget, found: Arc::default() }
     }
 
     /// The same world with a bug in it.
@@ -102,6 +105,11 @@ impl World {
     pub fn planted(mut self, plant: Plant) -> Self {
         self.terms.plant = Some(plant);
         self
+    }
+
+    /// Whether nobody discovered this before.
+    pub(crate) fn is_first(&self, name: &'static str) -> bool {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name)
     }
 
     fn of_instance(&self, state: &State, id: usize, steps: &mut Vec<Step>) {
@@ -125,9 +133,7 @@ impl World {
                 }
             }
             // Whether a read or its answer is lost makes no difference to anybody.
-            if state.left.lost > 0
-                && (flight.answer.is_none() || writes(&flight.sent.action))
-            {
+            if state.left.lost > 0 && (flight.answer.is_none() || writes(&flight.sent.action)) {
                 steps.push(Step::Lose(id, *request));
             }
         }
@@ -157,7 +163,8 @@ impl World {
 
     fn of_others(&self, state: &State, steps: &mut Vec<Step>) {
         let State { brokers, left, .. } = state;
-        let silent = |owner: usize| state.instances.get(owner).is_some_and(|it| it.notice.is_none());
+        let silent =
+            |owner: usize| state.instances.get(owner).is_some_and(|it| it.notice.is_none());
         let owned = brokers.owner.is_some_and(silent);
         let possible = [
             (owned && left.losses_of_shard > 0, Step::TakeAway),
@@ -166,7 +173,10 @@ impl World {
             (left.source_commits > 0, Step::SourceCommit),
             (left.foreign_commits > 0, Step::ForeignCommit),
             (left.joins > 0 && !brokers.member, Step::Join),
-            (brokers.member && (brokers.stored.is_none() || brokers.holds_ours()), Step::MemberCommit),
+            (
+                brokers.member && (brokers.stored.is_none() || brokers.holds_ours()),
+                Step::MemberCommit,
+            ),
             (brokers.member, Step::LeaveGroup),
             (left.timeouts > 0 && brokers.pending.is_some(), Step::TimeOut),
         ];

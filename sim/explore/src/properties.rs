@@ -26,53 +26,77 @@ pub const RACE_STALE: &str = "the documented race: a newer translation is overwr
 /// `guarded`: it overwrote somebody else's commit.
 pub const RACE_TRAMPLE: &str = "the documented race: a foreign commit is overwritten";
 
-/// The properties of a world.
+/// `fenced`: a zombie was refused.
+pub const ZOMBIE_REFUSED: &str = "a zombie's commit is refused";
+/// A translation was committed.
+pub const COMMITTED: &str = "a translation is committed";
+/// The group's newest position was committed, translated by all mappings there are.
+pub const NEWEST: &str = "an exact translation of the newest position is committed";
+/// A later owner commits.
+pub const SECOND_OWNER: &str = "a second owner commits";
+/// `fenced`: the second look saved somebody's commit.
+pub const OVERTAKEN: &str = "a commit that a foreign one overtook is aborted";
+/// `fenced`: the end of a transaction is refused.
+pub const END_REFUSED: &str = "a zombie's end of a transaction is refused";
+/// The broker's member check refused.
+pub const MEMBER_REFUSED: &str = "a commit is refused for a member's sake";
+
+// stateright 0.31 lets a later discovery take the place of an earlier one: each is told once, so that
+// the trace is a shortest one.
+macro_rules! never {
+    ($name:expr, $broken:expr) => {
+        Property::always($name, |world: &World, state: &State| {
+            !($broken(state) && world.is_first($name))
+        })
+    };
+}
+macro_rules! reached {
+    ($name:expr, $is:expr) => {
+        Property::sometimes($name, |world: &World, state: &State| {
+            $is(state) && world.is_first($name)
+        })
+    };
+}
+
+/// The properties of a world: what its budget allows for must be reached.
 #[must_use]
 pub fn of(world: &World) -> Vec<Property<World>> {
     let mut all = vec![
-        Property::always(NEVER_STALE, |_, state: &State| !broken(state, Violation::Stale)),
-        Property::always(NEVER_REWOUND, |_, state: &State| !broken(state, Violation::Rewound)),
-        Property::always(NEVER_TRAMPLE, |_, state: &State| !broken(state, Violation::Trampled)),
-        Property::always(NO_INVENTED_OFFSET, |_, state: &State| {
-            !broken(state, Violation::Invented)
-        }),
-        Property::always(NOBODY_GIVES_UP, |_, state: &State| {
-            state.instances.iter().all(|instance| !instance.stopped)
-        }),
-        Property::sometimes("a translation is committed", |_, state: &State| {
-            state.brokers.holds_ours()
-        }),
-        Property::sometimes("an exact translation of the newest position is committed", newest),
-        Property::sometimes("a second owner commits over the first one's", second_owner),
+        never!(NEVER_STALE, |state| broken(state, Violation::Stale)),
+        never!(NEVER_REWOUND, |state| broken(state, Violation::Rewound)),
+        never!(NEVER_TRAMPLE, |state| broken(state, Violation::Trampled)),
+        never!(NO_INVENTED_OFFSET, |state| broken(state, Violation::Invented)),
+        never!(NOBODY_GIVES_UP, |state: &State| state.instances.iter().any(|it| it.stopped)),
+        reached!(COMMITTED, |state: &State| state.brokers.holds_ours()),
     ];
-    if world.terms.plant.is_some() {
-        return all;
+    let budget = &world.budget;
+    let fenced = world.terms.mode == CommitMode::Fenced;
+    if budget.source_commits > 0 && budget.ticks > 0 {
+        all.push(reached!(NEWEST, newest));
     }
-    match world.terms.mode {
-        CommitMode::Fenced => all.extend([
-            Property::sometimes("a zombie's first half is refused", |_, state: &State| {
-                any(state, |flight| refused(flight, true))
-            }),
-            Property::sometimes("a zombie's end of a transaction is refused", |_, state: &State| {
-                any(state, |flight| refused(flight, false))
-            }),
-            Property::sometimes("a commit that was overtaken is aborted", |_, state: &State| {
-                any(state, aborts) && state.brokers.stored.is_some()
-            }),
-        ]),
-        CommitMode::Guarded => all.extend([
-            Property::sometimes(RACE_STALE, |_, state: &State| {
-                raced(state, Violation::Stale) || raced(state, Violation::Rewound)
-            }),
-            Property::sometimes(RACE_TRAMPLE, |_, state: &State| {
-                raced(state, Violation::Trampled)
-            }),
-        ]),
+    if budget.losses_of_shard + budget.revocations + budget.crashes > 0 {
+        all.push(reached!(SECOND_OWNER, second_owner));
     }
-    if world.terms.mode == CommitMode::Fenced && world.budget.joins > 0 {
-        all.push(Property::sometimes("the broker refuses for a member's sake", |_, state: &State| {
-            any(state, |flight| half(flight) == Some(FailureClass::GroupActive))
-        }));
+    if budget.losses_of_shard > 0 && fenced {
+        all.push(reached!(ZOMBIE_REFUSED, |state| any(state, |it| half(it)
+            == Some(FailureClass::Fenced))));
+        all.push(reached!(END_REFUSED, |state| any(state, end_refused)));
+    }
+    if budget.foreign_commits > 0 && fenced {
+        all.push(reached!(OVERTAKEN, |state: &State| any(state, aborts)
+            && state.brokers.stored.is_some()
+            && !state.brokers.holds_ours()));
+    }
+    if budget.joins > 0 && fenced {
+        all.push(reached!(MEMBER_REFUSED, |state| any(state, |it| {
+            half(it) == Some(FailureClass::GroupActive)
+        })));
+    }
+    if budget.losses_of_shard > 0 && !fenced {
+        all.push(reached!(RACE_STALE, |state| raced(state, Violation::Stale)));
+    }
+    if budget.foreign_commits > 0 && !fenced {
+        all.push(reached!(RACE_TRAMPLE, |state| raced(state, Violation::Trampled)));
     }
     all
 }
@@ -86,7 +110,7 @@ fn raced(state: &State, violation: Violation) -> bool {
     state.brokers.violation == Some(violation) && state.brokers.raced
 }
 
-fn newest(_: &World, state: &State) -> bool {
+fn newest(state: &State) -> bool {
     let stored = state.brokers.stored.as_ref();
     stored.and_then(ours).is_some_and(|stamp| {
         state.brokers.source > 0
@@ -95,7 +119,7 @@ fn newest(_: &World, state: &State) -> bool {
     })
 }
 
-fn second_owner(_: &World, state: &State) -> bool {
+fn second_owner(state: &State) -> bool {
     let stored = state.brokers.stored.as_ref();
     stored.and_then(ours).is_some_and(|stamp| stamp.fence.get() > 0)
 }
@@ -113,10 +137,7 @@ fn half(flight: &InFlight) -> Option<FailureClass> {
     }
 }
 
-fn refused(flight: &InFlight, first_half: bool) -> bool {
-    if first_half {
-        return half(flight) == Some(FailureClass::Fenced);
-    }
+fn end_refused(flight: &InFlight) -> bool {
     match &flight.answer {
         Some(Event::Commit(CommitDone::Ended { outcome: Err(failure), .. })) => {
             failure.class == FailureClass::Fenced

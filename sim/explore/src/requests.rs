@@ -47,8 +47,10 @@ pub fn request_of(action: &Action) -> Option<RequestId> {
 pub fn fixed(read: &Read) -> Option<Event> {
     let done = match read {
         Read::ControlTopics { request } => {
-            let topics =
-                ControlTopics { fence: Ok(script::FENCE_TOPIC), mapping: Ok(script::MAPPING_TOPIC) };
+            let topics = ControlTopics {
+                fence: Ok(script::FENCE_TOPIC),
+                mapping: Ok(script::MAPPING_TOPIC),
+            };
             ReadDone::ControlTopics { request: *request, outcome: Ok(topics) }
         }
         Read::SourceGroups { request } => {

@@ -2,8 +2,8 @@
 
 use sprag::core::event::{FenceTopic, LogRange, MappingTopic};
 use sprag::core::ids::{
-    GroupId, PublisherId, Shard, ShardCount, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
-    TopicId,
+    GroupId, PublisherId, Shard, ShardCount, SourceOffset, SourcePartition, TargetOffset,
+    TargetPartition, TopicId,
 };
 use sprag::core::machine::{Core, Setup};
 use sprag::core::mapping::{Chunk, MappingRecord, Run};

@@ -58,13 +58,7 @@ fn what(state: &State, id: usize, request: RequestId) -> String {
     }
 }
 
-fn carried_out(
-    before: &State,
-    after: &State,
-    id: usize,
-    request: RequestId,
-    how: &str,
-) -> String {
+fn carried_out(before: &State, after: &State, id: usize, request: RequestId, how: &str) -> String {
     let instance = after.instances.get(id);
     let answer = instance.and_then(|instance| instance.requests.get(&request)?.answer.as_ref());
     let found = answer.map(outcome).unwrap_or_default();
