@@ -24,8 +24,9 @@ pub struct Brokers {
     pub fence_end: i64,
     /// The take-over record that stands there.
     pub take_over: Option<(Fence, String)>,
-    /// The open transaction's offsets.
-    pub pending: Option<Pending>,
+    /// The open transaction's offsets, in the order in which they were written: where producers are
+    /// fenced, there is one at most.
+    pub pending: Vec<Pending>,
     /// The group's committed offset on the target.
     pub stored: Option<TargetCommit>,
     /// A consumer is a member of the group on the target.
@@ -44,10 +45,14 @@ pub struct Brokers {
 /// A first half.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pending {
+    /// Whose it is.
+    pub epoch: Option<u8>,
     /// What it would commit.
     pub commit: TargetCommit,
     /// A later record stands already, and stays.
     pub superseded: bool,
+    /// The group had a member when it was written.
+    pub live: bool,
 }
 
 /// A request on its way, with what the client knew when it sent it.
@@ -83,7 +88,7 @@ impl Brokers {
             epoch: 0,
             fence_end: 0,
             take_over: None,
-            pending: None,
+            pending: Vec::new(),
             stored: None,
             member: false,
             mappings: 1,
@@ -97,14 +102,14 @@ impl Brokers {
     pub fn foreign_commit(&mut self) {
         let commit = TargetCommit { offset: TargetOffset(1020), metadata: "theirs".to_owned() };
         self.stored = Some(commit);
-        if let Some(pending) = &mut self.pending {
+        for pending in &mut self.pending {
             pending.superseded = true;
         }
     }
 
     /// The open transaction took too long: it is aborted, and its producer fenced.
     pub fn time_out(&mut self) {
-        self.pending = None;
+        self.pending.clear();
         self.epoch += 1;
     }
 
@@ -119,7 +124,9 @@ impl Brokers {
         match &sent.action {
             Action::InitTransactions { request, .. } => {
                 self.epoch += 1;
-                self.pending = None;
+                if plant != Some(Plant::NoFence) {
+                    self.pending.clear();
+                }
                 Some(Event::TransactionsInitialised { request: *request, outcome: Ok(()) })
             }
             Action::WriteTakeOver { request, record, .. } => {
@@ -132,7 +139,7 @@ impl Brokers {
                 });
                 Some(Event::TakeOverWritten { request: *request, outcome })
             }
-            Action::Read(read) => self.read(read, age, plant).map(Event::Read),
+            Action::Read(read) => self.read(read, age).map(Event::Read),
             Action::Commit(commit) => Some(Event::Commit(self.commit(commit, sent, plant))),
             Action::CheckAssignment { .. }
             | Action::ReadFenceLog { .. }
@@ -158,7 +165,7 @@ impl Brokers {
         }
     }
 
-    fn read(&self, read: &Read, age: Age, plant: Option<Plant>) -> Option<ReadDone> {
+    fn read(&self, read: &Read, age: Age) -> Option<ReadDone> {
         let behind = |newest: u8| match age {
             Age::Present => newest,
             Age::Stale => newest.saturating_sub(1),
@@ -176,7 +183,7 @@ impl Brokers {
                 Some(ReadDone::SourceOffsets { request: *request, outcome })
             }
             Read::TargetOffsets { request, scope, stable, .. } => {
-                let outcome = Ok(self.target_offsets(scope, *stable, plant));
+                let outcome = Ok(self.target_offsets(scope, *stable));
                 Some(ReadDone::TargetOffsets { request: *request, outcome })
             }
             Read::ControlTopics { .. }
@@ -186,12 +193,7 @@ impl Brokers {
         }
     }
 
-    fn target_offsets(
-        &self,
-        scope: &ReadScope,
-        stable: bool,
-        plant: Option<Plant>,
-    ) -> TargetOffsets {
+    fn target_offsets(&self, scope: &ReadScope, stable: bool) -> TargetOffsets {
         let at = script::target();
         let named = match scope {
             ReadScope::AllAnd(named) => named.contains(&at) || self.stored.is_some(),
@@ -200,11 +202,8 @@ impl Brokers {
         if !named {
             return TargetOffsets::new();
         }
-        let read = if stable && self.pending.is_some() {
-            match plant {
-                Some(Plant::FailedFetchIsNone) => Ok(None),
-                Some(_) | None => Err(failure(FailureClass::Retry)),
-            }
+        let read = if stable && !self.pending.is_empty() {
+            Err(failure(FailureClass::Retry))
         } else {
             Ok(self.stored.clone())
         };
@@ -218,8 +217,11 @@ impl Brokers {
                 let outcome = match self.producer_of(sent, true, plant) {
                     Ok(()) if live => Err(failure(FailureClass::GroupActive)),
                     Ok(()) => {
-                        let commit = offsets.get(&script::target()).cloned();
-                        self.pending = commit.map(|commit| Pending { commit, superseded: false });
+                        self.pending.retain(|pending| pending.epoch != sent.epoch);
+                        if let Some(commit) = offsets.get(&script::target()).cloned() {
+                            let (epoch, live) = (sent.epoch, self.member);
+                            self.pending.push(Pending { epoch, commit, superseded: false, live });
+                        }
                         Ok(())
                     }
                     Err(fenced) => Err(fenced),
@@ -229,7 +231,7 @@ impl Brokers {
             Commit::End { request, end, .. } => {
                 let outcome = match (self.producer_of(sent, true, plant), plant, &sent.checked) {
                     (Ok(()), _, _) => {
-                        self.end(*end);
+                        self.end(*end, sent.epoch);
                         Ok(())
                     }
                     (Err(_), Some(Plant::RetriedAfterTakeOver), Some(half))
@@ -257,13 +259,22 @@ impl Brokers {
     }
 
     /// Ends the open transaction; where none is, it was ended before, and its answer was lost.
-    fn end(&mut self, end: TransactionEnd) {
-        match (self.pending.take(), end) {
-            (Some(Pending { commit, superseded: false }), TransactionEnd::Commit) => {
+    fn end(&mut self, end: TransactionEnd, epoch: Option<u8>) {
+        let Some(nth) = self.pending.iter().position(|pending| pending.epoch == epoch) else {
+            return;
+        };
+        let Pending { commit, superseded, live, .. } = self.pending.remove(nth);
+        match end {
+            TransactionEnd::Commit if !superseded => {
+                for earlier in self.pending.iter_mut().take(nth) {
+                    earlier.superseded = true;
+                }
                 self.store(commit);
+                if live {
+                    self.violation = self.violation.or(Some(Violation::Trampled));
+                }
             }
-            (Some(Pending { superseded: true, .. }) | None, TransactionEnd::Commit)
-            | (Some(_) | None, TransactionEnd::Abort) => {}
+            TransactionEnd::Commit | TransactionEnd::Abort => {}
         }
     }
 

@@ -218,7 +218,14 @@ impl Instance {
         request: RequestId,
     ) -> Option<()> {
         let flight = self.requests.remove(&request)?;
-        self.handle(terms, id, brokers, unanswered(&flight.sent.action)?);
+        let event = match (&flight.sent.action, terms.plant) {
+            (Action::Read(Read::TargetOffsets { request, .. }), Some(Plant::FailedFetchIsNone)) => {
+                let outcome = Ok(BTreeMap::from([(script::target(), Ok(None))]));
+                Event::Read(ReadDone::TargetOffsets { request: *request, outcome })
+            }
+            (action, _) => unanswered(action)?,
+        };
+        self.handle(terms, id, brokers, event);
         Some(())
     }
 

@@ -178,7 +178,7 @@ impl World {
                 Step::MemberCommit,
             ),
             (brokers.member, Step::LeaveGroup),
-            (left.timeouts > 0 && brokers.pending.is_some(), Step::TimeOut),
+            (left.timeouts > 0 && !brokers.pending.is_empty(), Step::TimeOut),
         ];
         steps.extend(possible.into_iter().filter(|(may, _)| *may).map(|(_, step)| step));
     }

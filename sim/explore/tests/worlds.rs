@@ -21,7 +21,8 @@ fn explore(mode: CommitMode, budget: Budget) -> usize {
 
 /// The promise that a planted bug breaks first.
 fn broken_by(plant: Plant, budget: Budget) -> &'static str {
-    let world = World::new(CommitMode::Fenced, budget).planted(plant);
+    let mut world = World::new(CommitMode::Fenced, budget).planted(plant);
+    world.instances = if budget.losses_of_shard > 0 { 2 } else { 1 };
     let checker = world.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let promises = [
         properties::NEVER_STALE,
@@ -84,4 +85,24 @@ fn planted_no_verification_between_the_halves() {
 fn planted_a_decision_retried_after_a_take_over() {
     let budget = Budget { losses_of_shard: 1, ..NOTHING };
     assert_eq!(broken_by(Plant::RetriedAfterTakeOver, budget), properties::NEVER_STALE);
+}
+
+#[test]
+fn planted_a_judge_that_compares_nothing() {
+    let budget =
+        Budget { crashes: 1, publications: 1, source_commits: 1, stale_ends: 1, ..NOTHING };
+    let broken = broken_by(Plant::GuardOff, budget);
+    assert!(broken == properties::NEVER_STALE || broken == properties::NEVER_REWOUND, "{broken}");
+}
+
+#[test]
+fn planted_a_failed_fetch_taken_for_no_offset() {
+    let budget = Budget { foreign_commits: 1, lost: 2, ..NOTHING };
+    assert_eq!(broken_by(Plant::FailedFetchIsNone, budget), properties::NEVER_TRAMPLE);
+}
+
+#[test]
+fn planted_an_unconfirmed_source_read_that_is_followed() {
+    let budget = Budget { source_commits: 1, stale_source_reads: 2, ticks: 2, ..NOTHING };
+    assert_eq!(broken_by(Plant::UnconfirmedFollowed, budget), properties::NEVER_REWOUND);
 }
