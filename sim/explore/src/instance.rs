@@ -233,16 +233,15 @@ impl Instance {
         let Some(producer) = &mut self.producer else {
             return;
         };
-        match answer {
-            Event::TransactionsInitialised { outcome: Ok(()), .. }
-                if producer.awaits == Some(request) =>
-            {
-                *producer = Producer { awaits: None, epoch: sent.epoch, fence: None };
-            }
-            Event::TakeOverWritten { outcome: Ok(fence), .. } if producer.epoch == sent.epoch => {
-                producer.fence = Some(*fence);
-            }
-            _ => {}
+        if let Event::TransactionsInitialised { outcome: Ok(()), .. } = answer
+            && producer.awaits == Some(request)
+        {
+            *producer = Producer { awaits: None, epoch: sent.epoch, fence: None };
+        }
+        if let Event::TakeOverWritten { outcome: Ok(fence), .. } = answer
+            && producer.epoch == sent.epoch
+        {
+            producer.fence = Some(*fence);
         }
     }
 
@@ -305,22 +304,19 @@ impl Instance {
             sent: Request { action, epoch: self.producer.and_then(|it| it.epoch), checked: None },
             answer: None,
         };
-        match &flight.sent.action {
-            Action::InitTransactions { .. } => {
-                self.producer = Some(Producer { awaits: Some(request), epoch: None, fence: None });
-            }
-            Action::Commit(Commit::WriteHalf { fence, .. } | Commit::End { fence, .. })
-                if !self.producer.is_some_and(|producer| producer.fence == Some(*fence)) =>
-            {
-                flight.answer = failed(&flight.sent.action, FailureClass::Fenced);
-            }
-            Action::Commit(Commit::Plain { .. }) => flight.sent.checked = self.checked.take(),
-            Action::Commit(Commit::End { .. })
-                if terms.plant == Some(Plant::RetriedAfterTakeOver) =>
-            {
-                flight.sent.checked = self.checked.take();
-            }
-            _ => {}
+        if let Action::InitTransactions { .. } = &flight.sent.action {
+            self.producer = Some(Producer { awaits: Some(request), epoch: None, fence: None });
+        }
+        if let Action::Commit(Commit::WriteHalf { fence, .. } | Commit::End { fence, .. }) =
+            &flight.sent.action
+            && self.producer.is_none_or(|producer| producer.fence != Some(*fence))
+        {
+            flight.answer = failed(&flight.sent.action, FailureClass::Fenced);
+        }
+        let plain = matches!(flight.sent.action, Action::Commit(Commit::Plain { .. }));
+        let end = matches!(flight.sent.action, Action::Commit(Commit::End { .. }));
+        if plain || (end && terms.plant == Some(Plant::RetriedAfterTakeOver)) {
+            flight.sent.checked = self.checked.take();
         }
         self.requests.insert(request, flight);
     }

@@ -149,16 +149,13 @@ impl World {
     }
 
     fn may_be_stale(&self, state: &State, action: &Action) -> bool {
-        match action {
-            Action::Read(Read::SourceOffsets { coordinator_since, .. }) => {
-                let told = self.terms.plant == Some(Plant::UnconfirmedFollowed);
-                state.left.stale_source_reads > 0
-                    && state.brokers.source > 0
-                    && (coordinator_since.is_none() || told)
-            }
-            Action::Read(Read::MappingEnds { .. }) => state.left.stale_ends > 0,
-            _ => false,
+        let told = self.terms.plant == Some(Plant::UnconfirmedFollowed);
+        if let Action::Read(Read::SourceOffsets { coordinator_since, .. }) = action {
+            return state.left.stale_source_reads > 0
+                && state.brokers.source > 0
+                && (coordinator_since.is_none() || told);
         }
+        matches!(action, Action::Read(Read::MappingEnds { .. })) && state.left.stale_ends > 0
     }
 
     fn of_others(&self, state: &State, steps: &mut Vec<Step>) {

@@ -147,8 +147,8 @@ fn end_refused(flight: &InFlight) -> bool {
 }
 
 fn aborts(flight: &InFlight) -> bool {
-    match &flight.sent.action {
-        Action::Commit(Commit::End { end, .. }) => *end == TransactionEnd::Abort,
-        _ => false,
-    }
+    let Action::Commit(Commit::End { end, .. }) = &flight.sent.action else {
+        return false;
+    };
+    *end == TransactionEnd::Abort
 }

@@ -70,6 +70,7 @@ fn carried_out(before: &State, after: &State, id: usize, request: RequestId, how
     line
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what has no words of its own is told as it is")]
 fn action(action: &Action) -> String {
     let text = match action {
         Action::InitTransactions { .. } => "init_transactions",
@@ -103,6 +104,7 @@ fn commit(commit: Option<&TargetCommit>) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what has no words of its own is told as it is")]
 fn outcome(event: &Event) -> String {
     match event {
         Event::TransactionsInitialised { outcome, .. } => short(outcome, |()| String::from("done")),
