@@ -1,0 +1,301 @@
+//! The smallest brokers that can answer a core: one fence partition, one transactional.id, one mapping
+//! partition, one group with one partition on either cluster, one coordination group.
+
+use std::collections::BTreeMap;
+
+use sprag::core::action::{Action, Commit, Read, ReadScope, TransactionEnd};
+use sprag::core::event::{CommitDone, Event, ReadDone, SourceCommit, TargetCommit, TargetOffsets};
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::ids::{Fence, MappingOffset, MappingPartition, TargetOffset};
+use sprag::core::policy::CommitMode;
+
+use crate::plant::Plant;
+use crate::script;
+use crate::violation::{Violation, ours, overwriting};
+
+/// Everything that both clusters hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Brokers {
+    /// The instance that the coordination group assigned the shard to.
+    pub owner: Option<usize>,
+    /// The newest producer epoch of the shard's transactional.id; 0 before the first.
+    pub epoch: u8,
+    /// The fence partition's log end offset.
+    pub fence_end: i64,
+    /// The take-over record that stands there.
+    pub take_over: Option<(Fence, String)>,
+    /// The open transaction's offsets, in the order in which they were written: where producers are
+    /// fenced, there is one at most.
+    pub pending: Vec<Pending>,
+    /// The group's committed offset on the target.
+    pub stored: Option<TargetCommit>,
+    /// A consumer is a member of the group on the target.
+    pub member: bool,
+    /// How many mapping records there are.
+    pub mappings: u8,
+    /// How many commits the group has made on the source, after its first.
+    pub source: u8,
+    /// The promise that was broken.
+    pub violation: Option<Violation>,
+    /// Our plain commit came after another commit than the check behind it saw: the race that the
+    /// documents admit for `guarded`.
+    pub raced: bool,
+}
+
+/// A first half.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pending {
+    /// Whose it is.
+    pub epoch: Option<u8>,
+    /// What it would commit.
+    pub commit: TargetCommit,
+    /// A later record stands already, and stays.
+    pub superseded: bool,
+    /// The group had a member when it was written.
+    pub live: bool,
+}
+
+/// A request on its way, with what the client knew when it sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// What was ordered.
+    pub action: Action,
+    /// The epoch of the producer that sends it.
+    pub epoch: Option<u8>,
+    /// What the check behind a plain commit found.
+    pub checked: Option<TargetCommit>,
+}
+
+/// How old the answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Age {
+    /// As of now.
+    Present,
+    /// By a former coordinator, or a lagging replica: one commit, or one record, old.
+    Stale,
+}
+
+fn failure(class: FailureClass) -> Failure {
+    Failure::new(class, format!("{class:?}"))
+}
+
+impl Brokers {
+    /// Before anything: the group has committed once on the source, and one record is mapped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            owner: None,
+            epoch: 0,
+            fence_end: 0,
+            take_over: None,
+            pending: Vec::new(),
+            stored: None,
+            member: false,
+            mappings: 1,
+            source: 0,
+            violation: None,
+            raced: false,
+        }
+    }
+
+    /// Somebody else commits, as a member or not.
+    pub fn foreign_commit(&mut self) {
+        let commit = TargetCommit { offset: TargetOffset(1020), metadata: "theirs".to_owned() };
+        self.stored = Some(commit);
+        for pending in &mut self.pending {
+            pending.superseded = true;
+        }
+    }
+
+    /// The open transaction took too long: it is aborted, and its producer fenced.
+    pub fn time_out(&mut self) {
+        self.pending.clear();
+        self.epoch += 1;
+    }
+
+    /// Carries out a request; `None` where it is not one that brokers answer.
+    pub fn carry_out(
+        &mut self,
+        sent: &Request,
+        age: Age,
+        (mode, plant): (CommitMode, Option<Plant>),
+    ) -> Option<Event> {
+        let fenced = mode == CommitMode::Fenced;
+        match &sent.action {
+            Action::InitTransactions { request, .. } => {
+                self.epoch += 1;
+                if plant != Some(Plant::NoFence) {
+                    self.pending.clear();
+                }
+                Some(Event::TransactionsInitialised { request: *request, outcome: Ok(()) })
+            }
+            Action::WriteTakeOver { request, record, .. } => {
+                let outcome = self.producer_of(sent, fenced, plant).map(|()| {
+                    let fence = Fence(self.fence_end);
+                    // Its transaction's marker takes an offset too.
+                    self.fence_end += if fenced { 2 } else { 1 };
+                    self.take_over = Some((fence, record.value.clone()));
+                    fence
+                });
+                Some(Event::TakeOverWritten { request: *request, outcome })
+            }
+            Action::Read(read) => self.read(read, age).map(Event::Read),
+            Action::Commit(commit) => Some(Event::Commit(self.commit(commit, sent, plant))),
+            Action::CheckAssignment { .. }
+            | Action::ReadFenceLog { .. }
+            | Action::WriteFenceRecord { .. }
+            | Action::DestroyProducer { .. }
+            | Action::ReleaseShard { .. }
+            | Action::ReadMappings { .. }
+            | Action::Report { .. }
+            | Action::Stop { .. } => None,
+        }
+    }
+
+    fn producer_of(
+        &self,
+        sent: &Request,
+        fenced: bool,
+        plant: Option<Plant>,
+    ) -> Result<(), Failure> {
+        if !fenced || sent.epoch == Some(self.epoch) || plant == Some(Plant::NoFence) {
+            Ok(())
+        } else {
+            Err(failure(FailureClass::Fenced))
+        }
+    }
+
+    fn read(&self, read: &Read, age: Age) -> Option<ReadDone> {
+        let behind = |newest: u8| match age {
+            Age::Present => newest,
+            Age::Stale => newest.saturating_sub(1),
+        };
+        match read {
+            Read::MappingEnds { request, partitions } => {
+                let end = MappingOffset(i64::from(behind(self.mappings)));
+                let ends = partitions.iter().map(|at| (*at, Ok(end))).collect();
+                Some(ReadDone::MappingEnds { request: *request, outcome: Ok(ends) })
+            }
+            Read::SourceOffsets { request, .. } => {
+                let offset = script::source_commit(behind(self.source));
+                let commit = SourceCommit { offset, metadata: String::new() };
+                let outcome = Ok(BTreeMap::from([(script::source(), commit)]));
+                Some(ReadDone::SourceOffsets { request: *request, outcome })
+            }
+            Read::TargetOffsets { request, scope, stable, .. } => {
+                let outcome = Ok(self.target_offsets(scope, *stable));
+                Some(ReadDone::TargetOffsets { request: *request, outcome })
+            }
+            Read::ControlTopics { .. }
+            | Read::SourceGroups { .. }
+            | Read::TargetGroups { .. }
+            | Read::Topics { .. } => None,
+        }
+    }
+
+    fn target_offsets(&self, scope: &ReadScope, stable: bool) -> TargetOffsets {
+        let at = script::target();
+        let named = match scope {
+            ReadScope::AllAnd(named) => named.contains(&at) || self.stored.is_some(),
+            ReadScope::Only(named) => named.contains(&at),
+        };
+        if !named {
+            return TargetOffsets::new();
+        }
+        let read = if stable && !self.pending.is_empty() {
+            Err(failure(FailureClass::Retry))
+        } else {
+            Ok(self.stored.clone())
+        };
+        TargetOffsets::from([(at, read)])
+    }
+
+    fn commit(&mut self, commit: &Commit, sent: &Request, plant: Option<Plant>) -> CommitDone {
+        let live = self.member && plant != Some(Plant::EmptyMember);
+        match commit {
+            Commit::WriteHalf { request, offsets, .. } => {
+                let outcome = match self.producer_of(sent, true, plant) {
+                    Ok(()) if live => Err(failure(FailureClass::GroupActive)),
+                    Ok(()) => {
+                        self.pending.retain(|pending| pending.epoch != sent.epoch);
+                        if let Some(commit) = offsets.get(&script::target()).cloned() {
+                            let (epoch, live) = (sent.epoch, self.member);
+                            self.pending.push(Pending { epoch, commit, superseded: false, live });
+                        }
+                        Ok(())
+                    }
+                    Err(fenced) => Err(fenced),
+                };
+                CommitDone::HalfWritten { request: *request, outcome }
+            }
+            Commit::End { request, end, .. } => {
+                let outcome = match (self.producer_of(sent, true, plant), plant, &sent.checked) {
+                    (Ok(()), _, _) => {
+                        self.end(*end, sent.epoch);
+                        Ok(())
+                    }
+                    (Err(_), Some(Plant::RetriedAfterTakeOver), Some(half))
+                        if *end == TransactionEnd::Commit =>
+                    {
+                        self.epoch += 1;
+                        self.store(half.clone());
+                        Ok(())
+                    }
+                    (Err(fenced), _, _) => Err(fenced),
+                };
+                CommitDone::Ended { request: *request, outcome }
+            }
+            Commit::Plain { request, offsets, .. } => {
+                let result = if live { Err(failure(FailureClass::GroupActive)) } else { Ok(()) };
+                if let (Ok(()), Some(commit)) = (&result, offsets.get(&script::target())) {
+                    let raced = sent.checked != self.stored;
+                    self.store(commit.clone());
+                    self.raced |= raced && self.violation.is_some();
+                }
+                let outcome = Ok(BTreeMap::from([(script::target(), result)]));
+                CommitDone::Plain { request: *request, outcome }
+            }
+        }
+    }
+
+    /// Ends the open transaction; where none is, it was ended before, and its answer was lost.
+    fn end(&mut self, end: TransactionEnd, epoch: Option<u8>) {
+        let Some(nth) = self.pending.iter().position(|pending| pending.epoch == epoch) else {
+            return;
+        };
+        let Pending { commit, superseded, live, .. } = self.pending.remove(nth);
+        match end {
+            TransactionEnd::Commit if !superseded => {
+                for earlier in self.pending.iter_mut().take(nth) {
+                    earlier.superseded = true;
+                }
+                self.store(commit);
+                if live {
+                    self.violation = self.violation.or(Some(Violation::Trampled));
+                }
+            }
+            TransactionEnd::Commit | TransactionEnd::Abort => {}
+        }
+    }
+
+    fn store(&mut self, commit: TargetCommit) {
+        let newest = script::source_commit(self.source);
+        self.violation = self.violation.or(overwriting(self.stored.as_ref(), &commit, newest));
+        self.stored = Some(commit);
+    }
+
+    /// Whether what is stored is ours.
+    #[must_use]
+    pub fn holds_ours(&self) -> bool {
+        self.stored.as_ref().and_then(ours).is_some()
+    }
+}
+
+impl Default for Brokers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The one mapping partition.
+pub const MAPPING_PARTITION: MappingPartition = MappingPartition(0);

@@ -1,0 +1,118 @@
+//! How often each kind of thing may happen in one world.
+
+/// What may still happen. A world is finite because each of these only falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// How often one instance's clock may jump to its core's next deadline, for each instance.
+    pub ticks: u8,
+    /// Mapping records that the replicator may still publish.
+    pub publications: u8,
+    /// Commits that the group may still make on the source.
+    pub source_commits: u8,
+    /// Times that the coordination group may take the shard away without asking.
+    pub losses_of_shard: u8,
+    /// Times that it may ask for the shard back.
+    pub revocations: u8,
+    /// Instances that may be killed and started again.
+    pub crashes: u8,
+    /// Requests or answers that may be lost.
+    pub lost: u8,
+    /// Source reads that a former coordinator may answer.
+    pub stale_source_reads: u8,
+    /// Reads of the mapping ends that a lagging replica may answer.
+    pub stale_ends: u8,
+    /// Commits on the target by a consumer that is no member of the group.
+    pub foreign_commits: u8,
+    /// Times that a consumer may join the group on the target (it may commit, and leaves).
+    pub joins: u8,
+    /// Transactions that the broker may abort because they took too long.
+    pub timeouts: u8,
+}
+
+impl Budget {
+    /// Nothing but what instances do by themselves, without their clocks.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            ticks: 0,
+            publications: 0,
+            source_commits: 0,
+            losses_of_shard: 0,
+            revocations: 0,
+            crashes: 0,
+            lost: 0,
+            stale_source_reads: 0,
+            stale_ends: 0,
+            foreign_commits: 0,
+            joins: 0,
+            timeouts: 0,
+        }
+    }
+
+    /// For every change: half a minute at most.
+    #[must_use]
+    pub const fn small() -> Self {
+        Self {
+            ticks: 1,
+            publications: 0,
+            source_commits: 1,
+            losses_of_shard: 1,
+            revocations: 0,
+            crashes: 0,
+            lost: 0,
+            stale_source_reads: 1,
+            stale_ends: 0,
+            foreign_commits: 1,
+            joins: 0,
+            timeouts: 0,
+        }
+    }
+
+    /// Beside a change of owner: an answer is lost, a transaction takes too long, a member comes and
+    /// commits. Three million states.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self {
+            ticks: 1,
+            publications: 0,
+            source_commits: 1,
+            losses_of_shard: 1,
+            revocations: 0,
+            crashes: 0,
+            lost: 1,
+            stale_source_reads: 0,
+            stale_ends: 0,
+            foreign_commits: 0,
+            joins: 1,
+            timeouts: 1,
+        }
+    }
+
+    /// Changes one amount, by a text as `lost=2`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn set(&mut self, change: &str) -> Result<(), String> {
+        let (name, amount) =
+            change.split_once('=').ok_or_else(|| "expected name=number".to_owned())?;
+        let amount = amount.parse().map_err(|error| format!("{amount}: {error}"))?;
+        let place = match name {
+            "ticks" => &mut self.ticks,
+            "publications" => &mut self.publications,
+            "source_commits" => &mut self.source_commits,
+            "losses_of_shard" => &mut self.losses_of_shard,
+            "revocations" => &mut self.revocations,
+            "crashes" => &mut self.crashes,
+            "lost" => &mut self.lost,
+            "stale_source_reads" => &mut self.stale_source_reads,
+            "stale_ends" => &mut self.stale_ends,
+            "foreign_commits" => &mut self.foreign_commits,
+            "joins" => &mut self.joins,
+            "timeouts" => &mut self.timeouts,
+            _ => return Err(format!("there is no {name}")),
+        };
+        *place = amount;
+        Ok(())
+    }
+}

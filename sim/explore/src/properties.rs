@@ -1,0 +1,154 @@
+//! What must hold in every state, and what must be reached somewhere: an exploration that never came
+//! to a commit has proved nothing.
+
+use sprag::core::action::{Action, Commit, TransactionEnd};
+use sprag::core::event::{CommitDone, Event};
+use sprag::core::failure::FailureClass;
+use sprag::core::policy::CommitMode;
+use stateright::Property;
+
+use crate::instance::InFlight;
+use crate::model::{State, World};
+use crate::violation::{Violation, ours};
+
+/// No translation is overwritten by one from older knowledge.
+pub const NEVER_STALE: &str = "NeverStale";
+/// No translation is set back, on a source that never was.
+pub const NEVER_REWOUND: &str = "NeverRewound";
+/// No commit of somebody else is overwritten.
+pub const NEVER_TRAMPLE: &str = "NeverTrample";
+/// Every offset is what its stamp's knowledge gives, for a position that was committed.
+pub const NO_INVENTED_OFFSET: &str = "NoInventedOffset";
+/// No instance ends its process.
+pub const NOBODY_GIVES_UP: &str = "NobodyGivesUp";
+/// `guarded`: an instance that paused between its check and its commit overwrote a newer translation.
+pub const RACE_STALE: &str = "the documented race: a newer translation is overwritten";
+/// `guarded`: it overwrote somebody else's commit.
+pub const RACE_TRAMPLE: &str = "the documented race: a foreign commit is overwritten";
+
+/// `fenced`: a zombie was refused.
+pub const ZOMBIE_REFUSED: &str = "a zombie's commit is refused";
+/// A translation was committed.
+pub const COMMITTED: &str = "a translation is committed";
+/// The group's newest position was committed, translated by all mappings there are.
+pub const NEWEST: &str = "an exact translation of the newest position is committed";
+/// A later owner commits.
+pub const SECOND_OWNER: &str = "a second owner commits";
+/// `fenced`: the second look saved somebody's commit.
+pub const OVERTAKEN: &str = "a commit that a foreign one overtook is aborted";
+/// `fenced`: the end of a transaction is refused.
+pub const END_REFUSED: &str = "a zombie's end of a transaction is refused";
+/// The broker's member check refused.
+pub const MEMBER_REFUSED: &str = "a commit is refused for a member's sake";
+
+// stateright 0.31 lets a later discovery take the place of an earlier one: each is told once, so that
+// the trace is a shortest one.
+macro_rules! never {
+    ($name:expr, $broken:expr) => {
+        Property::always($name, |world: &World, state: &State| {
+            !($broken(state) && world.is_first($name))
+        })
+    };
+}
+macro_rules! reached {
+    ($name:expr, $is:expr) => {
+        Property::sometimes($name, |world: &World, state: &State| {
+            $is(state) && world.is_first($name)
+        })
+    };
+}
+
+/// The properties of a world: what its budget allows for must be reached.
+#[must_use]
+pub fn of(world: &World) -> Vec<Property<World>> {
+    let mut all = vec![
+        never!(NEVER_STALE, |state| broken(state, Violation::Stale)),
+        never!(NEVER_REWOUND, |state| broken(state, Violation::Rewound)),
+        never!(NEVER_TRAMPLE, |state| broken(state, Violation::Trampled)),
+        never!(NO_INVENTED_OFFSET, |state| broken(state, Violation::Invented)),
+        never!(NOBODY_GIVES_UP, |state: &State| state.instances.iter().any(|it| it.stopped)),
+        reached!(COMMITTED, |state: &State| state.brokers.holds_ours()),
+    ];
+    let budget = &world.budget;
+    let fenced = world.terms.mode == CommitMode::Fenced;
+    if budget.source_commits > 0 && budget.ticks > 0 {
+        all.push(reached!(NEWEST, newest));
+    }
+    if budget.losses_of_shard + budget.revocations + budget.crashes > 0 {
+        all.push(reached!(SECOND_OWNER, second_owner));
+    }
+    if budget.losses_of_shard > 0 && fenced {
+        all.push(reached!(ZOMBIE_REFUSED, |state| any(state, |it| half(it)
+            == Some(FailureClass::Fenced))));
+        all.push(reached!(END_REFUSED, |state| any(state, end_refused)));
+    }
+    if budget.foreign_commits > 0 && fenced {
+        all.push(reached!(OVERTAKEN, |state: &State| any(state, aborts)
+            && state.brokers.stored.is_some()
+            && !state.brokers.holds_ours()));
+    }
+    if budget.joins > 0 && fenced {
+        all.push(reached!(MEMBER_REFUSED, |state| any(state, |it| {
+            half(it) == Some(FailureClass::GroupActive)
+        })));
+    }
+    if budget.losses_of_shard > 0 && !fenced {
+        all.push(reached!(RACE_STALE, |state| raced(state, Violation::Stale)));
+    }
+    if budget.foreign_commits > 0 && !fenced {
+        all.push(reached!(RACE_TRAMPLE, |state| raced(state, Violation::Trampled)));
+    }
+    all
+}
+
+/// In `guarded` mode a pause between check and commit is documented, and nothing else is.
+fn broken(state: &State, violation: Violation) -> bool {
+    state.brokers.violation == Some(violation) && !state.brokers.raced
+}
+
+fn raced(state: &State, violation: Violation) -> bool {
+    state.brokers.violation == Some(violation) && state.brokers.raced
+}
+
+fn newest(state: &State) -> bool {
+    let stored = state.brokers.stored.as_ref();
+    stored.and_then(ours).is_some_and(|stamp| {
+        state.brokers.source > 0
+            && stamp.source == crate::script::source_commit(state.brokers.source)
+            && stamp.as_of.get() == i64::from(state.brokers.mappings)
+    })
+}
+
+fn second_owner(state: &State) -> bool {
+    let stored = state.brokers.stored.as_ref();
+    stored.and_then(ours).is_some_and(|stamp| stamp.fence.get() > 0)
+}
+
+fn any(state: &State, is: impl Fn(&InFlight) -> bool) -> bool {
+    state.instances.iter().flat_map(|instance| instance.requests.values()).any(is)
+}
+
+fn half(flight: &InFlight) -> Option<FailureClass> {
+    match &flight.answer {
+        Some(Event::Commit(CommitDone::HalfWritten { outcome: Err(failure), .. })) => {
+            Some(failure.class)
+        }
+        _ => None,
+    }
+}
+
+fn end_refused(flight: &InFlight) -> bool {
+    match &flight.answer {
+        Some(Event::Commit(CommitDone::Ended { outcome: Err(failure), .. })) => {
+            failure.class == FailureClass::Fenced
+        }
+        _ => false,
+    }
+}
+
+fn aborts(flight: &InFlight) -> bool {
+    let Action::Commit(Commit::End { end, .. }) = &flight.sent.action else {
+        return false;
+    };
+    *end == TransactionEnd::Abort
+}

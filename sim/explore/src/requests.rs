@@ -1,0 +1,153 @@
+//! Requests by their kind: their numbers, what is always answered alike, and what follows where no
+//! answer comes (as the product's error table has it for a time-out).
+
+use std::collections::BTreeMap;
+
+use sprag::core::action::{Action, Commit, Read};
+use sprag::core::event::{CommitDone, ControlTopics, Event, GroupActivity, ReadDone, Topics};
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::request::RequestId;
+
+use crate::script;
+
+/// The number to be quoted in the answer, where there is to be one.
+#[must_use]
+pub fn request_of(action: &Action) -> Option<RequestId> {
+    match action {
+        Action::CheckAssignment { request, .. }
+        | Action::ReadFenceLog { request, .. }
+        | Action::InitTransactions { request, .. }
+        | Action::WriteTakeOver { request, .. }
+        | Action::WriteFenceRecord { request, .. }
+        | Action::Read(
+            Read::ControlTopics { request }
+            | Read::MappingEnds { request, .. }
+            | Read::SourceGroups { request }
+            | Read::TargetGroups { request }
+            | Read::SourceOffsets { request, .. }
+            | Read::TargetOffsets { request, .. }
+            | Read::Topics { request, .. },
+        )
+        | Action::Commit(
+            Commit::WriteHalf { request, .. }
+            | Commit::End { request, .. }
+            | Commit::Plain { request, .. },
+        ) => Some(*request),
+        Action::DestroyProducer { .. }
+        | Action::ReleaseShard { .. }
+        | Action::ReadMappings { .. }
+        | Action::Report { .. }
+        | Action::Stop { .. } => None,
+    }
+}
+
+/// The answer to a read of what never changes in this world. Nobody knows whether the group has
+/// members: the broker's own check has to decide.
+#[must_use]
+pub fn fixed(read: &Read) -> Option<Event> {
+    let done = match read {
+        Read::ControlTopics { request } => {
+            let topics = ControlTopics {
+                fence: Ok(script::FENCE_TOPIC),
+                mapping: Ok(script::MAPPING_TOPIC),
+            };
+            ReadDone::ControlTopics { request: *request, outcome: Ok(topics) }
+        }
+        Read::SourceGroups { request } => {
+            ReadDone::SourceGroups { request: *request, outcome: Ok(vec![script::group()]) }
+        }
+        Read::TargetGroups { request } => {
+            let groups = BTreeMap::from([(script::group(), GroupActivity::Unknown)]);
+            ReadDone::TargetGroups { request: *request, outcome: Ok(groups) }
+        }
+        Read::Topics { request, source, target, .. } => {
+            let topics = Topics {
+                source: source.iter().map(|at| (at.clone(), Ok(script::SOURCE_TOPIC))).collect(),
+                target: target
+                    .iter()
+                    .map(|at| (at.topic.clone(), Ok(script::TARGET_TOPIC)))
+                    .collect(),
+                ranges: target.iter().map(|at| (at.clone(), Ok(script::LOG))).collect(),
+                source_ends: BTreeMap::new(),
+            };
+            ReadDone::Topics { request: *request, outcome: Ok(topics) }
+        }
+        Read::MappingEnds { .. } | Read::SourceOffsets { .. } | Read::TargetOffsets { .. } => {
+            return None;
+        }
+    };
+    Some(Event::Read(done))
+}
+
+/// What the core is told where no answer comes: a read failed, a write may have taken effect.
+#[must_use]
+pub fn unanswered(action: &Action) -> Option<Event> {
+    let class = if writes(action) { FailureClass::OutcomeUnknown } else { FailureClass::Retry };
+    failed(action, class)
+}
+
+/// Whether the request changes anything at the brokers.
+#[must_use]
+pub fn writes(action: &Action) -> bool {
+    match action {
+        Action::InitTransactions { .. }
+        | Action::WriteTakeOver { .. }
+        | Action::WriteFenceRecord { .. }
+        | Action::Commit(_) => true,
+        Action::CheckAssignment { .. }
+        | Action::ReadFenceLog { .. }
+        | Action::DestroyProducer { .. }
+        | Action::ReleaseShard { .. }
+        | Action::ReadMappings { .. }
+        | Action::Read(_)
+        | Action::Report { .. }
+        | Action::Stop { .. } => false,
+    }
+}
+
+/// The answer of a request that failed.
+#[must_use]
+pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {
+    let failure = Failure::new(class, format!("{class:?}"));
+    let event = match action {
+        Action::InitTransactions { request, .. } => {
+            Event::TransactionsInitialised { request: *request, outcome: Err(failure) }
+        }
+        Action::WriteTakeOver { request, .. } => {
+            Event::TakeOverWritten { request: *request, outcome: Err(failure) }
+        }
+        Action::Read(Read::MappingEnds { request, .. }) => {
+            Event::Read(ReadDone::MappingEnds { request: *request, outcome: Err(failure) })
+        }
+        Action::Read(Read::SourceOffsets { request, .. }) => {
+            Event::Read(ReadDone::SourceOffsets { request: *request, outcome: Err(failure) })
+        }
+        Action::Read(Read::TargetOffsets { request, .. }) => {
+            Event::Read(ReadDone::TargetOffsets { request: *request, outcome: Err(failure) })
+        }
+        Action::Commit(Commit::WriteHalf { request, .. }) => {
+            Event::Commit(CommitDone::HalfWritten { request: *request, outcome: Err(failure) })
+        }
+        Action::Commit(Commit::End { request, .. }) => {
+            Event::Commit(CommitDone::Ended { request: *request, outcome: Err(failure) })
+        }
+        Action::Commit(Commit::Plain { request, .. }) => {
+            Event::Commit(CommitDone::Plain { request: *request, outcome: Err(failure) })
+        }
+        Action::CheckAssignment { .. }
+        | Action::ReadFenceLog { .. }
+        | Action::WriteFenceRecord { .. }
+        | Action::Read(
+            Read::ControlTopics { .. }
+            | Read::SourceGroups { .. }
+            | Read::TargetGroups { .. }
+            | Read::Topics { .. },
+        )
+        | Action::DestroyProducer { .. }
+        | Action::ReleaseShard { .. }
+        | Action::ReadMappings { .. }
+        | Action::Report { .. }
+        | Action::Stop { .. } => return None,
+    };
+    Some(event)
+}

@@ -1,0 +1,106 @@
+//! The names and numbers of the small world, and what is true of them.
+
+use sprag::core::event::{FenceTopic, LogRange, MappingTopic};
+use sprag::core::ids::{
+    GroupId, PublisherId, Shard, ShardCount, SourceOffset, SourcePartition, TargetOffset,
+    TargetPartition, TopicId,
+};
+use sprag::core::machine::{Core, Setup};
+use sprag::core::mapping::{Chunk, MappingRecord, Run};
+use sprag::core::policy::{CommitMode, Policy};
+use sprag::core::time::Instant;
+
+use crate::plant::Plant;
+
+/// The one shard.
+pub const SHARD: Shard = Shard(0);
+/// The fence topic.
+pub const FENCE_TOPIC: FenceTopic = FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) };
+/// The mapping topic.
+pub const MAPPING_TOPIC: MappingTopic = MappingTopic { id: TopicId([8; 16]), partitions: 1 };
+/// The replicated topic on the source.
+pub const SOURCE_TOPIC: TopicId = TopicId([1; 16]);
+/// The replicated topic on the target.
+pub const TARGET_TOPIC: TopicId = TopicId([2; 16]);
+/// What the target partition holds.
+pub const LOG: LogRange = LogRange { start: TargetOffset(0), end: TargetOffset(10_000) };
+/// How long one mapping record's run is.
+const RUN: i64 = 100;
+/// How far apart the copies are.
+const SHIFT: i64 = 1000;
+
+/// The one group.
+#[must_use]
+pub fn group() -> GroupId {
+    GroupId::from("billing")
+}
+
+/// The one source partition.
+#[must_use]
+pub fn source() -> SourcePartition {
+    SourcePartition::new("orders", 0)
+}
+
+/// The one target partition.
+#[must_use]
+pub fn target() -> TargetPartition {
+    TargetPartition::new("dr.orders", 0)
+}
+
+/// The source offset of the group's commit number `nth`, counted from 0.
+#[must_use]
+pub fn source_commit(nth: u8) -> SourceOffset {
+    SourceOffset(50 + RUN * i64::from(nth))
+}
+
+/// Mapping record number `nth`: source offsets [100 n, 100 n + 100) are at [1010 n + 1000, ...), with
+/// a gap of ten behind each run.
+#[must_use]
+pub fn mapping(nth: u8) -> MappingRecord {
+    let nth = i64::from(nth);
+    let run = Run {
+        source: SourceOffset(RUN * nth),
+        target: TargetOffset(SHIFT + (RUN + 10) * nth),
+        len: RUN.unsigned_abs(),
+    };
+    MappingRecord::Chunk(Chunk {
+        source: source(),
+        target: target(),
+        source_topic_id: SOURCE_TOPIC,
+        target_topic_id: TARGET_TOPIC,
+        publisher: PublisherId::from("mirror"),
+        runs: vec![run],
+    })
+}
+
+/// Where `position` is on the target, for somebody who read `known` mapping records; not asked of the
+/// core, so that it may judge the core.
+#[must_use]
+pub fn translation(position: SourceOffset, known: i64) -> Option<TargetOffset> {
+    let last = known.checked_sub(1).filter(|last| *last >= 0)?;
+    let nth = position.get().div_euclid(RUN);
+    let start = |nth: i64| SHIFT + (RUN + 10) * nth;
+    Some(TargetOffset(if nth <= last {
+        start(nth) + position.get().rem_euclid(RUN)
+    } else {
+        start(last) + RUN
+    }))
+}
+
+/// A core that has just been started.
+#[must_use]
+pub fn core(mode: CommitMode, plant: Option<Plant>, now: Instant) -> Core {
+    let mut policy = Policy { commit_mode: mode, ..Policy::for_pipeline("dr") };
+    // One tick is enough for a round and for the read that confirms a doubtful one.
+    policy.confirm_after = policy.poll_interval;
+    policy.apply_mappings_guard = plant != Some(Plant::GuardOff);
+    let setup = Setup {
+        policy,
+        source_cluster: "source".into(),
+        target_cluster: "target".into(),
+        fence_topic: FENCE_TOPIC,
+        mapping_topic: "mappings".into(),
+        jitter_seed: 0,
+    };
+    Core::new(setup, now)
+}
