@@ -14,6 +14,7 @@ use super::judge::{
     Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, is_of_later_fence, judge,
     may_refresh,
 };
+use super::planted::{Bug, has, misread};
 use super::policy::Policy;
 use super::source::SourceMemory;
 use super::stamp::{Metadata, Stamp};
@@ -97,8 +98,9 @@ pub(crate) fn wanted(
 /// Decides one round of one group.
 pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
     let mut decision = Decision::default();
+    let read = round.target.iter();
     let stored: BTreeMap<_, _> =
-        round.target.iter().map(|(at, commit)| (at, parse(commit, round.policy))).collect();
+        read.map(|(at, commit)| (at, misread(parse(commit, round.policy), &round.own))).collect();
     decision.later_fence = stored.values().any(|stored| is_of_later_fence(stored, &round.own));
     let foreign: BTreeSet<&TargetPartition> = stored
         .iter()
@@ -119,7 +121,7 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
         let Some(stored) = stored.get(at) else {
             continue;
         };
-        let sibling = foreign.iter().any(|other| *other != at);
+        let sibling = foreign.iter().any(|other| *other != at) && !has(Bug::ForeignSiblingIgnored);
         decide_partition(round, source, at, claims, (stored, sibling), &mut decision);
     }
     let active = round.activity == GroupActivity::Active;
@@ -338,7 +340,11 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
 pub(crate) fn all_read(
     target: TargetOffsets,
 ) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {
-    target.into_iter().map(|(partition, read)| Ok((partition, read?))).collect()
+    let target = target.into_iter();
+    if has(Bug::FailedFetchIsNothing) {
+        return Ok(target.map(|(partition, read)| (partition, read.ok().flatten())).collect());
+    }
+    target.map(|(partition, read)| Ok((partition, read?))).collect()
 }
 
 struct Known<'a> {

@@ -9,6 +9,7 @@ use super::ids::{
     TargetPartition, TopicId, TopicName,
 };
 use super::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use super::planted::Arrivals;
 use super::runs::Staircase;
 
 /// The mappings known to this instance.
@@ -48,6 +49,8 @@ pub(crate) struct Copies {
     pub(crate) staircase: Staircase,
     /// The replicator copies again.
     pub(crate) replay: Option<Replay>,
+    /// For bugs that are planted.
+    pub(crate) arrivals: Arrivals,
     newest_source: SourceOffset,
     publishers: BTreeMap<PublisherId, (SourceOffset, SourceOffset)>,
 }
@@ -252,12 +255,14 @@ impl Copies {
             mapping_partition,
             staircase: Staircase::default(),
             replay: None,
+            arrivals: Arrivals::default(),
             newest_source: SourceOffset(0),
             publishers: BTreeMap::new(),
         }
     }
 
     fn insert(&mut self, at: At, run: Run, source: &SourcePartition, applied: &mut Applied) {
+        self.arrivals.note(run);
         let inserted = self.staircase.insert(run, at.as_of);
         if inserted.is_rejected() {
             applied.refused += 1;

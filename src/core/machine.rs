@@ -6,6 +6,7 @@ mod control;
 mod fencing;
 mod incarnations;
 mod listings;
+mod planted;
 mod refresh;
 mod rounds;
 mod timing;
@@ -107,6 +108,7 @@ pub struct Core {
     source_disturbed: Option<Instant>,
     stopping: Option<Instant>,
     stopped: bool,
+    planted: planted::Memory,
 }
 
 /// Who waits for an answer.
@@ -149,6 +151,7 @@ impl Core {
             source_disturbed: None,
             stopping: None,
             stopped: false,
+            planted: planted::Memory::default(),
         };
         if !core.setup.policy.apply_mappings_guard {
             core.report(Note::GuardDisabled);

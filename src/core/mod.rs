@@ -25,6 +25,7 @@ pub mod machine;
 pub mod mapping;
 pub mod murmur2;
 pub mod note;
+pub mod planted;
 pub mod policy;
 pub mod request;
 pub mod runs;

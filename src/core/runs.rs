@@ -21,6 +21,7 @@ use self::packed::Packed;
 use self::span::Span;
 use super::ids::{MappingOffset, SourceOffset, TargetOffset};
 use super::mapping::Run;
+use super::planted::{Bug, has};
 
 /// The copies of one source partition in one target partition.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +133,10 @@ impl Staircase {
     pub fn translate(&self, position: SourceOffset) -> Translation {
         let at = position.get();
         match self.runs.around(at) {
-            (Some(below), _) if at < below.end() => {
+            (Some(below), _) if at < below.end() && has(Bug::StartOfRun) => {
+                Translation::Exact { target: TargetOffset(below.target) }
+            }
+            (Some(below), _) if at < below.end() || has(Bug::Interpolation) => {
                 Translation::Exact { target: TargetOffset(below.target + (at - below.source)) }
             }
             (Some(below), next) => Translation::LowerBound {

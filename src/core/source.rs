@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::event::SourceCommit;
 use super::ids::{SourceOffset, SourcePartition};
+use super::planted::{Bug, has};
 use super::time::Instant;
 
 /// What the source said of one group, and how far it is to be believed.
@@ -53,6 +54,10 @@ impl SourceMemory {
     ) {
         for (partition, position) in &mut self.positions {
             position.current = offsets.remove(partition);
+            if position.current.is_none() && has(Bug::VanishedIsZero) {
+                position.current =
+                    Some(SourceCommit { offset: SourceOffset(0), metadata: String::new() });
+            }
             if let Some(commit) = &position.current {
                 let read = Read { now, offset: commit.offset, rediscovered, confirm_after };
                 position.belief = position.belief.after(read, self.disturbed);
@@ -97,6 +102,7 @@ impl SourceMemory {
             return false;
         };
         match position.belief {
+            _ if has(Bug::UnconfirmedFollowed) => true,
             Belief::Confirmed { reread: true, .. } => true,
             Belief::Confirmed { reread: false, .. } => {
                 let decreased = stamped.is_some_and(|stamped| current < stamped);

@@ -35,7 +35,8 @@ pub(crate) fn translate(
     {
         return Err(HoldReason::Replay { until });
     }
-    match copies.staircase.translate(position) {
+    let planted = copies.arrivals.translate(position);
+    match planted.unwrap_or_else(|| copies.staircase.translate(position)) {
         Translation::Exact { target } => {
             Ok(Translated { target: target.max(log.start), re_read: Some(0) })
         }

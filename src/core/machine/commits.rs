@@ -15,6 +15,7 @@ use super::super::fence_log::FenceRecord;
 use super::super::group::{Aborted, Group, Stage};
 use super::super::ids::{Fence, GroupId, Shard, TargetPartition};
 use super::super::note::Note;
+use super::super::planted::{Bug, has};
 use super::super::policy::CommitMode;
 use super::super::shard::{Lane, ShardState};
 use super::{Core, Waiter};
@@ -114,7 +115,7 @@ impl Core {
             return;
         };
         let decision = Arc::clone(decision);
-        let offsets = offsets(&decision);
+        let offsets = self.offsets(&decision);
         if let Some(state) = self.shards.get_mut(&shard) {
             state.lane = Lane::Group(name.clone());
         }
@@ -151,6 +152,13 @@ impl Core {
         // All of the group: where nothing was stored, somebody may have committed meanwhile.
         let scope = ReadScope::AllAnd(decision.judged.keys().cloned().collect());
         let stable = self.policy().commit_mode == CommitMode::Guarded;
+        if has(Bug::NoVerification) {
+            let unread =
+                decision.judged.iter().map(|(at, judged)| (at.clone(), Ok(judged.clone())));
+            let unread = unread.collect();
+            self.set_stage(&name, Stage::Verifying(decision));
+            return self.verified(name, Ok(unread));
+        }
         self.set_stage(&name, Stage::Verifying(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable }));
@@ -234,7 +242,7 @@ impl Core {
     }
 
     fn commit_plainly(&mut self, name: GroupId, decision: Arc<Decision>) {
-        let offsets = offsets(&decision);
+        let offsets = self.offsets(&decision);
         self.set_stage(&name, Stage::Committing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         let not_after = self.now + GUARDED_CHECK_AGE;
@@ -252,6 +260,12 @@ impl Core {
         let decision = Arc::clone(decision);
         let results = match outcome {
             Ok(results) => results,
+            Err(failure)
+                if has(Bug::TimeOutIsNotCommitted)
+                    && failure.class == FailureClass::OutcomeUnknown =>
+            {
+                return self.commit_plainly(name, decision);
+            }
             Err(failure) => return self.round_failed(name, failure),
         };
         let failed = results.values().find_map(|result| result.as_ref().err().cloned());
@@ -319,6 +333,12 @@ impl Core {
         }
     }
 
+    fn offsets(&self, decision: &Decision) -> Arc<BTreeMap<TargetPartition, TargetCommit>> {
+        let commits = decision.commits.iter();
+        let offsets = commits.map(|(at, planned)| (at.clone(), planned.commit.clone())).collect();
+        Arc::new(self.stamped_anew(offsets))
+    }
+
     fn free_lane(&mut self, shard: Shard) {
         if let Some(state) = self.shards.get_mut(&shard) {
             state.lane = Lane::Free;
@@ -330,11 +350,6 @@ impl Core {
             group.stage = stage;
         }
     }
-}
-
-fn offsets(decision: &Decision) -> Arc<BTreeMap<TargetPartition, TargetCommit>> {
-    let commits = decision.commits.iter();
-    Arc::new(commits.map(|(at, planned)| (at.clone(), planned.commit.clone())).collect())
 }
 
 /// The first partition whose offset or metadata is not what was judged, or that had none then.

@@ -10,6 +10,7 @@ use super::super::failure::{Failure, FailureClass};
 use super::super::fence_log::{FenceLog, keep_alive};
 use super::super::ids::{Fence, MappingOffset, MappingPartition, Shard};
 use super::super::note::Note;
+use super::super::planted::{Bug, has};
 use super::super::policy::CommitMode;
 use super::super::shard::{Ends, Lane, Life, ShardState, Step};
 use super::super::time::Instant;
@@ -22,6 +23,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(24 * 3600);
 impl Core {
     pub(super) fn shard_assigned(&mut self, shard: Shard) {
         let FenceTopic { shards, .. } = self.setup.fence_topic;
+        if shard.get() >= shards.get() && has(Bug::TwoShardCounts) {
+            return self.act(Action::ReleaseShard { shard });
+        }
         if shard.get() >= shards.get() {
             self.fail(format!(
                 "the coordination group assigned shard {shard}, but the fence topic had {shards} \
@@ -75,6 +79,7 @@ impl Core {
     }
 
     fn forget_decisions(&mut self, shard: Shard) {
+        self.keep_decisions(shard);
         let groups = &self.groups;
         self.requests.abandon(|waiter| match waiter {
             Waiter::Shard(waiting) => *waiting == shard,
@@ -90,6 +95,9 @@ impl Core {
     /// Another instance took the shard over, or its producer is beyond use: every decision made
     /// under the present fence is dropped, and the shard is taken over anew if it is still ours.
     pub(super) fn stand_down(&mut self, shard: Shard, detail: &str) {
+        if has(Bug::StandDownIgnored) {
+            return self.go_on(shard, detail);
+        }
         self.report(Note::StoodDown { shard, detail: detail.into() });
         self.back_to_fencing(shard, true);
     }
@@ -168,7 +176,9 @@ impl Core {
             Ok(log) => log,
             Err(failure) => return self.fencing_failed(shard, failure, false),
         };
-        if let Err(reason) = self.terms.may_follow(&log) {
+        if let Err(reason) = self.terms.may_follow(&log)
+            && !has(Bug::TwoShardCounts)
+        {
             return self.fail(reason);
         }
         if self.floors_read(shard, &log) {
@@ -203,8 +213,12 @@ impl Core {
             Ok(fence) => fence,
             Err(failure) => return self.fencing_failed(shard, failure, true),
         };
+        let ends = match has(Bug::EndsBeforeFence) {
+            true => Ends::Known(self.ends_known_before()),
+            false => Ends::Due(self.now),
+        };
         if let Some(state) = self.shards.get_mut(&shard) {
-            state.life = Life::CatchingUp { fence, ends: Ends::Due(self.now) };
+            state.life = Life::CatchingUp { fence, ends };
             self.report(Note::FenceAcquired { shard, fence });
         }
     }
@@ -224,9 +238,11 @@ impl Core {
         outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
     ) {
         let known = outcome.and_then(|ends| {
-            let all: BTreeMap<_, _> =
-                ends.into_iter().map(|(at, end)| Ok((at, end?))).collect::<Result<_, _>>()?;
-            Ok(all)
+            let ends = ends.into_iter();
+            if has(Bug::CaughtUpDespiteError) {
+                return Ok(ends.map(|(at, end)| (at, end.unwrap_or_default())).collect());
+            }
+            ends.map(|(at, end)| Ok((at, end?))).collect::<Result<BTreeMap<_, _>, _>>()
         });
         let due = self.now + ENDS_RETRY;
         let complete = known.as_ref().is_ok_and(|ends| {
@@ -325,6 +341,7 @@ impl Core {
             ));
         }
         self.adopt_listed_groups(shard);
+        self.retry_decisions(shard);
         self.queue_floors(shard);
     }
 

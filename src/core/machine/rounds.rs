@@ -12,6 +12,7 @@ use super::super::group::{Group, Stage};
 use super::super::ids::{GroupId, Shard, SourcePartition};
 use super::super::judge::Ownership;
 use super::super::note::Note;
+use super::super::planted::{Bug, has};
 use super::super::policy::OnActiveGroup;
 use super::super::shard::{Lane, ShardState};
 use super::super::time::Instant;
@@ -178,6 +179,7 @@ impl Core {
         name: GroupId,
         outcome: Result<TargetOffsets, Failure>,
     ) {
+        let outcome = self.kept_target(&name, outcome);
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
@@ -367,7 +369,10 @@ impl Core {
             return self
                 .fail(format!("{failure}; errorHandling.onActiveConsumerGroupCommit is fail"));
         }
-        let due = self.now + self.back_off(failures);
+        let due = match has(Bug::FailedRoundForgotten) {
+            true => self.now + Duration::from_secs(24 * 3600),
+            false => self.now + self.back_off(failures),
+        };
         self.rest(&name, due);
         // An outage fails every group again and again; ever fewer of these are news.
         if failures.is_power_of_two() {
