@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use crate::core::action::{Action, Commit, Read, StopReason};
 use crate::core::event::{CommitDone, Event, ReadDone};
@@ -51,10 +51,11 @@ pub async fn run<P: Ports>(
             event = ports.mappings().next() => event,
             () = ports.source_groups().disturbed() => Event::SourceDisturbed,
             () = clock.sleep_until(deadline) => {
-                tracing::trace!(?why, "time passed");
+                trace!(?why, "time passed");
                 Event::TimePassed
             }
         };
+        trace!(event = "heard", answer = ?event);
         core.handle(clock.now(), event);
         // Answers that are ready are handled before anything else is waited for, so that a busy
         // mapping topic delays no commit; their number is bounded, so that they delay no stop.
@@ -65,6 +66,7 @@ pub async fn run<P: Ports>(
             let Some(event) = ready(&mut answers).await else {
                 break;
             };
+            trace!(event = "heard", answer = ?event);
             core.handle(clock.now(), event);
         }
     }
@@ -84,6 +86,7 @@ fn carry_out_all<'a, P: Ports>(
     answers: &mut FuturesUnordered<Answer<'a>>,
 ) -> Option<StopReason> {
     while let Some(action) = core.poll_action() {
+        trace!(event = "ordered", order = ?action);
         match action {
             Action::Stop { reason } => return Some(reason),
             Action::Report { note } => tell(&note),
@@ -201,7 +204,8 @@ async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> CommitDone {
     }
 }
 
-/// One log line per note. Commits carry their parts as fields, for machines.
+/// One log line per note. Verdicts carry their reason as a field, and commits all their parts, for
+/// machines.
 fn tell(note: &Note) {
     if let Note::Committed { group, target, from, to, source, verdict, re_read } = note {
         info!(
@@ -218,11 +222,11 @@ fn tell(note: &Note) {
         );
         return;
     }
-    let event = note.name();
+    let (event, reason) = (note.name(), note.reason());
     match note.level() {
-        Level::Debug => debug!(event, "{note}"),
-        Level::Info => info!(event, "{note}"),
-        Level::Warn => warn!(event, "{note}"),
-        Level::Error => error!(event, "{note}"),
+        Level::Debug => debug!(event, reason, "{note}"),
+        Level::Info => info!(event, reason, "{note}"),
+        Level::Warn => warn!(event, reason, "{note}"),
+        Level::Error => error!(event, reason, "{note}"),
     }
 }

@@ -17,7 +17,16 @@ use crate::core::ids::{
     Fence, GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TargetPartition,
     TopicId, TopicName,
 };
+use crate::core::planted::{Bug, has};
 use crate::core::time::Instant;
+
+/// The member id that commits in transactions name. It is in no group, so that the broker refuses
+/// them while a group has members; it would check nothing of a commit that names none
+/// (`docs/protocol.md`, "The member check").
+#[must_use]
+pub fn member() -> &'static str {
+    if has(Bug::EmptyMember) { "" } else { "sprag" }
+}
 
 /// The monotonic clock of this process.
 pub trait Clock {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use sprag::core::time::Instant;
 
+use crate::coverage::{Kind, reached};
+use crate::gate::Sprung;
 use crate::scenario::{Fault, FrozenClock, Scenario, Side};
+use crate::trace::{self, What};
 use crate::wire::{Error, Partition};
 use crate::world::{REPLICATOR, SOURCE, TARGET, World, instance_host};
 
@@ -54,10 +57,14 @@ impl Faults {
     /// Breaks and mends what is due.
     pub fn act(&mut self, world: &mut World, now: Instant) {
         let millis = now.as_millis();
+        if millis == 0 && self.scenario.network.lost > 0 {
+            reached(Kind::Fault, "Lost messages");
+        }
         self.spring_traps(world, millis);
         let wanted = self.broken_at(millis);
         if wanted != self.now {
             let before = std::mem::replace(&mut self.now, wanted.clone());
+            tell_changes(&before, &wanted);
             self.change_processes(world, now, &before, &wanted);
             change_network(world, &before, &wanted);
             change_clusters(world, now, &before, &wanted);
@@ -70,22 +77,31 @@ impl Faults {
         let restarts = std::mem::take(&mut *world.restarts.borrow_mut());
         for again in restarts {
             world.again.set(again);
+            trace::record(REPLICATOR, || What::Down);
             world.sim.bounce(REPLICATOR);
+            trace::record(REPLICATOR, || What::Up);
         }
     }
 
     /// Arms the traps whose time has come, and notes who stepped into one.
     fn spring_traps(&mut self, world: &World, millis: u64) {
         for (nth, fault) in self.scenario.faults.iter().enumerate() {
-            if let Fault::FreezeAtCommit { instance, step, lasts } = &fault.what
+            if let Fault::FreezeAtCommit { instance, step, lasts, visited } = &fault.what
                 && let Some((gate, _)) = world.instances.get(*instance)
+                && fault.at <= millis
+                && self.set.insert(nth)
             {
-                if fault.at <= millis && self.set.insert(nth) {
-                    gate.arm(*step, *lasts);
-                }
-                if let Some(lasts) = gate.sprung() {
-                    let until = (millis + lasts).min(self.scenario.calm_from);
-                    self.trapped.insert(*instance, until);
+                gate.arm(*step, *lasts, *visited);
+            }
+        }
+        for (instance, (gate, _)) in world.instances.iter().enumerate() {
+            if let Some(Sprung { step, lasts, visited, group }) = gate.sprung() {
+                let until = (millis + lasts).min(self.scenario.calm_from);
+                self.trapped.insert(instance, until);
+                reached(Kind::Fault, &format!("FreezeAtCommit {step:?}"));
+                if visited {
+                    reached(Kind::Fault, "Visit");
+                    world.visits.borrow_mut().push(group);
                 }
             }
         }
@@ -131,7 +147,13 @@ impl Faults {
     fn change_processes(&mut self, world: &mut World, now: Instant, was: &Broken, is: &Broken) {
         for (instance, (gate, clock)) in world.instances.iter().enumerate() {
             match (was.frozen.get(&instance), is.frozen.get(&instance)) {
-                (None, Some(_)) => {
+                (None, Some(stands)) => {
+                    let clock = if *stands { "Stands" } else { "Moves" };
+                    if !self.trapped.contains_key(&instance) {
+                        reached(Kind::Fault, &format!("Freeze {clock}"));
+                    }
+                    let clock = clock.to_owned();
+                    trace::record(&instance_host(instance), || What::Frozen { clock });
                     gate.close();
                     self.frozen_since.insert(instance, now);
                 }
@@ -139,30 +161,70 @@ impl Faults {
                     if let Some(since) = self.frozen_since.remove(&instance).filter(|_| *stood) {
                         clock.stood_still(now.since(since));
                     }
+                    trace::record(&instance_host(instance), || What::Thawed);
                     gate.open();
                 }
                 (None, None) | (Some(_), Some(_)) => {}
             }
         }
         for instance in is.down.difference(&was.down) {
+            reached(Kind::Fault, "Crash");
+            trace::record(&instance_host(*instance), || What::Down);
             world.sim.crash(instance_host(*instance));
         }
         for instance in was.down.difference(&is.down) {
+            trace::record(&instance_host(*instance), || What::Up);
             world.sim.bounce(instance_host(*instance));
         }
     }
 }
 
-fn change_network(world: &mut World, was: &Broken, is: &Broken) {
-    let host = |side: &Side| match side {
+/// Counts what begins, and records what begins and ends.
+fn tell_changes(was: &Broken, is: &Broken) {
+    let told = |host: &str, begins: bool, says: &str| {
+        if begins {
+            reached(Kind::Fault, says);
+        }
+        trace::record(host, || What::Fault { begins, says: says.to_owned() });
+    };
+    for (instance, side) in is.cut.symmetric_difference(&was.cut) {
+        let begins = is.cut.contains(&(*instance, *side));
+        told(&instance_host(*instance), begins, &format!("Cut {side:?}"));
+    }
+    for side in [Side::Source, Side::Target] {
+        let (before, now) = (was.slow.contains_key(&side), is.slow.contains_key(&side));
+        if before != now {
+            told(host(side), now, &format!("Slow {side:?}"));
+        }
+        let (before, now) = (was.losing.contains(&side), is.losing.contains(&side));
+        if before != now {
+            told(host(side), now, &format!("LoseAnswers {side:?}"));
+        }
+    }
+    if was.former_coordinators != is.former_coordinators {
+        told(SOURCE, is.former_coordinators, "FormerCoordinator");
+    }
+    if was.stale_ends != is.stale_ends {
+        told(TARGET, is.stale_ends, "StaleEnds");
+    }
+    for partition in is.failing.symmetric_difference(&was.failing) {
+        told(TARGET, is.failing.contains(partition), "MappingPartitionFails");
+    }
+}
+
+fn host(side: Side) -> &'static str {
+    match side {
         Side::Source => SOURCE,
         Side::Target => TARGET,
-    };
+    }
+}
+
+fn change_network(world: &mut World, was: &Broken, is: &Broken) {
     for (instance, side) in is.cut.difference(&was.cut) {
-        world.sim.partition(instance_host(*instance), host(side));
+        world.sim.partition(instance_host(*instance), host(*side));
     }
     for (instance, side) in was.cut.difference(&is.cut) {
-        world.sim.repair(instance_host(*instance), host(side));
+        world.sim.repair(instance_host(*instance), host(*side));
     }
 }
 

@@ -10,7 +10,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use sprag::core::ids::GroupId;
+
 use crate::scenario::CommitStep;
+use crate::trace;
 
 /// A process's gate; clones are the same gate.
 #[derive(Clone, Default)]
@@ -20,9 +23,21 @@ pub struct Gate(Rc<State>);
 struct State {
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    /// The step at which the process freezes itself, and for how long.
-    trap: Cell<Option<(CommitStep, u64)>>,
-    sprung: Cell<Option<u64>>,
+    /// The step at which the process freezes itself, for how long, and whether a consumer comes.
+    trap: Cell<Option<(CommitStep, u64, bool)>>,
+    sprung: RefCell<Option<Sprung>>,
+}
+
+/// A process stepped into its trap.
+pub struct Sprung {
+    /// Before which step.
+    pub step: CommitStep,
+    /// For how long it is to stay frozen, in milliseconds.
+    pub lasts: u64,
+    /// Whether a consumer of the group comes meanwhile.
+    pub visited: bool,
+    /// Whose commit it was about to carry on.
+    pub group: GroupId,
 }
 
 impl Gate {
@@ -31,9 +46,10 @@ impl Gate {
         self.0.closed.set(true);
     }
 
-    /// The process freezes itself before its next `step` of a commit, for `lasts` milliseconds.
-    pub fn arm(&self, step: CommitStep, lasts: u64) {
-        self.0.trap.set(Some((step, lasts)));
+    /// The process freezes itself before its next `step` of a commit, for `lasts` milliseconds;
+    /// `visited` is told back.
+    pub fn arm(&self, step: CommitStep, lasts: u64, visited: bool) {
+        self.0.trap.set(Some((step, lasts, visited)));
     }
 
     /// No trap any more.
@@ -41,17 +57,18 @@ impl Gate {
         self.0.trap.set(None);
     }
 
-    /// For how long the process is to stay frozen, if it stepped into the trap; told once.
+    /// Whether the process stepped into the trap; told once.
     #[must_use]
-    pub fn sprung(&self) -> Option<u64> {
+    pub fn sprung(&self) -> Option<Sprung> {
         self.0.sprung.take()
     }
 
-    /// The process is about to do this `step`.
-    pub async fn reach(&self, step: CommitStep) {
-        if let Some((_, lasts)) = self.0.trap.get().filter(|(at, _)| *at == step) {
+    /// The process is about to do this `step` of a commit for `group`.
+    pub async fn reach(&self, step: CommitStep, group: &GroupId) {
+        if let Some((_, lasts, visited)) = self.0.trap.get().filter(|(at, _, _)| *at == step) {
             self.disarm();
-            self.0.sprung.set(Some(lasts));
+            let group = group.clone();
+            *self.0.sprung.borrow_mut() = Some(Sprung { step, lasts, visited, group });
             self.close();
             // The gate is looked at when the process is polled next.
             tokio::task::yield_now().await;
@@ -72,15 +89,17 @@ impl Gate {
         self.0.closed.get()
     }
 
-    /// `inner` behind this gate. All of the process must be in it: a spawned task would run on.
-    pub fn around<F: Future>(&self, inner: F) -> Gated<F> {
-        Gated { gate: self.clone(), inner: Box::pin(inner) }
+    /// `inner`, which is the process on `host`, behind this gate. All of it must be in it: a spawned
+    /// task would run on.
+    pub fn around<F: Future>(&self, host: &str, inner: F) -> Gated<F> {
+        Gated { gate: self.clone(), host: host.to_owned(), inner: Box::pin(inner) }
     }
 }
 
 /// A future behind a gate.
 pub struct Gated<F> {
     gate: Gate,
+    host: String,
     inner: Pin<Box<F>>,
 }
 
@@ -92,7 +111,8 @@ impl<F: Future> Future for Gated<F> {
             *self.gate.0.waker.borrow_mut() = Some(context.waker().clone());
             return Poll::Pending;
         }
-        self.inner.as_mut().poll(context)
+        let Self { host, inner, .. } = &mut *self;
+        trace::on_host(host, || inner.as_mut().poll(context))
     }
 }
 
@@ -106,10 +126,13 @@ mod tests {
         let runs = Rc::new(Cell::new(0));
         let counted = Rc::clone(&runs);
         let gate = Gate::default();
-        let mut gated = gate.around(std::future::poll_fn(move |_| {
-            counted.set(counted.get() + 1);
-            Poll::<()>::Pending
-        }));
+        let mut gated = gate.around(
+            "here",
+            std::future::poll_fn(move |_| {
+                counted.set(counted.get() + 1);
+                Poll::<()>::Pending
+            }),
+        );
         assert_eq!((&mut gated).now_or_never(), None);
         gate.close();
         assert_eq!((&mut gated).now_or_never(), None);

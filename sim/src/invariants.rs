@@ -8,12 +8,21 @@
 //! | NeverTrample | 4: what somebody else committed stays | [`never_trample`] |
 //! | FencedMeansFenced | 1: a decision of an earlier owner is never carried out | [`fenced_means_fenced`] |
 //! | NoInventedOffset | 5, 6: what is committed comes from a position and a copy that exist | [`no_invented_offset`] |
+//! | Converges | once all faults have ended, every group comes to where its mappings say | [`converges`] |
+//! | Exact | 3: and reads nothing twice there that was copied once | [`exact`] |
+//! | StandsDown | whoever was fenced stops | [`stands_down`] |
+//!
+//! The last three are judged when a run is calm, and have until its end.
 
+pub mod converges;
+pub mod exact;
 pub mod fenced_means_fenced;
 pub mod never_skip;
 pub mod never_stale;
 pub mod never_trample;
 pub mod no_invented_offset;
+pub mod settled;
+pub mod stands_down;
 
 use std::fmt;
 
@@ -36,6 +45,27 @@ pub enum Invariant {
     FencedMeansFenced,
     /// See [`no_invented_offset`].
     NoInventedOffset,
+    /// See [`converges`].
+    Converges,
+    /// See [`exact`].
+    Exact,
+    /// See [`stands_down`].
+    StandsDown,
+}
+
+impl Invariant {
+    /// Whether it is about what must happen at last, rather than about what must never happen.
+    #[must_use]
+    pub fn is_liveness(self) -> bool {
+        match self {
+            Self::Converges | Self::Exact | Self::StandsDown => true,
+            Self::NeverStale
+            | Self::NeverSkip
+            | Self::NeverTrample
+            | Self::FencedMeansFenced
+            | Self::NoInventedOffset => false,
+        }
+    }
 }
 
 /// A broken invariant.
@@ -45,10 +75,8 @@ pub struct Violation {
     pub invariant: Invariant,
     /// When.
     pub time: Instant,
-    /// Whose group.
-    pub group: GroupId,
-    /// Where.
-    pub at: Partition,
+    /// Whose group and where, if it is about an offset.
+    pub place: Option<(GroupId, Partition)>,
     /// What was expected, and what was found.
     pub detail: String,
 }
@@ -57,15 +85,18 @@ impl Violation {
     /// Of this commit.
     #[must_use]
     pub fn of(invariant: Invariant, ours: &Ours, detail: String) -> Self {
-        let (group, at) = (ours.group.clone(), ours.at.clone());
-        Self { invariant, time: ours.time, group, at, detail }
+        let place = Some((ours.group.clone(), ours.at.clone()));
+        Self { invariant, time: ours.time, place, detail }
     }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { invariant, time, group, at, detail } = self;
-        let millis = time.as_millis();
-        write!(f, "{invariant:?} at {millis} ms: {group} {}-{}: {detail}", at.topic, at.partition)
+        let Self { invariant, time, place, detail } = self;
+        write!(f, "{invariant:?} at {} ms: ", time.as_millis())?;
+        if let Some((group, at)) = place {
+            write!(f, "{group} {}-{}: ", at.topic, at.partition)?;
+        }
+        f.write_str(detail)
     }
 }

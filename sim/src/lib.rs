@@ -2,15 +2,19 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod coverage;
 pub mod faults;
 pub mod gate;
 pub mod hosts;
 pub mod invariants;
+pub mod listener;
 pub mod net;
 pub mod ports;
 pub mod run;
 pub mod scenario;
 pub mod streams;
+pub mod sweep;
+pub mod trace;
 pub mod truth;
 pub mod wire;
 pub mod world;

@@ -3,10 +3,12 @@
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, Subcommand};
-use sprag_sim::run::{Counts, Outcome, run};
+use sprag_sim::run::Outcome;
 use sprag_sim::scenario::Scenario;
+use sprag_sim::sweep::{run_caught, sweep};
 
 /// Runs Sprag's own core and driver on simulated Kafka clusters.
 #[derive(Parser)]
@@ -25,6 +27,9 @@ enum Command {
         /// The first.
         #[arg(long, default_value_t = 1)]
         from: u64,
+        /// Print what they reached, and fail where something was not.
+        #[arg(long)]
+        coverage: bool,
     },
     /// Runs one seed, and prints its scenario first.
     Replay {
@@ -34,24 +39,39 @@ enum Command {
     },
 }
 
-/// Exit codes: 1 for a process that ended, 3 for a broken invariant.
+/// Exit codes: 1 for a process that ended, 2 for what did not come about at last, 3 for what must
+/// never happen.
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { seeds, from } => {
-            let mut sum = Counts::default();
-            for seed in from..from.saturating_add(seeds) {
-                match run(&Scenario::of(seed)) {
-                    Outcome::Good(counts) => sum.add(counts),
-                    bad @ (Outcome::Crash(_) | Outcome::Unsafe(_)) => return told(seed, &bad),
-                }
+        Command::Run { seeds, from, coverage } => {
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            let begun = std::time::SystemTime::now();
+            let sweep =
+                sweep(from, seeds, threads, |seed| run_caught(&Scenario::of(seed), |_| true));
+            let took = begun.elapsed().unwrap_or_default();
+            println!(
+                "{} seeds from {from} in {:.1} s: {}",
+                sweep.good,
+                took.as_secs_f64(),
+                sweep.counts
+            );
+            if coverage {
+                print!("{}", sweep.coverage);
+                println!("missing: {:?}", sweep.coverage.missing());
             }
-            println!("{seeds} seeds from {from}: {sum}");
-            ExitCode::SUCCESS
+            match sweep.failed {
+                Some((seed, outcome)) => told(seed, &outcome),
+                None => ExitCode::SUCCESS,
+            }
         }
         Command::Replay { seed } => {
             let scenario = Scenario::of(seed);
             println!("{scenario:#?}");
-            told(seed, &run(&scenario))
+            let (outcome, lines) = sprag_sim::trace::recorded(|| run_caught(&scenario, |_| true));
+            for line in lines {
+                println!("{line}");
+            }
+            told(seed, &outcome)
         }
     }
 }
@@ -66,9 +86,9 @@ fn told(seed: u64, outcome: &Outcome) -> ExitCode {
             println!("seed {seed}: a process ended: {error}; sprag-sim replay --seed {seed}");
             ExitCode::from(1)
         }
-        Outcome::Unsafe(violation) => {
+        Outcome::Broken(violation) => {
             println!("seed {seed}: {violation}; sprag-sim replay --seed {seed}");
-            ExitCode::from(3)
+            ExitCode::from(if violation.invariant.is_liveness() { 2 } else { 3 })
         }
     }
 }

@@ -11,7 +11,8 @@ use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, StreamExt};
 use turmoil::net::UdpSocket;
 
-use crate::wire::{Envelope, Response};
+use crate::trace::{self, What};
+use crate::wire::{Envelope, Request, Response};
 
 const PORT: u16 = 9092;
 
@@ -24,6 +25,12 @@ struct Letters {
     next: Cell<u64>,
     requests: RefCell<BTreeMap<u64, Envelope>>,
     answers: RefCell<BTreeMap<u64, Response>>,
+}
+
+impl Mail {
+    fn request(&self, number: u64) -> Option<Request> {
+        self.0.requests.borrow().get(&number).map(|envelope| envelope.request.clone())
+    }
 }
 
 /// No answer in time: the request or its answer was lost, or is late. It may have taken effect.
@@ -63,6 +70,7 @@ impl Client {
             let number = u64::from_be_bytes(buffer);
             let answer = self.mail.0.answers.borrow_mut().remove(&number);
             let waits = self.waiting.borrow_mut().remove(&number);
+            trace::record(&self.name, || What::Received { number });
             if let (Some(answer), Some(waits)) = (answer, waits) {
                 let _ = waits.send(answer);
             }
@@ -84,6 +92,11 @@ impl Client {
         let number = self.mail.0.next.get();
         self.mail.0.next.set(number + 1);
         self.mail.0.requests.borrow_mut().insert(number, request);
+        trace::record(&self.name, || What::Sent {
+            number,
+            to: to.to_owned(),
+            says: format!("{:?}", self.mail.request(number)),
+        });
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(number, sender);
         let address = SocketAddr::new(turmoil::lookup(to), PORT);
@@ -108,13 +121,17 @@ pub enum Answer {
     Lost,
 }
 
-/// Answers requests on this host for ever.
+/// Answers requests on this `host` for ever.
 ///
 /// # Errors
 ///
 /// What turmoil says, where the port cannot be had.
 #[expect(clippy::disallowed_methods, reason = "a slow cluster's delay")]
-pub async fn serve(mail: Mail, answer: impl Fn(Envelope) -> Answer) -> std::io::Result<()> {
+pub async fn serve(
+    mail: Mail,
+    host: &str,
+    answer: impl Fn(Envelope) -> Answer,
+) -> std::io::Result<()> {
     let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
     let mut late = FuturesUnordered::new();
     let mut buffer = [0; 8];
@@ -132,8 +149,15 @@ pub async fn serve(mail: Mail, answer: impl Fn(Envelope) -> Answer) -> std::io::
         let Some(request) = mail.0.requests.borrow_mut().remove(&number) else {
             continue;
         };
+        trace::record(host, || What::Arrived { number });
+        let client = Rc::clone(&request.from);
         match answer(request) {
             Answer::After(delay, response) => {
+                trace::record(host, || What::Answered {
+                    number,
+                    to: client.to_string(),
+                    says: format!("{response:?}"),
+                });
                 mail.0.answers.borrow_mut().insert(number, response);
                 if delay.is_zero() {
                     socket.send_to(&number.to_be_bytes(), from).await?;
@@ -144,7 +168,7 @@ pub async fn serve(mail: Mail, answer: impl Fn(Envelope) -> Answer) -> std::io::
                     });
                 }
             }
-            Answer::Lost => {}
+            Answer::Lost => trace::record(host, || What::AnswerLost { number }),
         }
     }
 }

@@ -1,16 +1,29 @@
-//! Runs one scenario, step by step, and checks every invariant after every step.
+//! Runs one scenario, step by step, and checks every invariant after every step; and when all faults
+//! have ended, what must have come about at last.
 
 use std::fmt;
+use std::time::Duration;
 
 use sprag::core::time::Instant;
 
+use crate::cluster::history::{Fact, What as Happened};
 use crate::faults::Faults;
 use crate::invariants::{
-    Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
+    Invariant, Violation, converges, exact, fenced_means_fenced, never_skip, never_stale,
+    never_trample, no_invented_offset, settled, stands_down,
 };
+use crate::listener::Listener;
 use crate::scenario::{Publisher, Scenario};
+use crate::trace::{self, What};
 use crate::truth::{Ours, Truth};
-use crate::world::World;
+use crate::world::{SOURCE, TARGET, World};
+
+/// How long a run goes on after its last fault at the least: whoever was fenced stops in this time.
+const SETTLES: Duration = Duration::from_secs(8);
+/// How long after its last fault everything must have converged: longer than the longest back-off.
+const CONVERGES: Duration = Duration::from_secs(120);
+/// How often it is looked whether it has.
+const LOOK: u64 = 1_000;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +33,7 @@ pub enum Outcome {
     /// A process ended, or panicked.
     Crash(String),
     /// An invariant was broken.
-    Unsafe(Violation),
+    Broken(Violation),
 }
 
 /// What happened in a run, in figures.
@@ -30,6 +43,10 @@ pub struct Counts {
     pub commits: u64,
     /// Of them, such as `guarded` mode's documents admit.
     pub guarded_races: u64,
+    /// Simulated milliseconds.
+    pub millis: u64,
+    /// Partitions of groups that were seen to have converged.
+    pub converged: u64,
 }
 
 impl Counts {
@@ -37,52 +54,197 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.commits += other.commits;
         self.guarded_races += other.guarded_races;
+        self.millis += other.millis;
+        self.converged += other.converged;
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commits, guarded_races } = self;
-        write!(f, "{commits} commits, {guarded_races} of them races that guarded mode admits")
+        let Self { commits, guarded_races, millis, converged } = self;
+        write!(
+            f,
+            "{commits} commits, {guarded_races} of them races that guarded mode admits; \
+             {converged} group-partitions converged; {} simulated seconds",
+            millis / 1_000
+        )
     }
 }
 
 /// Runs a scenario to its end.
 #[must_use]
 pub fn run(scenario: &Scenario) -> Outcome {
-    let mut world = World::new(scenario);
-    let mut faults = Faults::of(scenario);
-    let mut truth = Truth::new(scenario, &world.names);
-    let end = scenario.calm_from + 5_000;
-    let (mut now, mut counts) = (Instant::from_millis(0), Counts::default());
-    while now.as_millis() < end {
-        faults.act(&mut world, now);
-        if let Err(error) = world.sim.step() {
-            return Outcome::Crash(error.to_string());
+    run_for(scenario, |_| true)
+}
+
+/// Runs a scenario to its end, and judges by those invariants alone that are `wanted`.
+pub fn run_for(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
+    Listener::hears(|| {
+        let outcome = Run::new(scenario, &wanted).to_the_end();
+        if let Outcome::Broken(violation) = &outcome {
+            trace::record(TARGET, || What::Violation { says: violation.to_string() });
         }
-        now = Instant::from_millis(world.sim.elapsed().as_millis() as u64);
-        world.source.pass_time(now);
-        world.target.pass_time(now);
+        outcome
+    })
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    wanted: &'a dyn Fn(Invariant) -> bool,
+    world: World,
+    faults: Faults,
+    truth: Truth,
+    now: Instant,
+    counts: Counts,
+    /// How much of each cluster's history was recorded.
+    recorded: (usize, usize),
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, wanted: &'a dyn Fn(Invariant) -> bool) -> Self {
+        let world = World::new(scenario);
+        Self {
+            scenario,
+            wanted,
+            faults: Faults::of(scenario),
+            truth: Truth::new(scenario, &world.names),
+            world,
+            now: Instant::from_millis(0),
+            counts: Counts::default(),
+            recorded: (0, 0),
+        }
+    }
+
+    fn to_the_end(mut self) -> Outcome {
+        let calm = Instant::from_millis(self.scenario.calm_from);
+        let mut look = calm + SETTLES;
+        loop {
+            match self.step() {
+                Err(error) => return Outcome::Crash(error),
+                Ok(Some(violation)) => return Outcome::Broken(violation),
+                Ok(None) => {}
+            }
+            if let Some(violation) =
+                stands_down::check(&self.truth, calm).filter(|it| self.is_wanted(it))
+            {
+                return Outcome::Broken(violation);
+            }
+            if self.now >= look {
+                look = self.now + Duration::from_millis(LOOK);
+                match self.unsettled() {
+                    Ok(converged) => {
+                        self.counts.converged = converged;
+                        self.counts.millis = self.now.as_millis();
+                        return Outcome::Good(self.counts);
+                    }
+                    Err(violation) if self.now >= calm + CONVERGES => {
+                        return Outcome::Broken(violation);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// One step of the simulation, and what it broke.
+    fn step(&mut self) -> Result<Option<Violation>, String> {
+        self.faults.act(&mut self.world, self.now);
+        self.world.sim.step().map_err(|error| error.to_string())?;
+        self.now = Instant::from_millis(self.world.sim.elapsed().as_millis() as u64);
+        self.world.source.pass_time(self.now);
+        self.world.target.pass_time(self.now);
+        if trace::is_on() {
+            self.record_facts();
+        }
+        let Self { scenario, wanted, world, truth, counts, .. } = self;
         let mut broken = None;
-        truth.learn(&world, |truth, ours| {
+        truth.learn(world, |truth, ours| {
             counts.commits += 1;
             counts.guarded_races += u64::from(truth.is_guarded_race(ours));
             if broken.is_none() {
-                broken = check(scenario, truth, &world, ours);
+                broken = check(scenario, truth, world, ours, *wanted);
             }
         });
-        if let Some(violation) = broken {
-            return Outcome::Unsafe(violation);
-        }
+        Ok(broken)
     }
-    Outcome::Good(counts)
+
+    fn is_wanted(&self, violation: &Violation) -> bool {
+        (self.wanted)(violation.invariant)
+    }
+
+    /// How many partitions of groups have come to where they must, if all have.
+    fn unsettled(&self) -> Result<u64, Violation> {
+        let settled = settled::settled(self.scenario, &self.truth, &self.world);
+        let dense = self.scenario.shape.publisher == Publisher::Dense;
+        for one in &settled {
+            let late = converges::check(self.now, one).filter(|it| self.is_wanted(it));
+            let again = || {
+                let exact = |target: &_| exact::check(self.now, one, target);
+                self.world.target.look(exact).filter(|it| dense && self.is_wanted(it))
+            };
+            if let Some(violation) = late.or_else(again) {
+                return Err(violation);
+            }
+        }
+        Ok(settled.len() as u64)
+    }
+
+    fn record_facts(&mut self) {
+        let mut recorded = self.recorded;
+        for (host, broker, seen) in [
+            (SOURCE, &self.world.source, &mut recorded.0),
+            (TARGET, &self.world.target, &mut recorded.1),
+        ] {
+            broker.look(|cluster| {
+                for fact in &cluster.history()[*seen..] {
+                    trace::record(host, || told(fact));
+                }
+                *seen = cluster.history().len();
+            });
+        }
+        self.recorded = recorded;
+    }
 }
 
-fn check(scenario: &Scenario, truth: &Truth, world: &World, ours: &Ours) -> Option<Violation> {
+/// A fact as a line of a trace.
+fn told(fact: &Fact) -> What {
+    let says = format!("{:?}", fact.what);
+    match &fact.what {
+        Happened::Offset { change, .. }
+            if change
+                .after
+                .as_ref()
+                .is_some_and(|after| crate::truth::stamp_of(after).is_some()) =>
+        {
+            What::Committed { says }
+        }
+        Happened::Offset { .. }
+        | Happened::Pending { .. }
+        | Happened::Appended { .. }
+        | Happened::Fencing { .. }
+        | Happened::Refused { .. }
+        | Happened::Looked { .. }
+        | Happened::Joined { .. }
+        | Happened::Left { .. }
+        | Happened::Created { .. }
+        | Happened::Trimmed { .. } => What::Fact { says },
+    }
+}
+
+fn check(
+    scenario: &Scenario,
+    truth: &Truth,
+    world: &World,
+    ours: &Ours,
+    wanted: &dyn Fn(Invariant) -> bool,
+) -> Option<Violation> {
     let dense = scenario.shape.publisher == Publisher::Dense;
-    never_stale::check(truth, ours)
-        .or_else(|| never_trample::check(truth, ours))
-        .or_else(|| fenced_means_fenced::check(truth, ours))
-        .or_else(|| no_invented_offset::check(truth, world, ours))
-        .or_else(|| never_skip::check(world, ours).filter(|_| dense))
+    let checks: [&dyn Fn() -> Option<Violation>; 5] = [
+        &|| never_stale::check(truth, ours),
+        &|| never_trample::check(truth, ours),
+        &|| fenced_means_fenced::check(truth, ours),
+        &|| no_invented_offset::check(truth, world, ours),
+        &|| never_skip::check(world, ours).filter(|_| dense),
+    ];
+    checks.iter().find_map(|check| check().filter(|it| wanted(it.invariant)))
 }

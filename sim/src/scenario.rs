@@ -73,6 +73,10 @@ pub struct Rules {
     pub guard_off: bool,
     /// `groups.onSourceRewind: follow`.
     pub follow_rewinds: bool,
+    /// `groups.onCorrection: follow`.
+    pub follow_corrections: bool,
+    /// `groups.onForeignCommit`.
+    pub on_foreign: OnForeign,
     /// `groups.pollInterval`, in milliseconds.
     pub poll_millis: u64,
     /// `groups.confirmAfter`, in milliseconds.
@@ -81,6 +85,20 @@ pub struct Rules {
     pub session_millis: u64,
     /// `groups.refreshInterval`, in milliseconds.
     pub refresh_millis: u64,
+    /// For how long the target keeps the offsets of groups without members, in milliseconds, if not
+    /// for ever.
+    pub retention_millis: Option<u64>,
+}
+
+/// `groups.onForeignCommit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnForeign {
+    /// `hold`.
+    Hold,
+    /// `forwardOnly`.
+    ForwardOnly,
+    /// `overwrite`.
+    Overwrite,
 }
 
 /// How messages travel.
@@ -151,6 +169,41 @@ pub enum Work {
         /// Which partition.
         partition: i32,
     },
+    /// An application on the target commits in a transaction, without membership.
+    TargetTransaction {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// How long the transaction stays open, in milliseconds.
+        stays: u64,
+    },
+    /// Somebody commits on the target with metadata that looks like a stamp of ours.
+    Disguised {
+        /// Which group.
+        group: usize,
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// What it looks like.
+        disguise: Disguise,
+    },
+    /// A replicator that everybody took for dead copies old records again, and tells so later.
+    ZombieCopies {
+        /// Which topic.
+        topic: usize,
+        /// Which partition.
+        partition: i32,
+        /// How many records before the source's log end it begins.
+        back: i64,
+        /// How many it copies.
+        count: usize,
+        /// Between copying and telling, in milliseconds.
+        delay: u64,
+    },
     /// The replicator is restarted and copies the last records once more.
     ReplicatorRestart {
         /// How many records it copies again.
@@ -179,6 +232,21 @@ pub enum Work {
     },
 }
 
+/// What a commit that is not ours looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disguise {
+    /// A stamp of a later version.
+    NewerVersion,
+    /// Our prefix with something else behind it.
+    Malformed,
+    /// A stamp of another pipeline.
+    OtherPipeline,
+    /// A stamp of another shard count.
+    OtherShards,
+    /// A stamp of a fence that is still to come: the fence topic lost records.
+    LaterFence,
+}
+
 /// What breaks. Each ends by itself after `lasts` milliseconds where it has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
@@ -199,6 +267,8 @@ pub enum Fault {
         step: CommitStep,
         /// How long.
         lasts: u64,
+        /// Meanwhile a consumer of the group joins on the target.
+        visited: bool,
     },
     /// An instance is killed and started again.
     Crash {

@@ -8,22 +8,30 @@ use sprag::core::ids::{Fence, GroupId, Shard, TopicId, TopicName};
 use sprag::core::stamp::{Metadata, Stamp};
 use sprag::core::time::Instant;
 
+use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
-use crate::scenario::Scenario;
-use crate::wire::{Committed, Partition};
+use crate::coverage::{Kind, reached};
+use crate::scenario::{Fault, Rules, Scenario};
+use crate::wire::{Committed, Isolation, Partition, Producer};
 use crate::world::{Names, World};
 
 /// The prefix of stamps in every run.
-const PREFIX: &str = "k2k_";
+pub const PREFIX: &str = "k2k_";
 
 /// Everything true so far.
 pub struct Truth {
     /// The names of things.
     pub names: Names,
-    /// Guarded mode.
-    pub guarded: bool,
+    /// Sprag's configuration.
+    pub rules: Rules,
+    /// How many shards there are.
+    pub shards: i32,
+    /// A replica that lags behind may have told the mapping ends.
+    pub ends_may_be_stale: bool,
     /// What each group committed on the source, in order.
     pub source: BTreeMap<(GroupId, Partition), Vec<SourceCommit>>,
+    /// What each group has committed on the target now.
+    pub stored: BTreeMap<(GroupId, Partition), Committed>,
     /// When the committed offset of each group on the target changed last.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
     /// When each instance last looked at each group.
@@ -32,11 +40,30 @@ pub struct Truth {
     pub made: BTreeMap<TopicName, Instant>,
     /// The newest take-over record of each shard.
     pub fences: BTreeMap<Shard, Fence>,
+    /// What stood in the mapping topic when each take-over record was written.
+    pub taken_over: BTreeMap<(Shard, Fence), MappingEnds>,
+    /// When a request of each fenced producer of a shard was refused last.
+    pub refused: BTreeMap<Producer, Instant>,
+    /// When each instance last committed plainly for each group.
+    plainly: BTreeMap<(Rc<str>, GroupId), Instant>,
+    /// Whether the group had members when a producer last wrote its offsets.
+    written_while_active: BTreeMap<(GroupId, i64), bool>,
+    /// The mapping topic as it was before the present step.
+    mapping_ends: MappingEnds,
     /// The producer ids of shards.
     shard_producers: BTreeSet<i64>,
     /// The topics' ids, by name, on each cluster.
     source_ids: BTreeMap<Partition, TopicId>,
     seen: (usize, usize),
+}
+
+/// How far the mapping topic went at some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MappingEnds {
+    /// The topic.
+    pub topic: Option<TopicId>,
+    /// For readers of committed records, by partition.
+    pub ends: BTreeMap<i32, i64>,
 }
 
 /// A commit on the source.
@@ -71,6 +98,16 @@ pub struct Ours {
     pub own: String,
     /// Whether it was plain, without a transaction.
     pub plain: bool,
+    /// Whether the group had members when it was written.
+    pub active: bool,
+}
+
+impl Ours {
+    /// Whether it only keeps from expiring what stands there.
+    #[must_use]
+    pub fn is_refresh(&self) -> bool {
+        self.before.as_ref() == Some(&self.after)
+    }
 }
 
 /// A stamp that belongs to its commit, and the source's own metadata behind it.
@@ -93,12 +130,23 @@ impl Truth {
     pub fn new(scenario: &Scenario, names: &Names) -> Self {
         Self {
             names: names.clone(),
-            guarded: scenario.rules.guarded,
+            rules: scenario.rules.clone(),
+            shards: scenario.shape.shards,
+            ends_may_be_stale: scenario
+                .faults
+                .iter()
+                .any(|fault| matches!(fault.what, Fault::StaleEnds { .. })),
             source: BTreeMap::new(),
+            stored: BTreeMap::new(),
             changed: BTreeMap::new(),
             looked: BTreeMap::new(),
             made: BTreeMap::new(),
             fences: BTreeMap::new(),
+            taken_over: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            plainly: BTreeMap::new(),
+            written_while_active: BTreeMap::new(),
+            mapping_ends: MappingEnds::default(),
             shard_producers: BTreeSet::new(),
             source_ids: BTreeMap::new(),
             seen: (0, 0),
@@ -123,6 +171,7 @@ impl Truth {
                 self.learn_target(fact);
             }
             seen.1 = cluster.history().len();
+            self.mapping_ends = mapping_ends(cluster, &self.names.mapping_topic);
         });
         self.seen = seen;
     }
@@ -142,6 +191,7 @@ impl Truth {
             }
             What::Appended { .. }
             | What::Fencing { .. }
+            | What::Pending { .. }
             | What::Refused { .. }
             | What::Looked { .. }
             | What::Joined { .. }
@@ -152,8 +202,25 @@ impl Truth {
 
     fn learn_target(&mut self, fact: &Fact) {
         match &fact.what {
-            What::Offset { group, change, .. } => {
-                self.changed.insert((group.clone(), change.at.clone()), fact.at);
+            What::Offset { group, change, by, .. } => {
+                let key = (group.clone(), change.at.clone());
+                match change.after.clone() {
+                    Some(stored) => self.stored.insert(key.clone(), stored),
+                    None => self.stored.remove(&key),
+                };
+                self.changed.insert(key, fact.at);
+                if *by == Author::Expiry {
+                    reached(Kind::Fault, "Expiry");
+                }
+                if matches!(by, Author::Plain { member } if member.is_empty()) {
+                    self.plainly.insert((Rc::clone(&fact.from), group.clone()), fact.at);
+                }
+            }
+            What::Pending { group, producer, active } => {
+                self.written_while_active.insert((group.clone(), *producer), *active);
+            }
+            What::Refused { producer } if self.shard_producers.contains(&producer.id) => {
+                self.refused.insert(producer.clone(), fact.at);
             }
             What::Fencing { producer } if producer.transactional_id.starts_with("sprag.") => {
                 self.shard_producers.insert(producer.id);
@@ -161,7 +228,9 @@ impl Truth {
             What::Appended { at, offset, value, .. } if at.topic == self.names.fence_topic => {
                 let text = value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 if text.contains("\"mode\"") {
-                    self.fences.insert(Shard(at.partition.unsigned_abs()), Fence(*offset));
+                    let (shard, fence) = (Shard(at.partition.unsigned_abs()), Fence(*offset));
+                    self.fences.insert(shard, fence);
+                    self.taken_over.insert((shard, fence), self.mapping_ends.clone());
                 }
             }
             What::Looked { group } => {
@@ -180,12 +249,17 @@ impl Truth {
     }
 
     fn ours(&self, fact: &Fact) -> Option<Ours> {
-        let What::Offset { group, change, by, active: _ } = &fact.what else {
+        let What::Offset { group, change, by, active } = &fact.what else {
             return None;
         };
-        let plain = match by {
-            Author::Transaction { producer } if self.shard_producers.contains(producer) => false,
-            Author::Plain { member } if member.is_empty() => true,
+        let (plain, active) = match by {
+            Author::Transaction { producer } if self.shard_producers.contains(producer) => {
+                let written = self.written_while_active.get(&(group.clone(), *producer));
+                (false, written.copied().unwrap_or_default())
+            }
+            Author::Plain { member } if member.is_empty() && is_instance(&fact.from) => {
+                (true, *active)
+            }
             Author::Transaction { .. }
             | Author::Plain { .. }
             | Author::Expiry
@@ -203,6 +277,7 @@ impl Truth {
             stamp,
             own,
             plain,
+            active,
         })
     }
 
@@ -230,11 +305,39 @@ impl Truth {
     }
 
     /// Whether the commit is one that `guarded` mode's documents admit: what it overwrote came after
-    /// the look that it was decided from.
+    /// the look that it was decided from, and it is the first to follow from that look.
     #[must_use]
     pub fn is_guarded_race(&self, ours: &Ours) -> bool {
-        let look = self.looked.get(&(Rc::clone(&ours.from), ours.group.clone()));
+        let by = (Rc::clone(&ours.from), ours.group.clone());
+        let Some(look) = self.looked.get(&by) else {
+            return false;
+        };
+        let again = self.plainly.get(&by).is_some_and(|at| at > look && *at < ours.time);
         let changed = self.changed.get(&(ours.group.clone(), ours.at.clone()));
-        self.guarded && ours.plain && changed.is_some_and(|at| look.is_none_or(|look| at >= look))
+        self.rules.guarded && ours.plain && !again && changed.is_some_and(|at| at >= look)
+    }
+}
+
+/// Whether a host is an instance of Sprag's.
+fn is_instance(host: &str) -> bool {
+    host.starts_with("sprag-")
+}
+
+fn mapping_ends(cluster: &Cluster, topic: &TopicName) -> MappingEnds {
+    let ends = cluster.topics().partitions(topic).into_iter().filter_map(|at| {
+        let end = cluster.topics().log(&at)?.end_for(Isolation::ReadCommitted);
+        Some((at.partition, end))
+    });
+    MappingEnds { topic: cluster.topics().id(topic), ends: ends.collect() }
+}
+
+/// Whether the guard must take a commit for somebody else's, in the words of the judge's table
+/// (`docs/protocol.md`): no stamp, an illegible one, or one of another offset.
+#[must_use]
+pub fn is_foreign(commit: &Committed) -> bool {
+    match Metadata::parse(&commit.metadata, [PREFIX]) {
+        Metadata::Stamped { stamp, .. } => stamp.target.get() != commit.offset,
+        Metadata::Foreign | Metadata::Malformed => true,
+        Metadata::NewerVersion { .. } => false,
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use sprag::core::ids::{ClusterId, GroupId, PipelineId, TopicName};
-use sprag::core::policy::{CommitMode, OnSourceRewind, Policy};
+use sprag::core::policy::{CommitMode, OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
 use sprag::core::time::Instant;
 use sprag::mapping::Format;
 use sprag::mapping::replication_policy::ReplicationPolicy;
@@ -20,7 +20,7 @@ use crate::hosts::instance::Instance;
 use crate::hosts::replicator::{PROGRESS, Replicator};
 use crate::net::Mail;
 use crate::ports::{Timing, Wiring};
-use crate::scenario::{Publisher, Scenario};
+use crate::scenario::{OnForeign, Publisher, Scenario};
 use crate::streams::{Concern, Stream};
 use crate::wire::{Request, Response};
 
@@ -49,6 +49,8 @@ pub struct World {
     pub instances: Vec<(Gate, SimClock)>,
     /// Replicator restarts that clients ask for: how much is to be copied again.
     pub restarts: Rc<RefCell<Vec<i64>>>,
+    /// Groups whose commit is frozen half-way, and that a consumer is to join.
+    pub visits: Rc<RefCell<Vec<GroupId>>>,
     /// What the next life of the replicator copies again.
     pub again: Rc<Cell<i64>>,
     /// The names of things.
@@ -89,7 +91,7 @@ impl World {
             let (broker, mail) = (broker.clone(), mail.clone());
             sim.host(host, move || {
                 let (broker, mail) = (broker.clone(), mail.clone());
-                async move { Ok(broker.run(mail).await?) }
+                async move { Ok(broker.run(mail, host).await?) }
             });
         }
         let again = Rc::new(Cell::new(0));
@@ -113,9 +115,10 @@ impl World {
             })
             .collect();
         let restarts = Rc::new(RefCell::new(Vec::new()));
-        let clients = clients(scenario, &names, &target, &restarts);
+        let visits = Rc::new(RefCell::new(Vec::new()));
+        let clients = clients(scenario, &names, &target, &restarts, &visits);
         sim.client(CLIENTS, clients.run(mail));
-        Self { sim, source, target, instances, restarts, again, names }
+        Self { sim, source, target, instances, restarts, visits, again, names }
     }
 }
 
@@ -139,6 +142,12 @@ impl Names {
             pipeline: PipelineId::of(NAME, &source, &target),
         }
     }
+}
+
+/// How the sparse publisher writes mappings.
+#[must_use]
+pub fn syncs() -> Format {
+    Format::MirrorMaker2(ReplicationPolicy::default_policy("main", NAME, "."))
 }
 
 /// Time-outs, as much shorter than the real ones as a run is.
@@ -184,6 +193,9 @@ fn clusters_of(
     };
     create(&mut target, &names.mapping_topic, mapping_partitions);
     create(&mut target, &names.fence_topic, shape.shards);
+    if let Some(retention) = scenario.rules.retention_millis {
+        target.expire_after(Duration::from_millis(retention));
+    }
     (Broker::new(source), Broker::new(target))
 }
 
@@ -213,6 +225,7 @@ fn clients(
     names: &Names,
     target: &Broker,
     restarts: &Rc<RefCell<Vec<i64>>>,
+    visits: &Rc<RefCell<Vec<GroupId>>>,
 ) -> Clients {
     Clients {
         source: SOURCE.to_owned(),
@@ -222,7 +235,9 @@ fn clients(
         partitions: scenario.shape.partitions,
         groups: names.groups.clone(),
         mappings: (names.mapping_topic.clone(), scenario.shape.mapping_partitions),
+        publisher: scenario.shape.publisher,
         restart_replicator: Rc::clone(restarts),
+        visits: Rc::clone(visits),
         timing: timing(scenario),
         work: scenario.work.clone(),
     }
@@ -243,9 +258,7 @@ fn instance(
         mapping_topic: names.mapping_topic.clone(),
         mapping_format: match scenario.shape.publisher {
             Publisher::Dense => Format::Native,
-            Publisher::Sparse { .. } => {
-                Format::MirrorMaker2(ReplicationPolicy::default_policy("main", NAME, "."))
-            }
+            Publisher::Sparse { .. } => syncs(),
         },
         fence_topic: names.fence_topic.clone(),
         coordination_group: GroupId::from(format!("sprag.{NAME}").as_str()),
@@ -274,6 +287,15 @@ pub fn policy(scenario: &Scenario) -> Policy {
     let groups = groups.clone().excluding(PROGRESS).unwrap_or(groups);
     Policy {
         commit_mode: if rules.guarded { CommitMode::Guarded } else { CommitMode::Fenced },
+        on_foreign_commit: match rules.on_foreign {
+            OnForeign::Hold => OnForeignCommit::Hold,
+            OnForeign::ForwardOnly => OnForeignCommit::ForwardOnly,
+            OnForeign::Overwrite => OnForeignCommit::Overwrite,
+        },
+        on_correction: match rules.follow_corrections {
+            true => OnCorrection::Follow,
+            false => OnCorrection::Hold,
+        },
         on_source_rewind: match rules.follow_rewinds {
             true => OnSourceRewind::Follow,
             false => OnSourceRewind::Hold,

@@ -9,7 +9,7 @@ fn no_seed_breaks_an_invariant() {
     for seed in 1..=40 {
         match run(&Scenario::of(seed)) {
             Outcome::Good(counts) => sum.add(counts),
-            bad @ (Outcome::Crash(_) | Outcome::Unsafe(_)) => panic!("seed {seed}: {bad:?}"),
+            bad @ (Outcome::Crash(_) | Outcome::Broken(_)) => panic!("seed {seed}: {bad:?}"),
         }
     }
     assert!(sum.commits > 500, "Sprag committed next to nothing: {sum}");
@@ -28,7 +28,7 @@ fn without_the_guard_an_invariant_breaks() {
     let broken = (1..=60).any(|seed| {
         let mut scenario = Scenario::of(seed);
         scenario.rules.guard_off = true;
-        matches!(run(&scenario), Outcome::Unsafe(_))
+        matches!(run(&scenario), Outcome::Broken(_))
     });
     assert!(broken, "60 seeds with the guard disabled, and nothing was noticed");
 }

@@ -201,6 +201,33 @@ impl Note {
         }
     }
 
+    /// The judge's word, where the note is about a verdict; the field `reason` of a log line.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Committed { verdict, .. } | Self::Judged { verdict, .. } => Some(verdict.name()),
+            Self::GuardDisabled
+            | Self::ReadingMappings { .. }
+            | Self::NoMappings { .. }
+            | Self::MappingsRestarted { .. }
+            | Self::MappingReadFailed { .. }
+            | Self::Lowered { .. }
+            | Self::TwicePublished { .. }
+            | Self::TopicRecreated { .. }
+            | Self::FenceAcquired { .. }
+            | Self::ShardActive { .. }
+            | Self::FencingFailed { .. }
+            | Self::StoodDown { .. }
+            | Self::ShardLeft { .. }
+            | Self::Refreshed { .. }
+            | Self::Overtaken { .. }
+            | Self::SourceMetadataDropped { .. }
+            | Self::GroupFailed { .. }
+            | Self::ListingFailed { .. }
+            | Self::SourceDisturbed => None,
+        }
+    }
+
     /// How loudly to tell it.
     #[must_use]
     pub fn level(&self) -> Level {

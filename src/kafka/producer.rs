@@ -19,10 +19,7 @@ use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{Fence, GroupId, Shard, TopicName};
 use crate::core::policy::CommitMode;
-
-/// The member id that our commits name: it is in no group, so that the broker refuses them while a
-/// group has members (`docs/protocol.md`, "The member check").
-const MEMBER: &str = "sprag";
+use crate::ports::member;
 
 /// How long a transactional call may take: longer than `transaction.timeout.ms`, so that a call that
 /// times out leaves nothing open.
@@ -222,7 +219,7 @@ impl Worker {
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| failed(&error, Doing::Committing, &what))?;
         let written =
-            send_offsets(&self.producer, group.as_str(), MEMBER, offsets, TRANSACTION_CALL);
+            send_offsets(&self.producer, group.as_str(), member(), offsets, TRANSACTION_CALL);
         written.map_err(|error| refused(failure(&error, Doing::Committing, &what)))
     }
 

@@ -106,9 +106,11 @@ impl Cluster {
             }
             outcome.insert(at, result);
         }
+        let active = group.is_active();
         if let Ok(open) = self.producers.open(producer, now) {
-            open.groups.insert(name);
+            open.groups.insert(name.clone());
         }
+        self.note(What::Pending { group: name, producer: producer.id, active });
         Response::Committed(outcome)
     }
 

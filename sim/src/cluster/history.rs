@@ -33,6 +33,15 @@ pub enum What {
         /// Whether the group had members then.
         active: bool,
     },
+    /// Offsets of a group became pending in a transaction.
+    Pending {
+        /// The group.
+        group: GroupId,
+        /// The producer's id.
+        producer: i64,
+        /// Whether the group had members then.
+        active: bool,
+    },
     /// A record was appended.
     Appended {
         /// The topic's id.

@@ -48,13 +48,13 @@ impl Broker {
         })))
     }
 
-    /// Answers for ever.
+    /// Answers for ever on this `host`.
     ///
     /// # Errors
     ///
     /// What turmoil says, where the port cannot be had.
-    pub async fn run(self, mail: Mail) -> std::io::Result<()> {
-        serve(mail, |envelope| self.answer(&envelope)).await
+    pub async fn run(self, mail: Mail, host: &str) -> std::io::Result<()> {
+        serve(mail, host, |envelope| self.answer(&envelope)).await
     }
 
     /// Looks at the cluster.

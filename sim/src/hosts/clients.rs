@@ -1,25 +1,27 @@
 //! Everybody else: applications that produce and consume on the source, consumers on the target, and
 //! operators.
 
+mod foreign;
+mod zombie;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use sprag::core::ids::{GroupId, TopicName};
+use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicName};
 use sprag::core::time::Instant;
 use sprag::ports::Clock;
 
+use self::zombie::Again;
 use super::broker::Broker;
 use crate::clock::SimClock;
+use crate::coverage::{Kind, reached};
 use crate::net::{Client, Mail};
 use crate::ports::{Doing, Link, Timing};
-use crate::scenario::{Timed, Work};
-use crate::wire::{
-    Committed, Isolation, MemberId, NO_GENERATION, NewRecord, Partition, Protocol, Request,
-    Response,
-};
+use crate::scenario::{Publisher, Timed, Work};
+use crate::wire::{Committed, NO_GENERATION, NewRecord, Partition, Protocol, Request, Response};
 use crate::world::CLIENTS;
 
 /// What all of them know.
@@ -38,8 +40,12 @@ pub struct Clients {
     pub groups: Vec<GroupId>,
     /// The mapping topic and its partitions.
     pub mappings: (TopicName, i32),
+    /// What the replicator publishes.
+    pub publisher: Publisher,
     /// Told when the replicator is to be started anew, and how much it copies again.
     pub restart_replicator: Rc<RefCell<Vec<i64>>>,
+    /// Groups that a consumer is to join now.
+    pub visits: Rc<RefCell<Vec<GroupId>>>,
     /// Their time-outs.
     pub timing: Timing,
     /// What they do, by time.
@@ -82,6 +88,7 @@ impl Clients {
         tokio::select! {
             biased;
             () = all => {}
+            () = hands.visit() => {}
             () = client.receive() => {}
         }
         Ok(())
@@ -92,6 +99,7 @@ impl Hands<'_> {
     async fn at(&self, at: u64, nth: usize, work: &Work) {
         let clock = SimClock::default();
         clock.sleep_until(Instant::from_millis(at)).await;
+        reached(Kind::Work, name(work));
         // What a client cannot do, it leaves: the next one tries something else.
         let _ = self.carry_out(nth, work).await;
     }
@@ -118,7 +126,23 @@ impl Hands<'_> {
             Work::TargetConsumer { group, topic, partition, new_protocol, stays } => {
                 let protocol = if *new_protocol { Protocol::Consumer } else { Protocol::Classic };
                 let at = self.to(*topic, *partition)?;
-                self.consume(nth, self.group(*group)?, &at, protocol, *stays).await
+                let member = format!("consumer-{nth}");
+                self.consume(member, self.group(*group)?, &at, protocol, *stays).await
+            }
+            Work::TargetTransaction { group, topic, partition, stays } => {
+                let at = self.to(*topic, *partition)?;
+                self.commit_in_transaction(nth, self.group(*group)?, at, *stays).await
+            }
+            Work::Disguised { group, topic, partition, disguise } => {
+                let at = self.to(*topic, *partition)?;
+                self.commit_disguised(self.group(*group)?, at, *disguise).await
+            }
+            Work::ZombieCopies { topic, partition, back, count, delay } => {
+                let (from, to) = self.told.topics.get(*topic)?.clone();
+                let from = SourcePartition { topic: from, partition: *partition };
+                let to = TargetPartition { topic: to, partition: *partition };
+                let again = Again { back: *back, count: *count, delay: *delay };
+                self.copy_again(nth, from, to, again).await
             }
             Work::TargetCommit { group, topic, partition } => {
                 let at = self.to(*topic, *partition)?;
@@ -193,53 +217,6 @@ impl Hands<'_> {
         Some(())
     }
 
-    /// Joins, reads on from what is committed, commits, and leaves.
-    async fn consume(
-        &self,
-        nth: usize,
-        group: GroupId,
-        at: &Partition,
-        protocol: Protocol,
-        stays: u64,
-    ) -> Option<()> {
-        let clock = SimClock::default();
-        let member: MemberId = format!("consumer-{nth}");
-        let until = clock.now() + Duration::from_millis(stays);
-        let join = Request::Join {
-            group: group.clone(),
-            member: member.clone(),
-            protocol,
-            topic: at.topic.clone(),
-            session_millis: self.told.timing.session,
-        };
-        let answer = self.target.ask(join, Doing::Fencing, "a consumer").await.ok()?;
-        let Response::Member { mut generation, assigned } = answer else {
-            return None;
-        };
-        let mut owned = assigned;
-        while clock.now() < until {
-            let pause = Duration::from_millis((self.told.timing.session / 3).max(1));
-            clock.sleep_until(until.min(clock.now() + pause)).await;
-            let beat = Request::Heartbeat {
-                group: group.clone(),
-                member: member.clone(),
-                generation,
-                acknowledged: owned.clone(),
-            };
-            if let Some(Response::Member { generation: now, assigned }) =
-                self.target.plainly(beat).await
-            {
-                (generation, owned) = (now, assigned);
-            }
-            if owned.contains(at) {
-                let end = self.end(&self.target, at).await?;
-                self.commit(&self.target, group.clone(), &member, generation, at, end, "").await;
-            }
-        }
-        let leave = Request::Leave { group, member };
-        self.target.ask(leave, Doing::Fencing, "a consumer").await.ok().map(|_| ())
-    }
-
     #[expect(clippy::too_many_arguments, reason = "a commit says all of this")]
     async fn commit(
         &self,
@@ -279,18 +256,6 @@ impl Hands<'_> {
         None
     }
 
-    async fn end(&self, link: &Link, at: &Partition) -> Option<i64> {
-        let request = Request::ListOffsets {
-            at: BTreeSet::from([at.clone()]),
-            isolation: Isolation::ReadCommitted,
-        };
-        let answer = link.ask(request, Doing::Reading, "a client").await.ok()?;
-        let Response::Offsets(mut ends) = answer else {
-            return None;
-        };
-        ends.remove(at)?.ok().map(|(_, end)| end)
-    }
-
     fn group(&self, nth: usize) -> Option<GroupId> {
         self.told.groups.get(nth).cloned()
     }
@@ -303,5 +268,25 @@ impl Hands<'_> {
     fn to(&self, topic: usize, partition: i32) -> Option<Partition> {
         let (_, name) = self.told.topics.get(topic)?;
         Some(Partition { topic: name.clone(), partition })
+    }
+}
+
+/// The kind of work, as coverage has it.
+fn name(work: &Work) -> &'static str {
+    match work {
+        Work::Produce { .. } => "Produce",
+        Work::SourceCommit { .. } => "SourceCommit",
+        Work::SourceReset { .. } => "SourceReset",
+        Work::TargetConsumer { .. } => "TargetConsumer",
+        Work::TargetCommit { .. } => "TargetCommit",
+        Work::TargetTransaction { .. } => "TargetTransaction",
+        Work::Disguised { .. } => "Disguised",
+        Work::ZombieCopies { .. } => "ZombieCopies",
+        Work::ReplicatorRestart { .. } => "ReplicatorRestart",
+        Work::CompactMappings => "CompactMappings",
+        Work::RecreateSource { .. } => "RecreateSource",
+        Work::RecreateTarget { .. } => "RecreateTarget",
+        Work::RecreateMappings => "RecreateMappings",
+        Work::TrimTarget { .. } => "TrimTarget",
     }
 }

@@ -42,7 +42,8 @@ impl Instance {
     /// Why it stopped.
     pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
         let gate = self.gate.clone();
-        gate.around(self.live(mail)).await
+        let host = instance_host(self.number);
+        gate.around(&host, self.live(mail)).await
     }
 
     async fn live(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {

@@ -356,7 +356,7 @@ fn told((source, target): (TopicId, TopicId)) -> String {
 }
 
 /// The copies: each says where it comes from, for whoever checks.
-fn copies(records: &[ReadRecord], source: TopicId) -> Vec<NewRecord> {
+pub(super) fn copies(records: &[ReadRecord], source: TopicId) -> Vec<NewRecord> {
     let copy = |record: &ReadRecord| {
         let mut value = source.0.to_vec();
         value.extend_from_slice(&record.offset.to_be_bytes());
@@ -373,7 +373,7 @@ pub fn origin(copy: &[u8]) -> Option<(TopicId, i64)> {
 }
 
 /// Runs of records that stand side by side on the source; on the target all do.
-fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
+pub(super) fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (target, record) in (first..).zip(records) {
         match runs.last_mut() {
@@ -389,7 +389,7 @@ fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
 }
 
 /// An offset sync, as MirrorMaker 2 writes it.
-fn sync(from: &SourcePartition, source: i64, target: i64) -> NewRecord {
+pub(super) fn sync(from: &SourcePartition, source: i64, target: i64) -> NewRecord {
     let name = from.topic.as_str().as_bytes();
     let len = i16::try_from(name.len()).unwrap_or(i16::MAX);
     let mut key = len.to_be_bytes().to_vec();

@@ -1,5 +1,7 @@
 //! NeverStale: a commit knows at least what the commit knew that it overwrites: of ownership, of
-//! mappings, and of the source.
+//! mappings, and of the source; and at least all mappings that there were when its owner took over.
+
+use sprag::core::ids::MappingTopicTag;
 
 use super::{Invariant, Violation};
 use crate::truth::{Ours, SourceCommit, Truth, stamp_of};
@@ -7,6 +9,31 @@ use crate::truth::{Ours, SourceCommit, Truth, stamp_of};
 /// Checks one commit.
 #[must_use]
 pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
+    not_caught_up(truth, ours).or_else(|| older(truth, ours))
+}
+
+/// Whether its owner had not read all mappings that there were when it took over.
+fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
+    if ours.is_refresh() || truth.ends_may_be_stale {
+        return None;
+    }
+    let stamp = &ours.stamp;
+    let then = truth.taken_over.get(&(stamp.shard, stamp.fence))?;
+    if then.topic.map(MappingTopicTag::of) != Some(stamp.mapping_topic) {
+        return None;
+    }
+    let end = *then.ends.get(&stamp.mapping_partition.get())?;
+    (stamp.as_of.get() < end).then(|| {
+        let detail = format!(
+            "as-of {} of mapping partition {}, which ended at {end} when fence {} was taken",
+            stamp.as_of, stamp.mapping_partition, stamp.fence
+        );
+        Violation::of(Invariant::NeverStale, ours, detail)
+    })
+}
+
+/// Whether what it overwrote knew more.
+fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
     let (before, _) = stamp_of(ours.before.as_ref()?)?;
     if before == ours.stamp || truth.is_guarded_race(ours) {
         return None;

@@ -9,20 +9,19 @@ use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::fence_log::{FenceLog, FenceRecord};
 use sprag::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
 use sprag::core::policy::CommitMode;
-use sprag::ports::Committer;
+use sprag::ports::{Committer, member};
 
 use super::Wiring;
 use super::classify::{Doing, failure};
 use super::groups::committed;
 use super::link::{Link, strange};
+use crate::coverage::{Kind, reached};
 use crate::gate::Gate;
 use crate::scenario::CommitStep;
 use crate::wire::{
     Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request, Response,
 };
 
-/// The member that our commits name: it is in no group.
-const MEMBER: &str = "sprag";
 const BATCH: usize = 1000;
 
 /// The fence partitions and the shards' producers.
@@ -33,6 +32,8 @@ pub struct SimCommitter {
     prefix: String,
     mode: CommitMode,
     live: RefCell<BTreeMap<Shard, Owned>>,
+    /// Whose offsets each shard's producer wrote last.
+    writing: RefCell<BTreeMap<Shard, GroupId>>,
     gate: Gate,
 }
 
@@ -52,6 +53,7 @@ impl SimCommitter {
             prefix: wiring.transactional_prefix.clone(),
             mode: wiring.mode,
             live: RefCell::default(),
+            writing: RefCell::default(),
             gate: wiring.gate.clone(),
         }
     }
@@ -145,6 +147,7 @@ impl Committer for SimCommitter {
             Ok(Response::Described { members }) => Some(members),
             Ok(_) | Err(_) => None,
         };
+        reached(Kind::Step, "Fence log read");
         Ok(FenceLog { newest, members })
     }
 
@@ -160,6 +163,7 @@ impl Committer for SimCommitter {
             return Err(strange(&what, &answer));
         };
         self.live.borrow_mut().insert(shard, Owned { producer: Some(producer), fence: None });
+        reached(Kind::Step, "Transactions initialised");
         Ok(())
     }
 
@@ -171,6 +175,7 @@ impl Committer for SimCommitter {
         {
             now.fence = Some(fence);
         }
+        reached(Kind::Step, "Taken over");
         Ok(fence)
     }
 
@@ -192,14 +197,15 @@ impl Committer for SimCommitter {
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
     ) -> Result<(), Failure> {
         let what = format!("shard {shard}: writing offsets of group {group}");
-        self.gate.reach(CommitStep::Write).await;
+        self.writing.borrow_mut().insert(shard, group.clone());
+        self.gate.reach(CommitStep::Write, group).await;
         let Some(producer) = self.owned(shard, fence)? else {
             return Err(destroyed(shard));
         };
         let request = Request::TxnOffsetCommit {
             producer,
             group: group.clone(),
-            member: MEMBER.to_owned(),
+            member: member().to_owned(),
             generation: NO_GENERATION,
             offsets: committed(offsets),
         };
@@ -221,7 +227,10 @@ impl Committer for SimCommitter {
         end: TransactionEnd,
     ) -> Result<(), Failure> {
         let what = format!("shard {shard}: ending a transaction ({end:?})");
-        self.gate.reach(CommitStep::End).await;
+        let group = self.writing.borrow().get(&shard).cloned();
+        if let Some(group) = group {
+            self.gate.reach(CommitStep::End, &group).await;
+        }
         let Some(producer) = self.owned(shard, fence)? else {
             return Err(destroyed(shard));
         };

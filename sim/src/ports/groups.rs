@@ -136,7 +136,7 @@ impl TargetGroups for SimTargetGroups {
             let detail = format!("{what}: the check behind it is too old; nothing was sent");
             return Err(Failure::new(FailureClass::Retry, detail));
         }
-        self.gate.reach(CommitStep::Write).await;
+        self.gate.reach(CommitStep::Write, group).await;
         let request = Request::OffsetCommit {
             group: group.clone(),
             member: String::new(),

@@ -15,6 +15,7 @@ use super::Wiring;
 use super::classify::{Doing, failure, no_answer};
 use super::link::{Link, strange};
 use super::topics::log_ranges;
+use crate::coverage::{Kind, reached};
 use crate::wire::{Error, Isolation, Partition, Request, Response};
 
 /// Records a fetch brings at most.
@@ -163,6 +164,7 @@ impl Mappings for SimMappings {
             |at: &MappingPartition| Partition { topic: self.name.clone(), partition: at.get() };
         let wanted = partitions.iter().map(at).collect();
         let ranges = log_ranges(&self.link, wanted, Isolation::ReadCommitted).await?;
+        reached(Kind::Step, "Ends read");
         Ok(ranges
             .into_iter()
             .map(|(at, range)| {

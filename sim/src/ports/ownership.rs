@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::Wiring;
 use super::classify::{Doing, failure, no_answer};
 use super::link::{Link, strange};
+use crate::coverage::{Kind, reached};
 use crate::wire::{Committed, Error, Partition, Protocol, Request, Response};
 
 /// Shares out the shards.
@@ -90,11 +91,11 @@ impl SimOwnership {
         let mut owned = self.owned.borrow_mut();
         let mut revoked = self.revoked.borrow_mut();
         for shard in wanted.iter().filter(|shard| !owned.contains(shard)) {
-            self.tell(Event::ShardAssigned { shard: *shard });
+            self.tell(Event::ShardAssigned { shard: *shard }, "Assigned");
         }
         let gone: Vec<Shard> = owned.difference(&wanted).copied().collect();
         for shard in gone.into_iter().filter(|shard| revoked.insert(*shard)) {
-            self.tell(Event::ShardRevoked { shard });
+            self.tell(Event::ShardRevoked { shard }, "Revoked");
         }
         owned.extend(wanted);
     }
@@ -104,11 +105,12 @@ impl SimOwnership {
         self.revoked.borrow_mut().clear();
         let owned = std::mem::take(&mut *self.owned.borrow_mut());
         for shard in owned {
-            self.tell(Event::ShardLost { shard });
+            self.tell(Event::ShardLost { shard }, "Lost");
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: Event, step: &str) {
+        reached(Kind::Step, step);
         self.events.borrow_mut().push_back(event);
         self.arrived.notify_one();
     }
@@ -126,6 +128,24 @@ impl Ownership for SimOwnership {
     }
 
     async fn check(&self, shard: Shard) -> Result<bool, Failure> {
+        let known = self.is_known_as_owner(shard).await;
+        match known {
+            Ok(true) => reached(Kind::Step, "Assignment confirmed"),
+            Ok(false) => reached(Kind::Step, "Assignment denied"),
+            Err(_) => {}
+        }
+        known
+    }
+
+    fn release(&self, shard: Shard) {
+        reached(Kind::Step, "Released");
+        self.owned.borrow_mut().remove(&shard);
+        self.revoked.borrow_mut().remove(&shard);
+    }
+}
+
+impl SimOwnership {
+    async fn is_known_as_owner(&self, shard: Shard) -> Result<bool, Failure> {
         let what = format!("asking the coordination group about shard {shard}");
         let Some(generation) = self.generation.get() else {
             return Ok(false);
@@ -153,11 +173,6 @@ impl Ownership for SimOwnership {
             Some(other) => Err(strange(&what, &other)),
             None => Err(no_answer(Doing::Reading, &what)),
         }
-    }
-
-    fn release(&self, shard: Shard) {
-        self.owned.borrow_mut().remove(&shard);
-        self.revoked.borrow_mut().remove(&shard);
     }
 }
 

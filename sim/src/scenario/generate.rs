@@ -2,7 +2,8 @@
 //! that what one class hides, a run without it shows.
 
 use super::{
-    CommitStep, Fault, FrozenClock, Network, Publisher, Rules, Scenario, Shape, Side, Timed, Work,
+    CommitStep, Disguise, Fault, FrozenClock, Network, OnForeign, Publisher, Rules, Scenario,
+    Shape, Side, Timed, Work,
 };
 use crate::streams::{Concern, Stream};
 
@@ -52,10 +53,17 @@ fn rules(stream: &mut Stream) -> Rules {
         guarded: stream.chance(25),
         guard_off: false,
         follow_rewinds: stream.chance(75),
+        follow_corrections: stream.chance(85),
+        on_foreign: match stream.between(0, 9) {
+            0 => OnForeign::ForwardOnly,
+            1 => OnForeign::Overwrite,
+            _ => OnForeign::Hold,
+        },
         poll_millis: stream.choose(&[100, 300, 1000]),
         confirm_millis: stream.choose(&[200, 1000, 2000]),
         session_millis: stream.choose(&[1000, 3000]),
         refresh_millis: stream.choose(&[5_000, 86_400_000]),
+        retention_millis: stream.chance(25).then_some(10_000),
     }
 }
 
@@ -70,6 +78,9 @@ const SOMETIMES: &[WorkClass] = &[
     (source_reset, 3),
     (target_consumer, 3),
     (target_commit, 3),
+    (target_transaction, 3),
+    (disguised, 2),
+    (zombie_copies, 3),
     (|stream, _| Work::ReplicatorRestart { again: stream.between(0, 40) }, 2),
     (|_, _| Work::CompactMappings, 2),
     (|stream, shape| Work::RecreateSource { topic: stream.index(shape.topics) }, 1),
@@ -142,6 +153,40 @@ fn target_commit(stream: &mut Stream, shape: &Shape) -> Work {
     }
 }
 
+fn target_transaction(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::TargetTransaction {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        stays: stream.choose(&[50, 500, 1_500]),
+    }
+}
+
+fn disguised(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::Disguised {
+        group: stream.index(shape.groups),
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        disguise: stream.choose(&[
+            Disguise::NewerVersion,
+            Disguise::Malformed,
+            Disguise::OtherPipeline,
+            Disguise::OtherShards,
+            Disguise::LaterFence,
+        ]),
+    }
+}
+
+fn zombie_copies(stream: &mut Stream, shape: &Shape) -> Work {
+    Work::ZombieCopies {
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        back: stream.between(5, 80),
+        count: stream.between(1, 30) as usize,
+        delay: stream.choose(&[10, 500, 2_000]),
+    }
+}
+
 fn trim_target(stream: &mut Stream, shape: &Shape) -> Work {
     Work::TrimTarget { topic: stream.index(shape.topics), partition: partition(stream, shape) }
 }
@@ -188,7 +233,8 @@ fn freeze(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
 
 fn freeze_at_commit(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
     let step = stream.choose(&[CommitStep::Write, CommitStep::End]);
-    Fault::FreezeAtCommit { instance: stream.index(shape.instances), step, lasts }
+    let visited = stream.chance(50);
+    Fault::FreezeAtCommit { instance: stream.index(shape.instances), step, lasts, visited }
 }
 
 fn crash(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {

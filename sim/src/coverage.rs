@@ -1,0 +1,203 @@
+//! What a sweep reached: every fault, every work, every arm of the judge, every turn in a shard's life.
+//! A sweep that is said to have tried them, and has not, fails.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What kind of thing was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A fault that struck.
+    Fault,
+    /// Something that a client or an operator did.
+    Work,
+    /// A verdict of the judge, by its name.
+    Verdict,
+    /// A note of the core's, by its name: among them the turns in a shard's life.
+    Note,
+    /// A call that a shard's owner makes on its way.
+    Step,
+}
+
+/// How often each thing was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<(Kind, String), u64>);
+
+thread_local! {
+    static REACHED: RefCell<Coverage> = RefCell::default();
+}
+
+/// Counts one thing, in this thread's sweep.
+pub fn reached(kind: Kind, name: &str) {
+    REACHED.with_borrow_mut(|coverage| coverage.add(kind, name, 1));
+}
+
+/// What this thread reached since it was asked last.
+#[must_use]
+pub fn take() -> Coverage {
+    REACHED.take()
+}
+
+/// What a sweep over enough seeds must have reached. Of the judge's arms it lacks those that no seed can
+/// reach, because nothing in a scenario leads there; their unit tests stand for them:
+/// `Merged` (no replicator here merges topics) and `GuardOff` (no seed disables the guard).
+const WANTED: &[(Kind, &[&str])] = &[
+    (
+        Kind::Fault,
+        &[
+            "Freeze Moves",
+            "Freeze Stands",
+            "FreezeAtCommit Write",
+            "FreezeAtCommit End",
+            "Visit",
+            "Crash",
+            "Cut Source",
+            "Cut Target",
+            "Slow Source",
+            "Slow Target",
+            "LoseAnswers Source",
+            "LoseAnswers Target",
+            "FormerCoordinator",
+            "StaleEnds",
+            "MappingPartitionFails",
+            "Lost messages",
+            "Expiry",
+        ],
+    ),
+    (
+        Kind::Work,
+        &[
+            "Produce",
+            "SourceCommit",
+            "SourceReset",
+            "TargetConsumer",
+            "TargetCommit",
+            "TargetTransaction",
+            "Disguised",
+            "ZombieCopies",
+            "ReplicatorRestart",
+            "CompactMappings",
+            "RecreateSource",
+            "RecreateTarget",
+            "RecreateMappings",
+            "TrimTarget",
+        ],
+    ),
+    (
+        Kind::Verdict,
+        &[
+            "First",
+            "Override",
+            "Reincarnate",
+            "Correct",
+            "FollowRewind",
+            "Advance",
+            "Same",
+            "NotForward",
+            "StoredIsSharper",
+            "NoSourceOffset",
+            "NoMapping",
+            "BelowFirst",
+            "Replay",
+            "TargetMissing",
+            "SourceMissing",
+            "NewerVersion",
+            "Active",
+            "BeyondEnd",
+            "Foreign",
+            "ForeignSibling",
+            "OtherPipeline",
+            "FenceChanged",
+            "FenceRegressed",
+            "Recreated",
+            "Correction",
+            "Rewind",
+            "Unconfirmed",
+            "Stale",
+            "Refence",
+            "Behind",
+        ],
+    ),
+    (
+        Kind::Note,
+        &[
+            "fence_acquired",
+            "shard_active",
+            "fencing_failed",
+            "stood_down",
+            "shard_left",
+            "overtaken",
+            "mappings_restarted",
+            "topic_recreated",
+            "twice_published",
+            "lowered",
+            "source_disturbed",
+            "refreshed",
+            "group_failed",
+        ],
+    ),
+    (
+        Kind::Step,
+        &[
+            "Assigned",
+            "Revoked",
+            "Lost",
+            "Fence log read",
+            "Transactions initialised",
+            "Taken over",
+            "Ends read",
+            "Assignment confirmed",
+            "Assignment denied",
+            "Released",
+        ],
+    ),
+];
+
+impl Coverage {
+    fn add(&mut self, kind: Kind, name: &str, times: u64) {
+        *self.0.entry((kind, name.to_owned())).or_default() += times;
+    }
+
+    /// Adds another sweep's.
+    pub fn merge(&mut self, other: Self) {
+        for ((kind, name), times) in other.0 {
+            self.add(kind, &name, times);
+        }
+    }
+
+    /// What was not reached and should have been.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let wanted =
+            WANTED.iter().flat_map(|(kind, names)| names.iter().map(move |it| (*kind, *it)));
+        let missing =
+            wanted.filter(|(kind, name)| !self.0.contains_key(&(*kind, (*name).to_owned())));
+        missing.map(|(kind, name)| format!("{kind:?} {name}")).collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((kind, name), times) in &self.0 {
+            writeln!(f, "{times:>10}  {kind:?} {name}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_reached_is_named() {
+        let mut coverage = Coverage::default();
+        let all = coverage.missing().len();
+        coverage.add(Kind::Verdict, "First", 3);
+        let missing = coverage.missing();
+        assert_eq!(missing.len(), all - 1);
+        assert!(missing.contains(&"Verdict Advance".to_owned()), "{missing:?}");
+        assert!(!missing.contains(&"Verdict First".to_owned()), "{missing:?}");
+    }
+}

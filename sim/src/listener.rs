@@ -1,0 +1,89 @@
+//! Hears what the driver tells through `tracing`, counts it, and records it where lines are wanted.
+
+use std::fmt;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::coverage;
+use crate::trace::{self, What};
+
+/// A subscriber for the thread that a run is in.
+pub struct Listener {
+    /// Down to which level it listens: a run without a trace needs the notes alone.
+    level: Level,
+}
+
+impl Listener {
+    /// Runs `what` and listens meanwhile.
+    pub fn hears<T>(what: impl FnOnce() -> T) -> T {
+        let level = if trace::is_on() { Level::TRACE } else { Level::DEBUG };
+        tracing::subscriber::with_default(Self { level }, what)
+    }
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+            && metadata.target().starts_with("sprag::")
+            && *metadata.level() <= self.level
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut heard = Heard { text: trace::is_on().then(String::new), ..Heard::default() };
+        event.record(&mut heard);
+        if let Some(name) = &heard.event {
+            coverage::reached(coverage::Kind::Note, name);
+        }
+        if let Some(name) = &heard.reason {
+            coverage::reached(coverage::Kind::Verdict, name);
+        }
+        let Heard { event: name, reason, text } = heard;
+        trace::record(&trace::host(), || What::Told {
+            level: event.metadata().level().to_string(),
+            event: name.unwrap_or_default(),
+            reason,
+            text: text.unwrap_or_default(),
+        });
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The fields of one event.
+#[derive(Default)]
+struct Heard {
+    event: Option<String>,
+    reason: Option<String>,
+    /// The message, where it is wanted: writing it out takes longer than all the rest.
+    text: Option<String>,
+}
+
+impl Visit for Heard {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "event" => self.event = Some(value.to_owned()),
+            "reason" => self.reason = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if let Some(text) = &mut self.text
+            && matches!(field.name(), "message" | "order" | "answer")
+        {
+            text.push_str(&format!("{value:?}"));
+        }
+    }
+}

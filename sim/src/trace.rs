@@ -1,0 +1,165 @@
+//! What happened in a run, line by line, for people and for comparing two runs. Nothing is recorded
+//! unless somebody asked for it in this thread.
+
+use std::cell::RefCell;
+use std::fmt;
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When, in milliseconds of the simulation.
+    pub at: u64,
+    /// On which host, or to which.
+    pub host: String,
+    /// What.
+    pub what: What,
+}
+
+/// What a line tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A request left the host.
+    Sent {
+        /// The message's number, which its answer has too.
+        number: u64,
+        /// The host it goes to.
+        to: String,
+        /// The request.
+        says: String,
+    },
+    /// A request reached the host, which carried it out.
+    Arrived {
+        /// The message's number.
+        number: u64,
+    },
+    /// An answer left the host.
+    Answered {
+        /// The request's number.
+        number: u64,
+        /// The host it goes to.
+        to: String,
+        /// The answer.
+        says: String,
+    },
+    /// The request was carried out, and its answer is never sent.
+    AnswerLost {
+        /// The request's number.
+        number: u64,
+    },
+    /// An answer reached the host.
+    Received {
+        /// The request's number.
+        number: u64,
+    },
+    /// The process is stopped.
+    Frozen {
+        /// What its clock does meanwhile.
+        clock: String,
+    },
+    /// The process goes on.
+    Thawed,
+    /// The process was killed.
+    Down,
+    /// The process was started again.
+    Up,
+    /// Another fault.
+    Fault {
+        /// Whether it begins or ends.
+        begins: bool,
+        /// Which.
+        says: String,
+    },
+    /// The core of an instance told something.
+    Told {
+        /// How loudly.
+        level: String,
+        /// The note's name, or what the driver was doing.
+        event: String,
+        /// The verdict's name, where there is one.
+        reason: Option<String>,
+        /// The note.
+        text: String,
+    },
+    /// Something happened on a cluster.
+    Fact {
+        /// What.
+        says: String,
+    },
+    /// An offset of Sprag's changed on the target.
+    Committed {
+        /// From what to what.
+        says: String,
+    },
+    /// An invariant was broken.
+    Violation {
+        /// Which, and how.
+        says: String,
+    },
+}
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
+    static HOST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `what` and returns the lines that it left, beside its result.
+pub fn recorded<T>(what: impl FnOnce() -> T) -> (T, Vec<Line>) {
+    LINES.with_borrow_mut(|lines| *lines = Some(Vec::new()));
+    let result = what();
+    (result, LINES.take().unwrap_or_default())
+}
+
+/// Whether lines are wanted.
+#[must_use]
+pub fn is_on() -> bool {
+    LINES.with_borrow(Option::is_some)
+}
+
+/// Adds a line at the present time of the simulation, if lines are wanted.
+pub fn record(host: &str, what: impl FnOnce() -> What) {
+    if is_on() {
+        let at = crate::clock::simulated().as_millis();
+        let line = Line { at, host: host.to_owned(), what: what() };
+        LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line)));
+    }
+}
+
+/// Runs `what` as a part of the process on `host`.
+pub fn on_host<T>(host: &str, what: impl FnOnce() -> T) -> T {
+    if !is_on() {
+        return what();
+    }
+    HOST.set(host.to_owned());
+    let result = what();
+    HOST.set(String::new());
+    result
+}
+
+/// The host whose process runs now.
+pub(crate) fn host() -> String {
+    HOST.with_borrow(Clone::clone)
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, host, what } = self;
+        write!(f, "{at:>6} {host:<10} ")?;
+        match what {
+            What::Sent { number, to, says } => write!(f, "#{number} to {to}: {says}"),
+            What::Arrived { number } => write!(f, "#{number} arrived"),
+            What::Answered { number, to, says } => write!(f, "#{number} answered to {to}: {says}"),
+            What::AnswerLost { number } => write!(f, "#{number} carried out, the answer lost"),
+            What::Received { number } => write!(f, "#{number} received"),
+            What::Frozen { clock } => write!(f, "FROZEN, its clock {clock}"),
+            What::Thawed => f.write_str("GOES ON"),
+            What::Down => f.write_str("KILLED"),
+            What::Up => f.write_str("STARTED"),
+            What::Fault { begins: true, says } => write!(f, "FAULT {says}"),
+            What::Fault { begins: false, says } => write!(f, "END OF {says}"),
+            What::Told { level, event, reason: _, text } => write!(f, "{level} {event}: {text}"),
+            What::Fact { says } => f.write_str(says),
+            What::Committed { says } => write!(f, "COMMITTED {says}"),
+            What::Violation { says } => write!(f, "VIOLATION {says}"),
+        }
+    }
+}
