@@ -25,6 +25,9 @@ use self::producers::{Ending, Producers};
 use self::topics::Topics;
 use crate::wire::{Request, Response};
 
+/// `offsets.retention.check.interval.ms`, as much shorter as a run is.
+const EXPIRY_CHECK: Duration = Duration::from_secs(1);
+
 /// A cluster. A clone is one that learns nothing more: a replica that fell behind.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -36,6 +39,8 @@ pub struct Cluster {
     offsets_end: u64,
     /// `offsets.retention.minutes`, if offsets expire.
     retention: Option<Duration>,
+    /// When it is looked for expired offsets next.
+    expiry_due: Instant,
     history: Vec<Fact>,
     /// The host of the client that is being answered.
     from: Rc<str>,
@@ -52,6 +57,7 @@ impl Cluster {
             producers: Producers::default(),
             offsets_end: 0,
             retention: None,
+            expiry_due: Instant::from_millis(0),
             history: Vec::new(),
             from: Rc::from(""),
         }
@@ -148,9 +154,10 @@ impl Cluster {
     }
 
     fn expire_offsets(&mut self) {
-        let Some(retention) = self.retention else {
+        let Some(retention) = self.retention.filter(|_| self.expiry_due <= self.now) else {
             return;
         };
+        self.expiry_due = self.now + EXPIRY_CHECK;
         let since =
             Instant::from_millis(self.now.as_millis().saturating_sub(retention.as_millis() as u64));
         let mut changes = Vec::new();
@@ -162,6 +169,12 @@ impl Cluster {
                 None => group.offsets.expire(since),
             };
             changes.extend(over.into_iter().map(|change| (name.clone(), change)));
+        }
+        // With its last offset goes a group without members; whoever commits next makes a new one.
+        for (name, _) in &changes {
+            if self.groups.get(name).is_some_and(|it| !it.is_active() && it.offsets.is_empty()) {
+                self.groups.remove(name);
+            }
         }
         for (group, change) in changes {
             let by = Author::Expiry;

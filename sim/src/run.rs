@@ -79,10 +79,12 @@ pub fn run(scenario: &Scenario) -> Outcome {
 
 /// Runs a scenario to its end, and judges by those invariants alone that are `wanted`.
 pub fn run_for(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
+    trace::passed(0);
     Listener::hears(|| {
         let outcome = Run::new(scenario, &wanted).to_the_end();
         if let Outcome::Broken(violation) = &outcome {
-            trace::record(TARGET, || What::Violation { says: violation.to_string() });
+            let says = violation.to_string();
+            trace::record_at(violation.time.as_millis(), TARGET, What::Violation { says });
         }
         outcome
     })
@@ -151,6 +153,7 @@ impl<'a> Run<'a> {
         self.faults.act(&mut self.world, self.now);
         self.world.sim.step().map_err(|error| error.to_string())?;
         self.now = Instant::from_millis(self.world.sim.elapsed().as_millis() as u64);
+        trace::passed(self.now.as_millis());
         self.world.source.pass_time(self.now);
         self.world.target.pass_time(self.now);
         if trace::is_on() {
@@ -197,7 +200,7 @@ impl<'a> Run<'a> {
         ] {
             broker.look(|cluster| {
                 for fact in &cluster.history()[*seen..] {
-                    trace::record(host, || told(fact));
+                    trace::record_at(fact.at.as_millis(), host, told(fact));
                 }
                 *seen = cluster.history().len();
             });

@@ -1,8 +1,10 @@
 //! What happened in a run, line by line, for people and for comparing two runs. Nothing is recorded
 //! unless somebody asked for it in this thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+
+use crate::clock::simulated;
 
 /// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +101,7 @@ pub enum What {
 
 thread_local! {
     static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
+    static NOW: Cell<u64> = const { Cell::new(0) };
     static HOST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -118,10 +121,21 @@ pub fn is_on() -> bool {
 /// Adds a line at the present time of the simulation, if lines are wanted.
 pub fn record(host: &str, what: impl FnOnce() -> What) {
     if is_on() {
-        let at = crate::clock::simulated().as_millis();
-        let line = Line { at, host: host.to_owned(), what: what() };
-        LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line)));
+        // Between the steps of the simulation there is no time but the last step's end.
+        let at = turmoil::sim_elapsed().map_or(NOW.get(), |_| simulated().as_millis());
+        record_at(at, host, what());
     }
+}
+
+/// The simulation came to this time, in milliseconds.
+pub fn passed(now: u64) {
+    NOW.set(now);
+}
+
+/// Adds a line at a time, if lines are wanted.
+pub fn record_at(at: u64, host: &str, what: What) {
+    let line = Line { at, host: host.to_owned(), what };
+    LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line)));
 }
 
 /// Runs `what` as a part of the process on `host`.

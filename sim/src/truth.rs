@@ -34,8 +34,8 @@ pub struct Truth {
     pub stored: BTreeMap<(GroupId, Partition), Committed>,
     /// When the committed offset of each group on the target changed last.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
-    /// When each instance last looked at each group.
-    pub looked: BTreeMap<(Rc<str>, GroupId), Instant>,
+    /// When each instance last looked at each group: at all of it, and at partitions by name.
+    looked: BTreeMap<(Rc<str>, GroupId, Option<Partition>), Instant>,
     /// When each topic of the target was made.
     pub made: BTreeMap<TopicName, Instant>,
     /// The newest take-over record of each shard.
@@ -233,8 +233,11 @@ impl Truth {
                     self.taken_over.insert((shard, fence), self.mapping_ends.clone());
                 }
             }
-            What::Looked { group } => {
-                self.looked.insert((Rc::clone(&fact.from), group.clone()), fact.at);
+            What::Looked { group, at } => {
+                let named = at.as_ref().map(|at| at.iter().cloned().map(Some).collect());
+                for at in named.unwrap_or_else(|| vec![None]) {
+                    self.looked.insert((Rc::clone(&fact.from), group.clone(), at), fact.at);
+                }
             }
             What::Fencing { .. }
             | What::Appended { .. }
@@ -299,22 +302,29 @@ impl Truth {
     /// has no commit that names a topic's id, so the next round corrects it.
     #[must_use]
     pub fn is_made_since_look(&self, ours: &Ours) -> bool {
-        let look = self.looked.get(&(Rc::clone(&ours.from), ours.group.clone()));
+        let look = self.look(ours, &ours.at);
         let made = self.made.get(&ours.at.topic);
-        made.is_some_and(|made| look.is_none_or(|look| made >= look))
+        made.is_some_and(|made| look.is_none_or(|look| *made >= look))
+    }
+
+    /// When the instance that committed had last looked at a partition of the group.
+    #[must_use]
+    pub fn look(&self, ours: &Ours, at: &Partition) -> Option<Instant> {
+        let of = |at| self.looked.get(&(Rc::clone(&ours.from), ours.group.clone(), at)).copied();
+        of(None).max(of(Some(at.clone())))
     }
 
     /// Whether the commit is one that `guarded` mode's documents admit: what it overwrote came after
     /// the look that it was decided from, and it is the first to follow from that look.
     #[must_use]
     pub fn is_guarded_race(&self, ours: &Ours) -> bool {
-        let by = (Rc::clone(&ours.from), ours.group.clone());
-        let Some(look) = self.looked.get(&by) else {
+        let Some(look) = self.look(ours, &ours.at) else {
             return false;
         };
-        let again = self.plainly.get(&by).is_some_and(|at| at > look && *at < ours.time);
+        let by = (Rc::clone(&ours.from), ours.group.clone());
+        let again = self.plainly.get(&by).is_some_and(|at| *at > look && *at < ours.time);
         let changed = self.changed.get(&(ours.group.clone(), ours.at.clone()));
-        self.rules.guarded && ours.plain && !again && changed.is_some_and(|at| at >= look)
+        self.rules.guarded && ours.plain && !again && changed.is_some_and(|at| *at >= look)
     }
 }
 

@@ -148,7 +148,7 @@ impl Cluster {
         stable: bool,
     ) -> Response {
         if stable {
-            self.note(What::Looked { group: name.clone() });
+            self.note(What::Looked { group: name.clone(), at: at.cloned() });
         }
         match self.groups.get(name) {
             Some(group) => Response::Fetches(group.offsets.fetch(at, stable)),

@@ -1,5 +1,6 @@
 //! What really happened on a cluster, in order: what invariants judge from.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use sprag::core::ids::{GroupId, TopicId};
@@ -67,6 +68,8 @@ pub enum What {
     Looked {
         /// The group.
         group: GroupId,
+        /// Of which partitions; `None` for all that have some.
+        at: Option<BTreeSet<Partition>>,
     },
     /// A member came.
     Joined {

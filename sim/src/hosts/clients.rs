@@ -2,7 +2,7 @@
 //! operators.
 
 mod foreign;
-mod zombie;
+pub mod zombie;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

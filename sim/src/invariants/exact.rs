@@ -1,6 +1,5 @@
-//! Exact: with dense mappings a consumer that resumes reads nothing twice that was copied once.
-
-use std::collections::BTreeMap;
+//! Exact: with dense mappings a consumer that resumes reads nothing twice, where records were
+//! copied once and in order.
 
 use sprag::core::time::Instant;
 
@@ -17,15 +16,19 @@ pub fn check(now: Instant, settled: &Settled, target: &Cluster) -> Option<Violat
     let stands = stored.as_ref()?.offset;
     let log = target.topics().log(at)?;
     let (records, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
-    let mut copies: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    // Where records were copied twice, or by two publishers at once, a replay may be read again.
+    let mut copies: Vec<(i64, i64)> = Vec::new();
     for record in records {
         if let Some((id, from)) = record.value.as_deref().and_then(origin)
             && id == ids.0
         {
-            copies.entry(from).or_default().push(record.offset);
+            if copies.last().is_some_and(|(last, _)| *last >= from) {
+                return None;
+            }
+            copies.push((from, record.offset));
         }
     }
-    let again = copies.range(..source).find(|(_, at)| matches!(at[..], [only] if only >= stands));
+    let again = copies.iter().find(|(from, at)| from < source && *at >= stands);
     again.map(|(from, _)| Violation {
         invariant: Invariant::Exact,
         time: now,

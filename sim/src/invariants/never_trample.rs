@@ -51,9 +51,10 @@ fn foreign_sibling(truth: &Truth, ours: &Ours) -> Option<(String, i64)> {
     if truth.rules.on_foreign != OnForeign::Hold || ours.is_refresh() {
         return None;
     }
-    let look = *truth.looked.get(&(ours.from.clone(), ours.group.clone()))?;
     let stored = truth.stored.iter().find(|((group, at), stored)| {
-        let seen = truth.changed.get(&(group.clone(), at.clone())).is_some_and(|at| *at < look);
+        let look = truth.look(ours, at);
+        let changed = truth.changed.get(&(group.clone(), at.clone()));
+        let seen = changed.is_some_and(|at| look.is_some_and(|look| *at < look));
         *group == ours.group
             && at.topic == ours.at.topic
             && *at != ours.at

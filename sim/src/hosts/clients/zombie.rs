@@ -16,6 +16,9 @@ use crate::ports::{Doing, Link};
 use crate::scenario::Publisher;
 use crate::wire::{Isolation, NewRecord, Partition, ReadRecord, Request, Response};
 
+/// The key of its copies, for whoever checks.
+pub const ZOMBIE: &[u8] = b"zombie";
+
 /// Which records are copied once more, and when that is told.
 #[derive(Clone, Copy)]
 pub(super) struct Again {
@@ -42,7 +45,9 @@ impl Hands<'_> {
         let offset = (end - again.back).max(0);
         let records = self.read(&from, offset, again.count).await?;
         let last = records.last()?.offset;
-        let first = self.write((&to).into(), copies(&records, ids.0)).await?;
+        let copy = |copy| NewRecord { key: ZOMBIE.to_vec(), ..copy };
+        let copied = copies(&records, ids.0).into_iter().map(copy).collect();
+        let first = self.write((&to).into(), copied).await?;
         let clock = SimClock::default();
         clock.sleep_until(clock.now() + Duration::from_millis(again.delay)).await;
         let (topic, partitions) = self.told.mappings.clone();
