@@ -43,6 +43,8 @@ pub struct Counts {
     pub commits: u64,
     /// Of them, such as `guarded` mode's documents admit.
     pub guarded_races: u64,
+    /// Of them, such as raced a foreign transaction, which the documents admit.
+    pub transaction_races: u64,
     /// Simulated milliseconds.
     pub millis: u64,
     /// Partitions of groups that were seen to have converged.
@@ -54,6 +56,7 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.commits += other.commits;
         self.guarded_races += other.guarded_races;
+        self.transaction_races += other.transaction_races;
         self.millis += other.millis;
         self.converged += other.converged;
     }
@@ -61,10 +64,11 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { commits, guarded_races, millis, converged } = self;
+        let Self { commits, guarded_races, transaction_races, millis, converged } = self;
         write!(
             f,
-            "{commits} commits, {guarded_races} of them races that guarded mode admits; \
+            "{commits} commits, {guarded_races} of them races that guarded mode admits, \
+             {transaction_races} races with foreign transactions, which the documents admit; \
              {converged} group-partitions converged; {} simulated seconds",
             millis / 1_000
         )
@@ -164,6 +168,7 @@ impl<'a> Run<'a> {
         truth.learn(world, |truth, ours| {
             counts.commits += 1;
             counts.guarded_races += u64::from(truth.is_guarded_race(ours));
+            counts.transaction_races += u64::from(truth.is_transactions_race(ours));
             if broken.is_none() {
                 broken = check(scenario, truth, world, ours, *wanted);
             }

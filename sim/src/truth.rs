@@ -32,6 +32,8 @@ pub struct Truth {
     pub source: BTreeMap<(GroupId, Partition), Vec<SourceCommit>>,
     /// What each group has committed on the target now.
     pub stored: BTreeMap<(GroupId, Partition), Committed>,
+    /// What each group committed on the target last, even if it is gone now.
+    last: BTreeMap<(GroupId, Partition), Committed>,
     /// When the committed offset of each group on the target changed last.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
     /// When each instance last looked at each group: at all of it, and at partitions by name.
@@ -46,8 +48,11 @@ pub struct Truth {
     pub refused: BTreeMap<Producer, Instant>,
     /// When each instance last committed plainly for each group.
     plainly: BTreeMap<(Rc<str>, GroupId), Instant>,
-    /// Whether the group had members when a producer last wrote its offsets.
-    written_while_active: BTreeMap<(GroupId, i64), bool>,
+    /// When a producer last wrote offsets of the group, and whether the group had members then.
+    written: BTreeMap<(GroupId, i64), (Instant, bool)>,
+    /// When the committed offset of each group on the target became pending, if it was committed in a
+    /// transaction that is not Sprag's.
+    pended: BTreeMap<(GroupId, Partition), Instant>,
     /// The mapping topic as it was before the present step.
     mapping_ends: MappingEnds,
     /// The producer ids of shards.
@@ -100,14 +105,8 @@ pub struct Ours {
     pub plain: bool,
     /// Whether the group had members when it was written.
     pub active: bool,
-}
-
-impl Ours {
-    /// Whether it only keeps from expiring what stands there.
-    #[must_use]
-    pub fn is_refresh(&self) -> bool {
-        self.before.as_ref() == Some(&self.after)
-    }
+    /// Whether it only keeps from expiring what stands there, or stood there until it expired.
+    pub refresh: bool,
 }
 
 /// A stamp that belongs to its commit, and the source's own metadata behind it.
@@ -138,6 +137,7 @@ impl Truth {
                 .any(|fault| matches!(fault.what, Fault::StaleEnds { .. })),
             source: BTreeMap::new(),
             stored: BTreeMap::new(),
+            last: BTreeMap::new(),
             changed: BTreeMap::new(),
             looked: BTreeMap::new(),
             made: BTreeMap::new(),
@@ -145,7 +145,8 @@ impl Truth {
             taken_over: BTreeMap::new(),
             refused: BTreeMap::new(),
             plainly: BTreeMap::new(),
-            written_while_active: BTreeMap::new(),
+            written: BTreeMap::new(),
+            pended: BTreeMap::new(),
             mapping_ends: MappingEnds::default(),
             shard_producers: BTreeSet::new(),
             source_ids: BTreeMap::new(),
@@ -205,9 +206,19 @@ impl Truth {
             What::Offset { group, change, by, .. } => {
                 let key = (group.clone(), change.at.clone());
                 match change.after.clone() {
-                    Some(stored) => self.stored.insert(key.clone(), stored),
+                    Some(stored) => {
+                        self.last.insert(key.clone(), stored.clone());
+                        self.stored.insert(key.clone(), stored)
+                    }
                     None => self.stored.remove(&key),
                 };
+                self.pended.remove(&key);
+                if let Author::Transaction { producer } = by
+                    && !self.shard_producers.contains(producer)
+                    && let Some((at, _)) = self.written.get(&(group.clone(), *producer))
+                {
+                    self.pended.insert(key.clone(), *at);
+                }
                 self.changed.insert(key, fact.at);
                 if *by == Author::Expiry {
                     reached(Kind::Fault, "Expiry");
@@ -217,7 +228,7 @@ impl Truth {
                 }
             }
             What::Pending { group, producer, active } => {
-                self.written_while_active.insert((group.clone(), *producer), *active);
+                self.written.insert((group.clone(), *producer), (fact.at, *active));
             }
             What::Refused { producer } if self.shard_producers.contains(&producer.id) => {
                 self.refused.insert(producer.clone(), fact.at);
@@ -257,8 +268,8 @@ impl Truth {
         };
         let (plain, active) = match by {
             Author::Transaction { producer } if self.shard_producers.contains(producer) => {
-                let written = self.written_while_active.get(&(group.clone(), *producer));
-                (false, written.copied().unwrap_or_default())
+                let written = self.written.get(&(group.clone(), *producer));
+                (false, written.is_some_and(|(_, active)| *active))
             }
             Author::Plain { member } if member.is_empty() && is_instance(&fact.from) => {
                 (true, *active)
@@ -270,6 +281,7 @@ impl Truth {
         };
         let after = change.after.clone()?;
         let (stamp, own) = stamp_of(&after)?;
+        let refresh = self.last.get(&(group.clone(), change.at.clone())) == Some(&after);
         Some(Ours {
             time: fact.at,
             from: Rc::clone(&fact.from),
@@ -281,6 +293,7 @@ impl Truth {
             own,
             plain,
             active,
+            refresh,
         })
     }
 
@@ -312,6 +325,16 @@ impl Truth {
     pub fn look(&self, ours: &Ours, at: &Partition) -> Option<Instant> {
         let of = |at| self.looked.get(&(Rc::clone(&ours.from), ours.group.clone(), at)).copied();
         of(None).max(of(Some(at.clone())))
+    }
+
+    /// Whether the commit overwrote one of a transaction that became pending after the look it was
+    /// decided from: no read shows it then, and the broker lets the later of the two stand. The
+    /// documents admit it, for groups without members.
+    #[must_use]
+    pub fn is_transactions_race(&self, ours: &Ours) -> bool {
+        let pended = self.pended.get(&(ours.group.clone(), ours.at.clone()));
+        let look = self.look(ours, &ours.at);
+        !ours.plain && !ours.active && pended.is_some_and(|at| look.is_some_and(|look| *at >= look))
     }
 
     /// Whether the commit is one that `guarded` mode's documents admit: what it overwrote came after

@@ -7,7 +7,7 @@ use crate::truth::{Ours, Truth, stamp_of};
 /// Checks one commit. A refresh keeps the stamp of its decision.
 #[must_use]
 pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
-    if ours.is_refresh() {
+    if ours.refresh {
         return None;
     }
     if let Some((before, _)) = ours.before.as_ref().and_then(stamp_of)

@@ -14,7 +14,7 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
 
 /// Whether its owner had not read all mappings that there were when it took over.
 fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
-    if ours.is_refresh() || truth.ends_may_be_stale {
+    if ours.refresh || truth.ends_may_be_stale {
         return None;
     }
     let stamp = &ours.stamp;

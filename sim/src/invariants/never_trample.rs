@@ -16,6 +16,7 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
         return violation("written while the group had members".to_owned());
     }
     if let Some(before) = &ours.before
+        && !truth.is_transactions_race(ours)
         && tramples(truth, ours)
     {
         let detail = format!("{} overwrote {before:?}, which is not ours", ours.after.offset);
@@ -48,7 +49,7 @@ fn tramples(truth: &Truth, ours: &Ours) -> bool {
 
 /// Another partition of the same topic with a foreign commit that the deciding look must have seen.
 fn foreign_sibling(truth: &Truth, ours: &Ours) -> Option<(String, i64)> {
-    if truth.rules.on_foreign != OnForeign::Hold || ours.is_refresh() {
+    if truth.rules.on_foreign != OnForeign::Hold || ours.refresh {
         return None;
     }
     let stored = truth.stored.iter().find(|((group, at), stored)| {

@@ -9,7 +9,7 @@ use crate::world::World;
 /// Checks one commit. A refresh decides nothing: it keeps what stands from expiring.
 #[must_use]
 pub fn check(truth: &Truth, world: &World, ours: &Ours) -> Option<Violation> {
-    if ours.is_refresh() {
+    if ours.refresh {
         return None;
     }
     let violation = |detail| Some(Violation::of(Invariant::NoInventedOffset, ours, detail));
