@@ -67,7 +67,12 @@ pub(crate) enum Ends {
     /// They are being read.
     Asked,
     /// They were read, all of them, after the fence.
-    Known(BTreeMap<MappingPartition, MappingOffset>),
+    Known {
+        /// Where each partition ended: the lowest answer, because a log may lose what it had.
+        ends: BTreeMap<MappingPartition, MappingOffset>,
+        /// When they are read again if they are not reached; `None` while they are.
+        again: Option<Instant>,
+    },
 }
 
 /// Who uses the shard's producer.

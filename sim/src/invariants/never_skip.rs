@@ -1,7 +1,7 @@
 //! NeverSkip: every record at or after the source position that was replicated is at or after the
 //! committed target offset. Where a record was copied more than once, one copy there is enough. What a
 //! zombie copied does not count: until its mappings tell of it nobody can know, and the replicator
-//! copies the same records itself.
+//! copies the same records itself. Nor does what the replicator has yet to copy, or to copy again.
 
 use std::collections::BTreeMap;
 
@@ -23,17 +23,20 @@ pub fn check(world: &World, ours: &Ours) -> Option<Violation> {
         let all = log.read(log.start(), Isolation::ReadCommitted, usize::MAX);
         Some((all.ok()?.0, cluster.topics().id(&ours.at.topic)?))
     })?;
-    // By source offset: where its last copy is.
+    // By source offset: where its last copy is; and what the replicator copies next.
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut frontier = position;
     for record in copies {
         if record.key != ZOMBIE
             && let Some((source_id, source)) = record.value.as_deref().and_then(origin)
             && Incarnation::of(source_id, target_id) == ours.stamp.incarnation
         {
             last.insert(source, record.offset);
+            frontier = source + 1;
         }
     }
-    let skipped = last.range(position..).find(|(_, at)| **at < ours.after.offset)?;
+    let skipped =
+        last.range(position..frontier.max(position)).find(|(_, at)| **at < ours.after.offset)?;
     let detail = format!(
         "at {} for source offset {position}, the record of source offset {} at {} is skipped",
         ours.after.offset, skipped.0, skipped.1

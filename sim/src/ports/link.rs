@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::Timing;
 use super::classify::{Doing, failure, no_answer};
-use crate::clock::SimClock;
+use crate::clock::{SimClock, simulated};
 use crate::net::Client;
 use crate::wire::{Envelope, Error, Request, Response};
 
@@ -28,15 +28,30 @@ struct Connection {
     clock: SimClock,
     timing: Timing,
     /// When coordinators were last looked up; what moved since is not noticed.
-    looked_up: Cell<Instant>,
+    looked_up: Cell<LookUp>,
     broken: Notify,
+}
+
+/// When coordinators were looked up.
+#[derive(Clone, Copy)]
+struct LookUp {
+    /// By the process's clock, which may have stood still.
+    by_clock: Instant,
+    /// In truth.
+    truly: Instant,
+}
+
+impl LookUp {
+    fn now(clock: &SimClock) -> Self {
+        Self { by_clock: clock.now(), truly: simulated() }
+    }
 }
 
 impl Link {
     /// A connection to `host`.
     #[must_use]
     pub fn new(client: Rc<Client>, host: &str, clock: SimClock, timing: Timing) -> Self {
-        let looked_up = Cell::new(clock.now());
+        let looked_up = Cell::new(LookUp::now(&clock));
         let broken = Notify::new();
         Self(Rc::new(Connection {
             client,
@@ -58,8 +73,8 @@ impl Link {
 
     /// Coordinators are looked up anew, unless they were after `since`.
     pub(super) fn looked_up_after(&self, since: Option<Instant>) {
-        if since.is_some_and(|since| self.0.looked_up.get() <= since) {
-            self.0.looked_up.set(self.0.clock.now());
+        if since.is_some_and(|since| self.0.looked_up.get().by_clock <= since) {
+            self.look_up();
         }
     }
 
@@ -118,12 +133,12 @@ impl Link {
     }
 
     async fn once(&self, request: Request, patience: Duration) -> Option<Response> {
-        let since = self.0.looked_up.get();
+        let since = self.0.looked_up.get().truly;
         let from = self.0.client.name();
         let envelope = Envelope { from, coordinators_as_of: since, request };
         let answer = self.0.client.call(&self.0.host, envelope, patience).await;
         if answer.is_err() {
-            self.0.looked_up.set(self.0.clock.now());
+            self.look_up();
             self.0.broken.notify_one();
         }
         answer.ok()
@@ -131,8 +146,12 @@ impl Link {
 
     fn moved(&self, error: Error) {
         if matches!(error, Error::NotCoordinator | Error::CoordinatorLoadInProgress) {
-            self.0.looked_up.set(self.0.clock.now());
+            self.look_up();
         }
+    }
+
+    fn look_up(&self) {
+        self.0.looked_up.set(LookUp::now(&self.0.clock));
     }
 }
 

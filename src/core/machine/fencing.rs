@@ -17,6 +17,9 @@ use super::super::time::Instant;
 use super::{Core, Waiter};
 
 const ENDS_RETRY: Duration = Duration::from_secs(1);
+/// How long ends are waited for before they are read again: a log that was truncated, or an answer from a
+/// replica that lagged behind, may have told of records that never come.
+const ENDS_AGAIN: Duration = Duration::from_secs(30);
 /// A transactional.id expires after seven days without use.
 const KEEP_ALIVE: Duration = Duration::from_secs(24 * 3600);
 
@@ -214,7 +217,7 @@ impl Core {
             Err(failure) => return self.fencing_failed(shard, failure, true),
         };
         let ends = match has(Bug::EndsBeforeFence) {
-            true => Ends::Known(self.ends_known_before()),
+            true => Ends::Known { ends: self.ends_known_before(), again: None },
             false => Ends::Due(self.now),
         };
         if let Some(state) = self.shards.get_mut(&shard) {
@@ -258,10 +261,23 @@ impl Core {
         else {
             return;
         };
-        match known {
-            Ok(read) if complete => *ends = Ends::Known(read),
-            Ok(_) => *ends = Ends::Due(due),
-            Err(failure) => {
+        let again = Some(self.now + ENDS_AGAIN);
+        match (known, ends) {
+            (Ok(read), Ends::Known { ends, again: next }) if complete => {
+                // A later answer tells of no more than what must be caught up with.
+                for (at, end) in ends {
+                    *end = read.get(at).map_or(*end, |read| (*end).min(*read));
+                }
+                *next = again;
+            }
+            (Ok(_), Ends::Known { again: next, .. }) => *next = again,
+            (Err(failure), Ends::Known { again: next, .. }) => {
+                *next = again;
+                self.listing_failed(failure);
+            }
+            (Ok(read), ends) if complete => *ends = Ends::Known { ends: read, again },
+            (Ok(_), ends) => *ends = Ends::Due(due),
+            (Err(failure), ends) => {
                 *ends = Ends::Due(due);
                 self.listing_failed(failure);
             }
@@ -295,9 +311,14 @@ impl Core {
             {
                 self.ask_ends(shard);
             }
-            Life::CatchingUp { fence, ends: Ends::Known(ends) } if self.reached(ends) => {
+            Life::CatchingUp { fence, ends: Ends::Known { ends, .. } } if self.reached(ends) => {
                 let fence = *fence;
                 self.start_loading(shard, fence);
+            }
+            Life::CatchingUp { ends: Ends::Known { again: Some(again), .. }, .. }
+                if *again <= self.now =>
+            {
+                self.ask_ends(shard);
             }
             Life::Loading { fence, source_listed: true, target_listed: true } => {
                 let fence = *fence;
@@ -317,7 +338,10 @@ impl Core {
         if let Some(Life::CatchingUp { ends, .. }) =
             self.shards.get_mut(&shard).map(|state| &mut state.life)
         {
-            *ends = Ends::Asked;
+            match ends {
+                Ends::Known { again, .. } => *again = None,
+                Ends::Due(_) | Ends::Asked => *ends = Ends::Asked,
+            }
         }
     }
 

@@ -101,6 +101,33 @@ fn nothing_is_decided_before_the_ends_read_after_the_fence_are_reached() {
 }
 
 #[test]
+fn ends_that_the_log_no_longer_has_are_not_waited_for() {
+    let mut world = World::new();
+    let last = world.mapping_end;
+    world.mapping_end = last + 5;
+    let mut core = world.settled(policy());
+    assert_eq!(world.stored(), None);
+    world.mapping_end = last;
+    world.pass(&mut core, Duration::from_secs(40));
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn ends_read_again_never_move_away() {
+    let mut world = World::new();
+    let last = world.mapping_end;
+    world.mapping_end = last + 1;
+    let mut core = world.settled(policy());
+    world.mapping_end = last + 50;
+    world.pass(&mut core, Duration::from_secs(100));
+    world.mappings.push((250, 1300));
+    let event = world.mappings_read(super::super::ids::TopicId([8; 16]));
+    core.handle(world.now, event);
+    world.settle(&mut core);
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
 fn a_group_with_members_is_left_alone_and_served_when_they_are_gone() {
     let mut world = World::new();
     world.activity = GroupActivity::Active;

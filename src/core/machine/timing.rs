@@ -51,6 +51,9 @@ impl Core {
             Life::CatchingUp { ends: Ends::Due(due), .. } if self.index.topic().is_some() => {
                 Some((*due, Why::MappingEnds))
             }
+            Life::CatchingUp { ends: Ends::Known { again: Some(again), .. }, .. } => {
+                Some((*again, Why::MappingEnds))
+            }
             Life::Active { keep_alive_due, .. } if state.lane == Lane::Free => {
                 let record = state.records.front().map(|_| (state.records_due, Why::FenceRecord));
                 record.into_iter().chain([(*keep_alive_due, Why::KeepAlive)]).min()
