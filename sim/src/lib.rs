@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod invariants;
 pub mod listener;
 pub mod net;
+pub mod planted;
 pub mod ports;
 pub mod run;
 pub mod scenario;

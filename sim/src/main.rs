@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::{Parser, Subcommand};
+use sprag_sim::planted::{PLANTS, SEEDS};
 use sprag_sim::run::Outcome;
 use sprag_sim::scenario::Scenario;
 use sprag_sim::sweep::{run_caught, sweep};
@@ -31,6 +32,12 @@ enum Command {
         #[arg(long)]
         coverage: bool,
     },
+    /// Plants bugs, and prints how many seeds it took until each was caught.
+    Planted {
+        /// Only those whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Runs one seed, and prints its scenario first.
     Replay {
         /// The seed.
@@ -44,10 +51,9 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { seeds, from, coverage } => {
-            let threads = thread::available_parallelism().map_or(1, usize::from);
             let begun = std::time::SystemTime::now();
             let sweep =
-                sweep(from, seeds, threads, |seed| run_caught(&Scenario::of(seed), |_| true));
+                sweep(from, seeds, threads(), |seed| run_caught(&Scenario::of(seed), |_| true));
             let took = begun.elapsed().unwrap_or_default();
             println!(
                 "{} seeds from {from} in {:.1} s: {}",
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
                 None => ExitCode::SUCCESS,
             }
         }
+        Command::Planted { only } => planted(&only),
         Command::Replay { seed } => {
             let scenario = Scenario::of(seed);
             println!("{scenario:#?}");
@@ -74,6 +81,30 @@ fn main() -> ExitCode {
             told(seed, &outcome)
         }
     }
+}
+
+/// Exit code 4 where a bug was not caught in time.
+fn planted(only: &str) -> ExitCode {
+    let mut missed = 0;
+    for plant in PLANTS.iter().filter(|plant| plant.name.contains(only)) {
+        let (name, mode, invariant) = (plant.name, plant.mode, format!("{:?}", plant.invariant));
+        match plant.hunt(threads()) {
+            Some((seed, violation)) => {
+                println!(
+                    "{seed:>4} seeds  {invariant:<17} {mode:<8} {name}\n                 {violation}"
+                );
+            }
+            None => {
+                missed += 1;
+                println!("NOT in {SEEDS}  {invariant:<17} {mode:<8} {name}");
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(4) }
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn told(seed: u64, outcome: &Outcome) -> ExitCode {

@@ -183,7 +183,8 @@ impl<'a> Run<'a> {
     /// How many partitions of groups have come to where they must, if all have.
     fn unsettled(&self) -> Result<u64, Violation> {
         let settled = settled::settled(self.scenario, &self.truth, &self.world);
-        let dense = self.scenario.shape.publisher == Publisher::Dense;
+        let dense = self.scenario.shape.publisher == Publisher::Dense
+            && !settled::loses_mappings(self.scenario);
         for one in &settled {
             let late = converges::check(self.now, one).filter(|it| self.is_wanted(it));
             let again = || {

@@ -3,8 +3,10 @@
 use std::rc::Rc;
 
 use sprag::core::action::StopReason;
-use sprag::core::ids::ClusterId;
+use sprag::core::event::FenceTopic;
+use sprag::core::ids::{ClusterId, ShardCount};
 use sprag::core::machine::{Core, Setup};
+use sprag::core::planted::{Bug, has};
 use sprag::core::policy::Policy;
 use sprag::driver;
 use sprag::ports::{Clock, Ports};
@@ -66,12 +68,21 @@ impl Instance {
         }
     }
 
+    /// [`Bug::TwoShardCounts`]: every other instance was started when there was one shard fewer.
+    fn counted(&self, topic: FenceTopic) -> FenceTopic {
+        match has(Bug::TwoShardCounts) && self.number % 2 == 1 {
+            true => FenceTopic { shards: ShardCount(topic.shards.get() - 1), ..topic },
+            false => topic,
+        }
+    }
+
     /// Waits for the fence topic, as the real one waits for its clusters.
     async fn setup(&self, ports: &SimPorts) -> Setup {
         loop {
             if let Ok(control) = sprag::ports::TopicReader::control(ports.topic_reader()).await
                 && let Ok(fence_topic) = control.fence
             {
+                let fence_topic = self.counted(fence_topic);
                 return Setup {
                     policy: self.policy.clone(),
                     source_cluster: self.clusters.0.clone(),

@@ -7,7 +7,7 @@ use crate::truth::{Ours, Truth, stamp_of};
 /// Checks one commit. A refresh keeps the stamp of its decision.
 #[must_use]
 pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
-    if ours.refresh {
+    if ours.refresh || truth.is_guarded_race(ours) {
         return None;
     }
     if let Some((before, _)) = ours.before.as_ref().and_then(stamp_of)

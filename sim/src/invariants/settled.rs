@@ -218,7 +218,25 @@ fn has_offset(cluster: &Cluster, group: &GroupId, at: &Partition) -> bool {
 }
 
 /// Whether mappings that were known once may be gone.
-fn loses_mappings(scenario: &Scenario) -> bool {
-    let loses = |work: &Work| matches!(work, Work::RecreateMappings | Work::CompactMappings);
+#[must_use]
+pub fn loses_mappings(scenario: &Scenario) -> bool {
+    let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
+    let loses = |work: &Work| match work {
+        Work::RecreateMappings => true,
+        // Chunks have a key each.
+        Work::CompactMappings => sparse,
+        Work::Produce { .. }
+        | Work::SourceCommit { .. }
+        | Work::SourceReset { .. }
+        | Work::TargetConsumer { .. }
+        | Work::TargetCommit { .. }
+        | Work::TargetTransaction { .. }
+        | Work::Disguised { .. }
+        | Work::ZombieCopies { .. }
+        | Work::ReplicatorRestart { .. }
+        | Work::RecreateSource { .. }
+        | Work::RecreateTarget { .. }
+        | Work::TrimTarget { .. } => false,
+    };
     scenario.work.iter().any(|work| loses(&work.what))
 }

@@ -1,0 +1,167 @@
+//! Planted bugs: a simulation that finds none of them would find nothing else either. Each is to be
+//! caught by the invariant that it offends, within so many seeds.
+
+use std::fmt;
+
+use sprag::core::planted::{Bug, Planting};
+
+use crate::invariants::Invariant;
+use crate::run::Outcome;
+use crate::scenario::{OnForeign, Publisher, Scenario};
+use crate::sweep::{run_caught, sweep};
+
+/// Within how many seeds each planted bug must be caught.
+pub const SEEDS: u64 = 300;
+
+/// A bug, where it shows, and what must notice it.
+#[derive(Clone, Copy, Debug)]
+pub struct Plant {
+    /// What it is called.
+    pub name: &'static str,
+    /// The bug; `None` for the guard that the configuration disables.
+    pub bug: Option<Bug>,
+    /// The commit mode in which it shows.
+    pub mode: Mode,
+    /// What must notice it.
+    pub invariant: Invariant,
+    /// What a scenario needs so that the bug can show at all.
+    needs: fn(&mut Scenario),
+}
+
+/// In which commit mode a planted bug shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In `fenced` mode, and so in both.
+    Fenced,
+    /// In `guarded` mode alone: in `fenced` mode the broker's fence or the read between the two halves
+    /// of a commit covers it.
+    Guarded,
+}
+
+/// All of them.
+pub const PLANTS: &[Plant] = &[
+    Plant::of("guard off", None, Mode::Fenced, Invariant::NeverTrample).needs(without_guard),
+    Plant::of("guard off (2)", None, Mode::Guarded, Invariant::NeverStale).needs(without_guard),
+    Plant::new(Bug::LexicographicOrder, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::Converges).needs(dense),
+    Plant::new(Bug::CaughtUpDespiteError, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::EndsBeforeFence, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::TargetKeptAcrossTakeOver, Mode::Fenced, Invariant::NeverTrample),
+    Plant::new(Bug::DecisionRetried, Mode::Fenced, Invariant::FencedMeansFenced),
+    Plant::new(Bug::NoVerification, Mode::Fenced, Invariant::NeverTrample),
+    Plant::new(Bug::TimeOutIsNotCommitted, Mode::Guarded, Invariant::NeverTrample),
+    Plant::new(Bug::FailedFetchIsNothing, Mode::Guarded, Invariant::NeverTrample),
+    Plant::new(Bug::EmptyMember, Mode::Fenced, Invariant::NeverTrample),
+    Plant::new(Bug::UnconfirmedFollowed, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::Interpolation, Mode::Fenced, Invariant::NeverSkip).needs(dense),
+    Plant::new(Bug::LatestWins, Mode::Fenced, Invariant::NeverSkip).needs(dense),
+    Plant::new(Bug::UntilPassed, Mode::Fenced, Invariant::NeverSkip).needs(dense),
+    Plant::new(Bug::TwoShardCounts, Mode::Fenced, Invariant::FencedMeansFenced).needs(shards),
+    Plant::new(Bug::ForeignSiblingIgnored, Mode::Fenced, Invariant::NeverTrample).needs(siblings),
+    Plant::new(Bug::StandDownIgnored, Mode::Fenced, Invariant::StandsDown),
+    Plant::new(Bug::VanishedIsZero, Mode::Fenced, Invariant::NoInventedOffset),
+    Plant::new(Bug::StartOfRun, Mode::Fenced, Invariant::Exact).needs(dense),
+    Plant::new(Bug::FailedRoundForgotten, Mode::Fenced, Invariant::Converges),
+];
+
+impl Plant {
+    const fn of(name: &'static str, bug: Option<Bug>, mode: Mode, invariant: Invariant) -> Self {
+        Self { name, bug, mode, invariant, needs: |_| {} }
+    }
+
+    const fn new(bug: Bug, mode: Mode, invariant: Invariant) -> Self {
+        Self::of(name(bug), Some(bug), mode, invariant)
+    }
+
+    const fn needs(self, needs: fn(&mut Scenario)) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// The scenario of a seed, in which the bug can show.
+    #[must_use]
+    pub fn scenario(&self, seed: u64) -> Scenario {
+        let mut scenario = Scenario::of(seed);
+        scenario.rules.guarded = match self.mode {
+            Mode::Fenced => false,
+            Mode::Guarded => true,
+        };
+        (self.needs)(&mut scenario);
+        scenario
+    }
+
+    /// Runs one scenario with the bug, judged by its invariant alone.
+    #[must_use]
+    pub fn run(&self, scenario: &Scenario) -> Outcome {
+        let _planting = Planting::of(self.bug);
+        run_caught(scenario, |invariant| invariant == self.invariant)
+    }
+
+    /// The first seed whose run the invariant finds broken. A process that ends where others are wrong
+    /// is none.
+    #[must_use]
+    pub fn hunt(&self, threads: usize) -> Option<(u64, String)> {
+        let mut from = 1;
+        while from <= SEEDS {
+            let run = |seed| self.run(&self.scenario(seed));
+            let (seed, outcome) = sweep(from, SEEDS + 1 - from, threads, run).failed?;
+            match outcome {
+                Outcome::Broken(violation) => return Some((seed, violation.to_string())),
+                Outcome::Crash(_) | Outcome::Good(_) => from = seed + 1,
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fenced => "fenced",
+            Self::Guarded => "guarded",
+        })
+    }
+}
+
+const fn name(bug: Bug) -> &'static str {
+    match bug {
+        Bug::LexicographicOrder => "order of knowledge lexicographic",
+        Bug::AsOfAtCommit => "as-of taken at commit time",
+        Bug::CaughtUpDespiteError => "caught up after an errored partition",
+        Bug::EndsBeforeFence => "end offsets read before the fence",
+        Bug::TargetKeptAcrossTakeOver => "target offsets kept across a take-over",
+        Bug::DecisionRetried => "decision retried after init_transactions",
+        Bug::NoVerification => "no verification between the halves of a commit",
+        Bug::TimeOutIsNotCommitted => "time-out taken for not committed",
+        Bug::FailedFetchIsNothing => "failed fetch taken for no offset",
+        Bug::EmptyMember => "empty member id",
+        Bug::UnconfirmedFollowed => "unconfirmed source read followed",
+        Bug::Interpolation => "interpolation between runs",
+        Bug::LatestWins => "latest wins on duplicates",
+        Bug::UntilPassed => "until passed on duplicates",
+        Bug::TwoShardCounts => "a group owned under two shard counts",
+        Bug::ForeignSiblingIgnored => "foreign partition ignored by its group",
+        Bug::StandDownIgnored => "stand-down ignored",
+        Bug::VanishedIsZero => "vanished source offset taken for 0",
+        Bug::StartOfRun => "start of the run for a mapped position",
+        Bug::FailedRoundForgotten => "failed round never tried again",
+    }
+}
+
+fn without_guard(scenario: &mut Scenario) {
+    scenario.rules.guard_off = true;
+}
+
+fn dense(scenario: &mut Scenario) {
+    scenario.shape.publisher = Publisher::Dense;
+}
+
+/// Two counts need two shards at least.
+fn shards(scenario: &mut Scenario) {
+    scenario.shape.shards = 3;
+}
+
+/// A group with a sibling partition, and the policy that holds it.
+fn siblings(scenario: &mut Scenario) {
+    scenario.shape.partitions = 2;
+    scenario.rules.on_foreign = OnForeign::Hold;
+}
