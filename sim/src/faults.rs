@@ -8,6 +8,7 @@ use sprag::core::time::Instant;
 
 use crate::coverage::{Kind, reached};
 use crate::gate::Sprung;
+use crate::hosts::broker::Failing;
 use crate::scenario::{Fault, FrozenClock, Scenario, Side};
 use crate::trace::{self, What};
 use crate::wire::{Error, Partition};
@@ -37,7 +38,8 @@ struct Broken {
     losing: BTreeSet<Side>,
     former_coordinators: bool,
     stale_ends: bool,
-    failing: BTreeSet<i32>,
+    /// With whether their ends fail too.
+    failing: BTreeMap<i32, bool>,
 }
 
 impl Faults {
@@ -136,8 +138,8 @@ impl Faults {
                 }
                 Fault::FormerCoordinator { .. } => broken.former_coordinators = true,
                 Fault::StaleEnds { .. } => broken.stale_ends = true,
-                Fault::MappingPartitionFails { partition, .. } => {
-                    broken.failing.insert(*partition);
+                Fault::MappingPartitionFails { partition, ends_too, .. } => {
+                    *broken.failing.entry(*partition).or_default() |= *ends_too;
                 }
             }
         }
@@ -207,8 +209,11 @@ fn tell_changes(was: &Broken, is: &Broken) {
     if was.stale_ends != is.stale_ends {
         told(TARGET, is.stale_ends, "StaleEnds");
     }
-    for partition in is.failing.symmetric_difference(&was.failing) {
-        told(TARGET, is.failing.contains(partition), "MappingPartitionFails");
+    for partition in 0..2 {
+        let (before, now) = (was.failing.get(&partition), is.failing.get(&partition));
+        if before != now {
+            told(TARGET, now.is_some(), "MappingPartitionFails");
+        }
     }
 }
 
@@ -248,10 +253,11 @@ fn change_clusters(world: &mut World, now: Instant, was: &Broken, is: &Broken) {
         topic: world.names.mapping_topic.clone(),
         partition: *partition,
     };
-    for partition in is.failing.difference(&was.failing) {
-        world.target.fail_partition(&at(partition), Some(Error::NotCoordinator));
-    }
-    for partition in was.failing.difference(&is.failing) {
+    for partition in was.failing.keys().filter(|it| !is.failing.contains_key(it)) {
         world.target.fail_partition(&at(partition), None);
+    }
+    for (partition, ends_too) in &is.failing {
+        let how = Failing { error: Error::NotCoordinator, ends_too: *ends_too };
+        world.target.fail_partition(&at(partition), Some(how));
     }
 }

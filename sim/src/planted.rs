@@ -7,7 +7,7 @@ use sprag::core::planted::{Bug, Planting};
 
 use crate::invariants::Invariant;
 use crate::run::Outcome;
-use crate::scenario::{OnForeign, Publisher, Scenario};
+use crate::scenario::{Fault, FrozenClock, OnForeign, Publisher, Scenario, Side, Timed, Work};
 use crate::sweep::{run_caught, sweep};
 
 /// Within how many seeds each planted bug must be caught.
@@ -42,14 +42,14 @@ pub enum Mode {
 pub const PLANTS: &[Plant] = &[
     Plant::of("guard off", None, Mode::Fenced, Invariant::NeverTrample).needs(without_guard),
     Plant::of("guard off (2)", None, Mode::Guarded, Invariant::NeverStale).needs(without_guard),
-    Plant::new(Bug::LexicographicOrder, Mode::Fenced, Invariant::NeverStale),
-    Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::Converges).needs(dense),
+    Plant::new(Bug::LexicographicOrder, Mode::Fenced, Invariant::NeverStale).needs(half_read),
+    Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::Converges).needs(late_news),
     Plant::new(Bug::CaughtUpDespiteError, Mode::Fenced, Invariant::NeverStale),
     Plant::new(Bug::EndsBeforeFence, Mode::Fenced, Invariant::NeverStale),
     Plant::new(Bug::TargetKeptAcrossTakeOver, Mode::Fenced, Invariant::NeverTrample),
     Plant::new(Bug::DecisionRetried, Mode::Fenced, Invariant::FencedMeansFenced),
     Plant::new(Bug::NoVerification, Mode::Fenced, Invariant::NeverTrample),
-    Plant::new(Bug::TimeOutIsNotCommitted, Mode::Guarded, Invariant::NeverTrample),
+    Plant::new(Bug::TimeOutIsNotCommitted, Mode::Guarded, Invariant::NeverTrample).needs(lossy),
     Plant::new(Bug::FailedFetchIsNothing, Mode::Guarded, Invariant::NeverTrample),
     Plant::new(Bug::EmptyMember, Mode::Fenced, Invariant::NeverTrample),
     Plant::new(Bug::UnconfirmedFollowed, Mode::Fenced, Invariant::NeverStale),
@@ -164,4 +164,48 @@ fn shards(scenario: &mut Scenario) {
 fn siblings(scenario: &mut Scenario) {
     scenario.shape.partitions = 2;
     scenario.rules.on_foreign = OnForeign::Hold;
+}
+
+/// An owner that knows less of the mappings than the one before it, and is told that it knows all: it was
+/// frozen while the others read on, cannot read on itself, and a replica that lags behind tells the ends.
+fn half_read(scenario: &mut Scenario) {
+    let fault = |at, what| Timed { at, what };
+    let mut faults = vec![
+        fault(6_000, Fault::StaleEnds { lasts: 17_500 }),
+        fault(9_000, Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves }),
+    ];
+    for partition in 0..scenario.shape.mapping_partitions {
+        let what = Fault::MappingPartitionFails { partition, ends_too: false, lasts: 9_000 };
+        faults.push(fault(14_500, what));
+    }
+    for instance in 1..scenario.shape.instances {
+        faults.push(fault(16_000, Fault::Crash { instance, lasts: 6_000 }));
+    }
+    scenario.faults = faults;
+}
+
+/// News of copies further back, from a zombie that copies before the replicator does and tells of it
+/// later, while decisions wait for a slow cluster.
+fn late_news(scenario: &mut Scenario) {
+    dense(scenario);
+    scenario.shape.shards = 1;
+    scenario.rules.follow_corrections = true;
+    let slow = Fault::Slow { cluster: Side::Target, by: 150, lasts: 21_000 };
+    scenario.faults = vec![Timed { at: 2_000, what: slow }];
+    for at in (3_000..22_000).step_by(600) {
+        let zombie =
+            Work::ZombieCopies { topic: 0, partition: 0, back: 40, count: 25, delay: 1_500 };
+        scenario.work.push(Timed { at, what: zombie });
+    }
+}
+
+/// Answers are lost all the time, and somebody else commits now and then.
+fn lossy(scenario: &mut Scenario) {
+    scenario.network.lost = 1_000;
+    scenario.rules.on_foreign = OnForeign::Hold;
+    for group in 0..scenario.shape.groups {
+        let at = 8_000 + 2_500 * group as u64;
+        let commit = Work::TargetCommit { group, topic: 0, partition: 0 };
+        scenario.work.push(Timed { at, what: commit });
+    }
 }

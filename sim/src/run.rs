@@ -247,13 +247,12 @@ fn check(
     ours: &Ours,
     wanted: &dyn Fn(Invariant) -> bool,
 ) -> Option<Violation> {
-    let dense = scenario.shape.publisher == Publisher::Dense;
     let checks: [&dyn Fn() -> Option<Violation>; 5] = [
         &|| never_stale::check(truth, ours),
         &|| never_trample::check(truth, ours),
         &|| fenced_means_fenced::check(truth, ours),
         &|| no_invented_offset::check(truth, world, ours),
-        &|| never_skip::check(world, ours).filter(|_| dense),
+        &|| never_skip::check(world, ours).filter(|_| never_skip::is_promised(scenario)),
     ];
     checks.iter().find_map(|check| check().filter(|it| wanted(it.invariant)))
 }

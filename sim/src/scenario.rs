@@ -312,10 +312,12 @@ pub enum Fault {
         /// How long.
         lasts: u64,
     },
-    /// A partition of the mapping topic cannot be read, or its end cannot.
+    /// A partition of the mapping topic cannot be read.
     MappingPartitionFails {
         /// Which.
         partition: i32,
+        /// Nor can its end.
+        ends_too: bool,
         /// How long.
         lasts: u64,
     },

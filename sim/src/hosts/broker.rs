@@ -24,9 +24,18 @@ struct State {
     /// A replica that lags behind and answers for the ends of one topic.
     stale_ends: Option<(TopicName, Cluster)>,
     /// Partitions that cannot be read.
-    failing: BTreeMap<Partition, Error>,
+    failing: BTreeMap<Partition, Failing>,
     slow_by: Duration,
     loses_answers: bool,
+}
+
+/// How reading a partition fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Failing {
+    /// The answer to a fetch.
+    pub error: Error,
+    /// Its end cannot be read either.
+    pub ends_too: bool,
 }
 
 struct Former {
@@ -96,11 +105,11 @@ impl Broker {
         self.0.borrow_mut().stale_ends = None;
     }
 
-    /// Reading this partition, and its end, fails; `None` ends that.
-    pub fn fail_partition(&self, at: &Partition, error: Option<Error>) {
+    /// Reading this partition fails; `None` ends that.
+    pub fn fail_partition(&self, at: &Partition, how: Option<Failing>) {
         let mut state = self.0.borrow_mut();
-        match error {
-            Some(error) => state.failing.insert(at.clone(), error),
+        match how {
+            Some(how) => state.failing.insert(at.clone(), how),
             None => state.failing.remove(at),
         };
     }
@@ -149,15 +158,15 @@ impl State {
     fn spoil(&self, request: &Request, response: &mut Response) {
         if let Response::Offsets(offsets) = response {
             for (at, offset) in offsets.iter_mut() {
-                if let Some(error) = self.failing.get(at) {
-                    *offset = Err(*error);
+                if let Some(how) = self.failing.get(at).filter(|how| how.ends_too) {
+                    *offset = Err(how.error);
                 }
             }
         }
         if let Request::Fetch { at, .. } = request
-            && let Some(error) = self.failing.get(at)
+            && let Some(how) = self.failing.get(at)
         {
-            *response = Response::Failed(*error);
+            *response = Response::Failed(how.error);
         }
     }
 }

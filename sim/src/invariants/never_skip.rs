@@ -10,9 +10,21 @@ use sprag::core::ids::Incarnation;
 use super::{Invariant, Violation};
 use crate::hosts::clients::zombie::ZOMBIE;
 use crate::hosts::replicator::origin;
+use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::Ours;
 use crate::wire::Isolation;
 use crate::world::World;
+
+/// Whether the promise is made in this scenario. Sparse syncs of a replicator that restarts do not carry
+/// it, nor what a zombie tells of a mapping topic that was made again and has not everything once more
+/// (`docs/protocol.md`, "Translation": sessions without gaps, each from at or below the frontier).
+#[must_use]
+pub fn is_promised(scenario: &Scenario) -> bool {
+    let has = |kind: fn(&Work) -> bool| scenario.work.iter().any(|work| kind(&work.what));
+    let zombie = has(|work| matches!(work, Work::ZombieCopies { .. }));
+    let recreated = has(|work| matches!(work, Work::RecreateMappings));
+    scenario.shape.publisher == Publisher::Dense && !(zombie && recreated)
+}
 
 /// Checks one commit against the target's log as it is now.
 #[must_use]

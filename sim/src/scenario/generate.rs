@@ -247,7 +247,7 @@ fn cut(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
 
 fn mapping_partition_fails(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
     let partition = stream.between(0, i64::from(shape.mapping_partitions) - 1) as i32;
-    Fault::MappingPartitionFails { partition, lasts }
+    Fault::MappingPartitionFails { partition, ends_too: stream.chance(60), lasts }
 }
 
 fn side(stream: &mut Stream) -> Side {
