@@ -15,6 +15,7 @@
 //! The last three are judged when a run is calm, and have until its end.
 
 pub mod converges;
+pub mod copies;
 pub mod exact;
 pub mod fenced_means_fenced;
 pub mod never_skip;

@@ -43,7 +43,7 @@ pub const PLANTS: &[Plant] = &[
     Plant::of("guard off", None, Mode::Fenced, Invariant::NeverTrample).needs(without_guard),
     Plant::of("guard off (2)", None, Mode::Guarded, Invariant::NeverStale).needs(without_guard),
     Plant::new(Bug::LexicographicOrder, Mode::Fenced, Invariant::NeverStale).needs(half_read),
-    Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::Converges).needs(late_news),
+    Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::NoInventedOffset).needs(late_news),
     Plant::new(Bug::CaughtUpDespiteError, Mode::Fenced, Invariant::NeverStale),
     Plant::new(Bug::EndsBeforeFence, Mode::Fenced, Invariant::NeverStale),
     Plant::new(Bug::TargetKeptAcrossTakeOver, Mode::Fenced, Invariant::NeverTrample),

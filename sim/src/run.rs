@@ -251,7 +251,7 @@ fn check(
         &|| never_stale::check(truth, ours),
         &|| never_trample::check(truth, ours),
         &|| fenced_means_fenced::check(truth, ours),
-        &|| no_invented_offset::check(truth, world, ours),
+        &|| no_invented_offset::check(scenario, truth, world, ours),
         &|| never_skip::check(world, ours).filter(|_| never_skip::is_promised(scenario)),
     ];
     checks.iter().find_map(|check| check().filter(|it| wanted(it.invariant)))

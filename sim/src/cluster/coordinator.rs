@@ -99,7 +99,11 @@ impl Cluster {
         }
         let mut outcome = BTreeMap::new();
         for (at, commit) in offsets {
-            let result = check(&commit);
+            let known = self.topics.log(&at).is_some();
+            let result = match known {
+                true => check(&commit),
+                false => Err(Error::UnknownTopicOrPartition),
+            };
             if result.is_ok() {
                 self.offsets_end += 1;
                 group.offsets.pend(producer.id, &at, commit, self.offsets_end, now);
@@ -170,7 +174,11 @@ impl Cluster {
         let active = group.is_active();
         let (mut outcome, mut changes) = (BTreeMap::new(), Vec::new());
         for (at, commit) in offsets {
-            let result = check(&commit);
+            let known = self.topics.log(&at).is_some();
+            let result = match known {
+                true => check(&commit),
+                false => Err(Error::UnknownTopicOrPartition),
+            };
             if result.is_ok() {
                 self.offsets_end += 1;
                 changes.push(group.offsets.commit(&at, commit, self.offsets_end, now));

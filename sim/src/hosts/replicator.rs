@@ -24,7 +24,8 @@ use crate::world::REPLICATOR;
 
 const PAUSE_MILLIS: u64 = 100;
 const BATCH: usize = 25;
-/// Whose committed offsets on the target say how far it copied.
+/// Whose committed offsets of the target's partitions say how far it copied on the source: a broker
+/// takes none of a topic that it does not have.
 pub const PROGRESS: &str = "replicator";
 
 /// What a replicator is started with, each time that it is.
@@ -141,7 +142,7 @@ impl Life {
         let progress = match known {
             Some(known) => known,
             None => {
-                let next = self.stored_progress(&from, ids).await?;
+                let next = self.stored_progress(&to, ids).await?;
                 Progress { ids, next, since_sync: None }
             }
         };
@@ -190,7 +191,7 @@ impl Life {
         let partitions = self.told.mapping_partitions.unsigned_abs();
         let at = mapping_partition(from, partitions).get();
         self.produce(self.mapping(at), vec![record.clone()], Some(&producer)).await?;
-        self.store_progress(from, next, Some(&producer)).await?;
+        self.store_progress(to, next, Some(&producer)).await?;
         if self.ids(&from.topic, &to.topic).await? != next.ids {
             return Err(Failed);
         }
@@ -220,7 +221,7 @@ impl Life {
                     .await?;
             }
         }
-        self.store_progress(from, next, None).await?;
+        self.store_progress(to, next, None).await?;
         Ok(since.unwrap_or_default())
     }
 
@@ -304,10 +305,10 @@ impl Life {
     /// How far this pair of topics was copied: what is stored for another pair does not count.
     async fn stored_progress(
         &self,
-        from: &SourcePartition,
+        to: &TargetPartition,
         ids: (TopicId, TopicId),
     ) -> Result<i64, Failed> {
-        let at = Partition::from(from);
+        let at = Partition::from(to);
         let request = Request::OffsetFetch {
             group: GroupId::from(PROGRESS),
             at: Some(BTreeSet::from([at.clone()])),
@@ -329,12 +330,12 @@ impl Life {
 
     async fn store_progress(
         &self,
-        from: &SourcePartition,
+        to: &TargetPartition,
         progress: Progress,
         producer: Option<&Producer>,
     ) -> Result<(), Failed> {
         let commit = Committed { offset: progress.next, metadata: told(progress.ids) };
-        let offsets = BTreeMap::from([(Partition::from(from), commit)]);
+        let offsets = BTreeMap::from([(Partition::from(to), commit)]);
         let (group, member) = (GroupId::from(PROGRESS), String::new());
         let generation = NO_GENERATION;
         let request = match producer.cloned() {

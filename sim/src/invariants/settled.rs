@@ -1,13 +1,11 @@
-//! Where each group must have come to when a run is calm, worked out from the logs alone: which copies
-//! the mapping topic tells of, and what the definition of the staircase (`docs/protocol.md`,
-//! "Translation") makes of the group's position on the source.
+//! Where each group must have come to when a run is calm, worked out from the logs alone: what the copies
+//! that the mapping topic tells of make of the group's position on the source.
 
 use std::collections::BTreeMap;
 
 use sprag::core::ids::{GroupId, Incarnation, TopicId};
-use sprag::core::mapping::{MappingRecord, Run};
-use sprag::mapping::{Decoder, Format};
 
+use super::copies::{Copies, told_copies};
 use crate::cluster::Cluster;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::{Truth, is_foreign, stamp_of};
@@ -36,7 +34,8 @@ pub struct Settled {
 /// All that must have been translated in this run by now.
 #[must_use]
 pub fn settled(scenario: &Scenario, truth: &Truth, world: &World) -> Vec<Settled> {
-    let copies = world.target.look(|target| told_copies(scenario, truth, target));
+    let copies =
+        world.target.look(|target| told_copies(scenario, &truth.names, target, |_, _| true));
     let mut settled = Vec::new();
     for ((group, source), commits) in &truth.source {
         let Some(position) = commits.last().map(|commit| commit.commit.offset) else {
@@ -86,11 +85,10 @@ impl Position<'_> {
         let stamp = stored.as_ref().and_then(stamp_of).map(|(stamp, _)| stamp);
         if let Some(stamp) = stamp {
             let same = stamp.incarnation == Incarnation::of(source_id, target_id);
-            // Held: set back on the source; recreated without a commit since; of a fence to come.
+            // Held: set back on the source, or recreated without a commit since.
             let set_back = !rules.follow_rewinds && position < stamp.source.get();
             let recreated = !same && stamp.source.get() == position;
-            let to_come = truth.fences.get(&stamp.shard).is_some_and(|now| stamp.fence > *now);
-            if set_back || recreated || to_come {
+            if set_back || recreated {
                 return None;
             }
         }
@@ -103,104 +101,16 @@ impl Position<'_> {
     }
 }
 
-/// The copies of one source partition in one target partition, as the mapping topic tells them.
-#[derive(Default)]
-struct Copies {
-    told: Vec<(Option<(TopicId, TopicId)>, Run)>,
-    /// Offset syncs went back on the source: the group may have to wait until they pass it.
-    replayed: bool,
-}
-
-impl Copies {
-    /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t*; the
-    /// copy of the position, else the end of the one below.
-    fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        if self.replayed {
-            return None;
-        }
-        let of = self.told.iter().filter(|(told, _)| told.is_none_or(|told| told == ids));
-        let mut all: Vec<(i64, i64)> = of
-            .flat_map(|(_, run)| {
-                let steps = 0..run.len.cast_signed();
-                steps.map(|step| (run.source.get() + step, run.target.get() + step))
-            })
-            .collect();
-        all.sort_unstable_by_key(|(source, target)| (-source, *target));
-        let mut lowest = i64::MAX;
-        for (source, target) in all {
-            if target < lowest {
-                lowest = target;
-                if source <= position {
-                    return Some(if source == position { target } else { target + 1 });
-                }
-            }
-        }
-        None
-    }
-}
-
-fn told_copies(
-    scenario: &Scenario,
-    truth: &Truth,
-    target: &Cluster,
-) -> BTreeMap<(Partition, Partition), Copies> {
-    let mut copies: BTreeMap<(Partition, Partition), Copies> = BTreeMap::new();
-    let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
-    // Which incarnation a sync belongs to, and what compaction took, no log tells.
-    let untold = |work: &Work| {
-        matches!(
-            work,
-            Work::RecreateSource { .. }
-                | Work::RecreateTarget { .. }
-                | Work::RecreateMappings
-                | Work::CompactMappings
-        )
-    };
-    if sparse && scenario.work.iter().any(|work| untold(&work.what)) {
-        return copies;
-    }
-    let format = if sparse { crate::world::syncs() } else { Format::Native };
-    let mut decoder = Decoder::new(format);
-    for at in target.topics().partitions(&truth.names.mapping_topic) {
-        let Some(log) = target.topics().log(&at) else {
-            continue;
-        };
-        let Ok((records, ..)) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX) else {
-            continue;
-        };
-        for record in records {
-            if let Ok(told) = decoder.decode(Some(&record.key), record.value.as_deref()) {
-                add(&mut copies, told);
-            }
-        }
-    }
-    copies
-}
-
-fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, told: MappingRecord) {
-    match told {
-        MappingRecord::Chunk(chunk) => {
-            let ids = (chunk.source_topic_id, chunk.target_topic_id);
-            let known = copies.entry(((&chunk.source).into(), (&chunk.target).into())).or_default();
-            known.told.extend(chunk.runs.into_iter().map(|run| (Some(ids), run)));
-        }
-        MappingRecord::Sync(sync) => {
-            let known = copies.entry(((&sync.source).into(), (&sync.target).into())).or_default();
-            let last = known.told.last().map(|(_, run)| run.source);
-            known.replayed |= last.is_some_and(|last| sync.source_offset < last);
-            let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
-            known.told.push((None, run));
-        }
-    }
-}
-
-/// Whether the group is left alone: somebody else committed for it, or it has members.
+/// Whether the group is left alone: somebody else committed for it, it has members, or its fence log lost
+/// records.
 fn is_held(truth: &Truth, world: &World, group: &GroupId) -> bool {
     let foreign = |stored: &Committed| {
         is_foreign(stored)
             || stamp_of(stored).is_none_or(|(stamp, _)| {
+                let newest = truth.fences.get(&stamp.shard);
                 stamp.pipeline != truth.names.pipeline
                     || stamp.shards.get() != truth.shards.unsigned_abs()
+                    || newest.is_none_or(|newest| stamp.fence > *newest)
             })
     };
     let of_group = truth.stored.iter().filter(|((of, _), _)| of == group);
