@@ -43,6 +43,9 @@ enum Command {
         /// The seed.
         #[arg(long)]
         seed: u64,
+        /// With the planted bug whose name contains this.
+        #[arg(long)]
+        plant: Option<String>,
     },
 }
 
@@ -71,10 +74,15 @@ fn main() -> ExitCode {
             }
         }
         Command::Planted { only } => planted(&only),
-        Command::Replay { seed } => {
-            let scenario = Scenario::of(seed);
+        Command::Replay { seed, plant } => {
+            let plant = plant.and_then(|name| PLANTS.iter().find(|it| it.name.contains(&name)));
+            let scenario = plant.map_or_else(|| Scenario::of(seed), |plant| plant.scenario(seed));
             println!("{scenario:#?}");
-            let (outcome, lines) = sprag_sim::trace::recorded(|| run_caught(&scenario, |_| true));
+            let run = || match plant {
+                Some(plant) => plant.run(&scenario),
+                None => run_caught(&scenario, |_| true),
+            };
+            let (outcome, lines) = sprag_sim::trace::recorded(run);
             for line in lines {
                 println!("{line}");
             }

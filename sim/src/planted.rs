@@ -201,11 +201,32 @@ fn late_news(scenario: &mut Scenario) {
 
 /// Answers are lost all the time, and somebody else commits now and then.
 fn lossy(scenario: &mut Scenario) {
-    scenario.network.lost = 1_000;
+    scenario.network.lost = 0;
+    let lose = |at| Timed { at, what: Fault::LoseAnswers { cluster: Side::Target, lasts: 100 } };
+    scenario.faults = (6_000..23_000).step_by(400).map(lose).collect();
+    scenario.rules.poll_millis = 100;
     scenario.rules.on_foreign = OnForeign::Hold;
+    scenario.work.retain(|work| match &work.what {
+        Work::TargetCommit { .. }
+        | Work::TargetConsumer { .. }
+        | Work::TargetTransaction { .. }
+        | Work::Disguised { .. } => false,
+        Work::Produce { .. }
+        | Work::SourceCommit { .. }
+        | Work::SourceReset { .. }
+        | Work::ZombieCopies { .. }
+        | Work::ReplicatorRestart { .. }
+        | Work::CompactMappings
+        | Work::RecreateSource { .. }
+        | Work::RecreateTarget { .. }
+        | Work::RecreateMappings
+        | Work::TrimTarget { .. } => true,
+    });
     for group in 0..scenario.shape.groups {
         let at = 8_000 + 2_500 * group as u64;
-        let commit = Work::TargetCommit { group, topic: 0, partition: 0 };
-        scenario.work.push(Timed { at, what: commit });
+        for topic in 0..scenario.shape.topics {
+            let commit = Work::TargetCommit { group, topic, partition: 0 };
+            scenario.work.push(Timed { at, what: commit });
+        }
     }
 }
