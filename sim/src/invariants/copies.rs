@@ -50,6 +50,19 @@ impl Copies {
     }
 }
 
+/// Whether the mapping topic tells all that was ever told. Which incarnation a sync belongs to it does not
+/// tell; compaction takes syncs, and chunks that a replicator told once more.
+fn tells(scenario: &Scenario) -> bool {
+    let has = |kind: fn(&Work) -> bool| scenario.work.iter().any(|work| kind(&work.what));
+    let topics = has(|it| matches!(it, Work::RecreateSource { .. } | Work::RecreateTarget { .. }));
+    let recreated = has(|it| matches!(it, Work::RecreateMappings));
+    let compacted = has(|it| matches!(it, Work::CompactMappings));
+    match scenario.shape.publisher {
+        Publisher::Dense => !(recreated && compacted),
+        Publisher::Sparse { .. } => !(topics || recreated || compacted),
+    }
+}
+
 /// What the records of the mapping topic that are `wanted`, by partition and offset, tell; nothing where
 /// no log tells which of them count.
 #[must_use]
@@ -61,17 +74,7 @@ pub fn told_copies(
 ) -> BTreeMap<(Partition, Partition), Copies> {
     let mut copies: BTreeMap<(Partition, Partition), Copies> = BTreeMap::new();
     let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
-    // Which incarnation a sync belongs to, and what compaction took, no log tells.
-    let untold = |work: &Work| {
-        matches!(
-            work,
-            Work::RecreateSource { .. }
-                | Work::RecreateTarget { .. }
-                | Work::RecreateMappings
-                | Work::CompactMappings
-        )
-    };
-    if sparse && scenario.work.iter().any(|work| untold(&work.what)) {
+    if !tells(scenario) {
         return copies;
     }
     let format = if sparse { crate::world::syncs() } else { Format::Native };
