@@ -1,15 +1,17 @@
 //! `sprag-sim`: Sprag's core and driver on simulated clusters.
+//!
+//! Exit codes: 0 for good; 1 for a process that ended; 2 for what did not come about at last; 3 for what must
+//! never happen; 4 for a planted bug that was not caught, or a sweep that did not reach all that it
+//! claims; 5 for a run that does not repeat.
 
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
+mod commands;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 use clap::{Parser, Subcommand};
-use sprag_sim::planted::{PLANTS, SEEDS};
-use sprag_sim::run::Outcome;
-use sprag_sim::scenario::Scenario;
-use sprag_sim::sweep::{run_caught, sweep};
 
 /// Runs Sprag's own core and driver on simulated Kafka clusters.
 #[derive(Parser)]
@@ -32,102 +34,69 @@ enum Command {
         #[arg(long)]
         coverage: bool,
     },
-    /// Plants bugs, and prints how many seeds it took until each was caught.
+    /// Runs one seed: its scenario, its trace, how it ended, and a space-time diagram.
+    Replay {
+        #[command(flatten)]
+        which: Which,
+        /// Where the diagram goes; `sprag-sim-SEED.html` if this is left out.
+        #[arg(long)]
+        html: Option<PathBuf>,
+        /// No trace.
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Looks for the smallest scenario that fails as this seed does.
+    Shrink {
+        #[command(flatten)]
+        which: Which,
+        /// How often a scenario is run at most.
+        #[arg(long, default_value_t = 3000)]
+        runs: u32,
+    },
+    /// Plants bugs, and tells how many seeds it took until each was caught by its invariant.
     Planted {
         /// Only those whose name contains this.
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// Runs one seed, and prints its scenario first.
-    Replay {
+    /// Runs seeds in two processes each, and compares all that they leave, line by line.
+    Meta {
+        /// How many.
+        #[arg(long, default_value_t = 5)]
+        seeds: u64,
+        /// The first.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+    /// Prints all that one seed leaves: what `meta` compares.
+    Transcript {
         /// The seed.
         #[arg(long)]
         seed: u64,
-        /// With the planted bug whose name contains this.
-        #[arg(long)]
-        plant: Option<String>,
     },
 }
 
-/// Exit codes: 1 for a process that ended, 2 for what did not come about at last, 3 for what must
-/// never happen.
+/// Which scenario.
+#[derive(clap::Args)]
+struct Which {
+    /// The seed.
+    #[arg(long)]
+    seed: u64,
+    /// With the planted bug whose name contains this, judged by its invariant alone.
+    #[arg(long)]
+    plant: Option<String>,
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { seeds, from, coverage } => {
-            let begun = std::time::SystemTime::now();
-            let sweep =
-                sweep(from, seeds, threads(), |seed| run_caught(&Scenario::of(seed), |_| true));
-            let took = begun.elapsed().unwrap_or_default();
-            println!(
-                "{} seeds from {from} in {:.1} s: {}",
-                sweep.good,
-                took.as_secs_f64(),
-                sweep.counts
-            );
-            if coverage {
-                print!("{}", sweep.coverage);
-                println!("missing: {:?}", sweep.coverage.missing());
-            }
-            match sweep.failed {
-                Some((seed, outcome)) => told(seed, &outcome),
-                None => ExitCode::SUCCESS,
-            }
-        }
-        Command::Planted { only } => planted(&only),
-        Command::Replay { seed, plant } => {
-            let plant = plant.and_then(|name| PLANTS.iter().find(|it| it.name.contains(&name)));
-            let scenario = plant.map_or_else(|| Scenario::of(seed), |plant| plant.scenario(seed));
-            println!("{scenario:#?}");
-            let run = || match plant {
-                Some(plant) => plant.run(&scenario),
-                None => run_caught(&scenario, |_| true),
-            };
-            let (outcome, lines) = sprag_sim::trace::recorded(run);
-            for line in lines {
-                println!("{line}");
-            }
-            told(seed, &outcome)
-        }
-    }
-}
-
-/// Exit code 4 where a bug was not caught in time.
-fn planted(only: &str) -> ExitCode {
-    let mut missed = 0;
-    for plant in PLANTS.iter().filter(|plant| plant.name.contains(only)) {
-        let (name, mode, invariant) = (plant.name, plant.mode, format!("{:?}", plant.invariant));
-        match plant.hunt(threads()) {
-            Some((seed, violation)) => {
-                println!(
-                    "{seed:>4} seeds  {invariant:<17} {mode:<8} {name}\n                 {violation}"
-                );
-            }
-            None => {
-                missed += 1;
-                println!("NOT in {SEEDS}  {invariant:<17} {mode:<8} {name}");
-            }
-        }
-    }
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(4) }
-}
-
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn told(seed: u64, outcome: &Outcome) -> ExitCode {
-    match outcome {
-        Outcome::Good(counts) => {
-            println!("seed {seed}: {counts}");
+        Command::Run { seeds, from, coverage } => commands::run(seeds, from, coverage),
+        Command::Replay { which, html, quiet } => commands::replay(&which, html, quiet),
+        Command::Shrink { which, runs } => commands::shrink(&which, runs),
+        Command::Planted { only } => commands::planted(&only),
+        Command::Meta { seeds, from } => commands::meta(seeds, from),
+        Command::Transcript { seed } => {
+            print!("{}", sprag_sim::meta::transcript(seed));
             ExitCode::SUCCESS
-        }
-        Outcome::Crash(error) => {
-            println!("seed {seed}: a process ended: {error}; sprag-sim replay --seed {seed}");
-            ExitCode::from(1)
-        }
-        Outcome::Broken(violation) => {
-            println!("seed {seed}: {violation}; sprag-sim replay --seed {seed}");
-            ExitCode::from(if violation.invariant.is_liveness() { 2 } else { 3 })
         }
     }
 }
