@@ -95,7 +95,7 @@ impl Client {
         trace::record(&self.name, || What::Sent {
             number,
             to: to.to_owned(),
-            says: format!("{:?}", self.mail.request(number)),
+            says: self.mail.request(number).map(|it| format!("{it:?}")).unwrap_or_default(),
         });
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(number, sender);

@@ -6,7 +6,10 @@ const zoom = document.getElementById("zoom");
 const order = ["source", "replicator", "sprag-0", "sprag-1", "sprag-2", "target", "clients"];
 const hosts = [...new Set(lines.map(line => line[1]))].filter(host => host)
   .sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99);
-const kinds = { messages: true, notes: true, "keep and debug notes": false, facts: false, commits: true };
+const kinds = { messages: true, "routine messages": false, notes: true, "keep and debug notes": false, facts: false, commits: true };
+
+// What every process asks again and again: a page without it shows the rest.
+const routine = /^(Fetch|ListOffsets|DescribeTopics|ListGroups|Heartbeat|OffsetFetch)\b/;
 
 function element(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -89,8 +92,11 @@ function messages(x, y) {
     element("line", { x1: x(host), y1: y(at), x2: far, y2: down, class: "lost" }, `${at} ms #${number} ${host} to ${to}, never arrived: ${says}`);
     element("path", { d: `M${far - 4},${down - 4}l8,8m0,-8l-8,8`, class: "cross" });
   };
+  const hidden = new Set();
   for (const line of lines) {
     const [at, host, kind, number] = line;
+    if (kind === "sent" && routine.test(line[5]) && !kinds["routine messages"]) hidden.add(number);
+    if (hidden.has(number)) continue;
     if (kind === "sent") sent.set(number, line);
     if (kind === "answered") answered.set(number, line);
     if (kind === "arrived" && sent.has(number)) {

@@ -166,9 +166,14 @@ impl Core {
     pub(super) fn assignment_checked(&mut self, shard: Shard, outcome: Result<bool, Failure>) {
         match outcome {
             Ok(true) => self.begin(shard, Step::ReadingLog),
+            // The group will say that it is lost, or was between two generations; whoever forgot the shard
+            // here would not be told again that it is theirs.
             Ok(false) => {
-                self.drop_shard(shard);
-                self.report(Note::ShardLeft { shard });
+                let detail = format!(
+                    "the coordination group does not know this instance as the owner of shard {shard} \
+                     now; it is asked again until it takes the shard away"
+                );
+                self.fencing_failed(shard, Failure::new(FailureClass::Retry, detail), true);
             }
             Err(failure) => self.fencing_failed(shard, failure, true),
         }

@@ -97,6 +97,21 @@ fn a_fenced_owner_drops_its_decision_and_takes_over_anew_only_if_still_assigned(
 }
 
 #[test]
+fn a_shard_that_the_group_denies_for_a_while_is_taken_over_when_it_no_longer_does() {
+    let mut world = World::new();
+    world.fail("write half", FailureClass::Fenced);
+    world.assigned = false;
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    world.settle(&mut core);
+    world.pass(&mut core, Duration::from_secs(30));
+    assert_eq!(world.stored(), None, "not while it is denied");
+    world.assigned = true;
+    world.pass(&mut core, Duration::from_secs(120));
+    assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
 fn an_unknown_outcome_is_asked_for_again_and_then_given_up_with_the_producer() {
     let mut world = World::new();
     world.fail("commit transaction", FailureClass::OutcomeUnknown);

@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) log: LogRange,
     pub(super) mappings: Vec<(i64, i64)>,
     pub(super) mapping_end: i64,
+    /// Whether the coordination group knows the instance as the owner.
+    pub(super) assigned: bool,
     pub(super) fences: FenceLog,
     pub(super) next_fence: i64,
     pub(super) source_topic: [u8; 16],
@@ -73,6 +75,7 @@ impl World {
             log: LogRange { start: TargetOffset(0), end: TargetOffset(10_000) },
             mappings: vec![(100, 1100), (149, 1149), (150, 1150), (200, 1250)],
             mapping_end: 4,
+            assigned: true,
             fences: FenceLog { newest: BTreeMap::new(), members: Some(1) },
             next_fence: 10,
             source_topic: [1; 16],
@@ -211,7 +214,7 @@ impl World {
                 vec![self.mappings_read(topic)]
             }
             Action::CheckAssignment { request, .. } => {
-                let outcome = self.outcome("check assignment", |_| true);
+                let outcome = self.outcome("check assignment", |world| world.assigned);
                 vec![Event::AssignmentChecked { request, outcome }]
             }
             Action::ReadFenceLog { request, .. } => {
