@@ -8,6 +8,7 @@ mod coordinator;
 pub mod group;
 pub mod history;
 pub mod log;
+mod members;
 pub mod offsets;
 pub mod producers;
 mod topics;
@@ -28,9 +29,20 @@ use crate::wire::{Request, Response};
 /// `offsets.retention.check.interval.ms`, as much shorter as a run is.
 const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 
+/// Which broker is modelled, where brokers differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 3.9, with its classic coordinator.
+    V3_9,
+    /// 4.3.
+    #[default]
+    V4_3,
+}
+
 /// A cluster. A clone is one that learns nothing more: a replica that fell behind.
 #[derive(Clone, Debug)]
 pub struct Cluster {
+    version: Version,
     now: Instant,
     topics: Topics,
     groups: BTreeMap<GroupId, Group>,
@@ -50,7 +62,14 @@ impl Cluster {
     /// An empty cluster.
     #[must_use]
     pub fn new(id: &ClusterId) -> Self {
+        Self::of_version(id, Version::default())
+    }
+
+    /// An empty cluster of brokers of this version.
+    #[must_use]
+    pub fn of_version(id: &ClusterId, version: Version) -> Self {
         Self {
+            version,
             now: Instant::from_millis(0),
             topics: Topics::of(id),
             groups: BTreeMap::new(),
@@ -170,16 +189,12 @@ impl Cluster {
             };
             changes.extend(over.into_iter().map(|change| (name.clone(), change)));
         }
-        // With its last offset goes a group without members; whoever commits next makes a new one.
-        for (name, _) in &changes {
-            if self.groups.get(name).is_some_and(|it| !it.is_active() && it.offsets.is_empty()) {
-                self.groups.remove(name);
-            }
-        }
         for (group, change) in changes {
             let by = Author::Expiry;
             self.note(What::Offset { group, change, by, active: false });
         }
+        // A group without members and without offsets goes; whoever commits next makes a new one.
+        self.groups.retain(|_, group| group.is_active() || !group.offsets.is_empty());
     }
 
     /// A transaction ends: its records, its offsets, its marker.
@@ -192,6 +207,7 @@ impl Cluster {
                 continue;
             };
             let active = group.is_active();
+            group.listed = true;
             for change in group.offsets.end(producer, commit) {
                 let (group, by) = (name.clone(), Author::Transaction { producer });
                 self.note(What::Offset { group, change, by, active });

@@ -266,3 +266,34 @@ pub enum Error {
     /// 25 and its like, where a group speaks the other protocol: 23.
     InconsistentGroupProtocol,
 }
+
+impl Error {
+    /// The protocol's number.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        match self {
+            Self::OffsetOutOfRange => 1,
+            Self::UnknownTopicOrPartition => 3,
+            Self::RequestTimedOut => 7,
+            Self::OffsetMetadataTooLarge => 12,
+            Self::CoordinatorLoadInProgress => 14,
+            Self::NotCoordinator => 16,
+            Self::IllegalGeneration => 22,
+            Self::InconsistentGroupProtocol => 23,
+            Self::UnknownMemberId => 25,
+            Self::RebalanceInProgress => 27,
+            Self::TopicAlreadyExists => 36,
+            Self::InvalidProducerEpoch => 47,
+            Self::InvalidTxnState => 48,
+            Self::InvalidProducerIdMapping => 49,
+            Self::ConcurrentTransactions => 51,
+            Self::NonEmptyGroup => 68,
+            Self::GroupIdNotFound => 69,
+            Self::GroupSubscribedToTopic => 86,
+            Self::UnstableOffsetCommit => 88,
+            Self::ProducerFenced => 90,
+            Self::FencedMemberEpoch => 110,
+            Self::StaleMemberEpoch => 113,
+        }
+    }
+}

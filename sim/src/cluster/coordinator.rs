@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use sprag::core::ids::{GroupId, TopicName};
 
-use super::Cluster;
+use super::group::{Group, Scope};
 use super::history::{Author, What};
 use super::offsets::check;
+use super::{Cluster, Version};
 use crate::wire::{
     Committed, Error, GroupState, MemberId, NewRecord, Partition, Producer, Protocol, Response,
 };
+
+type Outcomes = BTreeMap<Partition, Result<(), Error>>;
 
 impl Cluster {
     pub(super) fn create_topic(&mut self, name: &TopicName, partitions: i32) -> Response {
@@ -88,32 +91,39 @@ impl Cluster {
         offsets: BTreeMap<Partition, Committed>,
     ) -> Response {
         let now = self.now;
-        if !self.producers.is_newest(producer)
-            && let Err(error) = self.producers.open(producer, now).map(|_| ())
-        {
-            return self.refused(producer, error);
+        // AddOffsetsToTxn begins the transaction, whatever becomes of the commit.
+        match self.producers.open(producer, now) {
+            Ok(open) => open.groups.insert(name.clone()),
+            Err(error) => return self.refused(producer, error),
+        };
+        let (offsets, mut outcome) = self.of_known_partitions(offsets);
+        if offsets.is_empty() {
+            return Response::Committed(outcome);
+        }
+        if self.is_of_no_group(&name, generation) && self.version == Version::V4_3 {
+            outcome.extend(all(offsets, Error::IllegalGeneration));
+            return Response::Committed(outcome);
         }
         let group = self.groups.entry(name.clone()).or_default();
-        if let Err(error) = group.may_commit_in_transaction(member, generation) {
-            return all(offsets, error);
+        group.listed |= self.version == Version::V3_9;
+        let allowed = group.may_commit_in_transaction(member, generation);
+        if let Err(error) = within(group, member, allowed, &offsets) {
+            // The transactional request knows no stale epochs.
+            let stale = error == Error::StaleMemberEpoch;
+            let error = if stale { Error::IllegalGeneration } else { error };
+            outcome.extend(all(offsets, error));
+            return Response::Committed(outcome);
         }
-        let mut outcome = BTreeMap::new();
         for (at, commit) in offsets {
-            let known = self.topics.log(&at).is_some();
-            let result = match known {
-                true => check(&commit),
-                false => Err(Error::UnknownTopicOrPartition),
-            };
+            let result = check(&commit);
             if result.is_ok() {
                 self.offsets_end += 1;
+                group.listed = true;
                 group.offsets.pend(producer.id, &at, commit, self.offsets_end, now);
             }
             outcome.insert(at, result);
         }
         let active = group.is_active();
-        if let Ok(open) = self.producers.open(producer, now) {
-            open.groups.insert(name.clone());
-        }
         self.note(What::Pending { group: name, producer: producer.id, active });
         Response::Committed(outcome)
     }
@@ -132,16 +142,14 @@ impl Cluster {
 
     pub(super) fn list_groups(&self) -> Response {
         let state = |active| if active { GroupState::Active } else { GroupState::Empty };
-        let exists = self.groups.iter().filter(|(_, group)| {
-            group.is_active() || group.empty_since.is_some() || !group.offsets.is_empty()
-        });
+        let groups = self.groups.iter().filter(|(_, group)| group.listed);
         Response::Groups(
-            exists.map(|(name, group)| (name.clone(), state(group.is_active()))).collect(),
+            groups.map(|(name, group)| (name.clone(), state(group.is_active()))).collect(),
         )
     }
 
     pub(super) fn describe_group(&self, name: &GroupId) -> Response {
-        let members = self.groups.get(name).map_or(0, super::group::Group::members);
+        let members = self.groups.get(name).map_or(0, Group::members);
         Response::Described { members }
     }
 
@@ -167,20 +175,32 @@ impl Cluster {
         (member, generation): (&MemberId, i32),
         offsets: BTreeMap<Partition, Committed>,
     ) -> Response {
+        let (offsets, mut outcome) = self.of_known_partitions(offsets);
+        if offsets.is_empty() {
+            return Response::Committed(outcome);
+        }
+        if self.is_of_no_group(&name, generation) {
+            let error = match self.version {
+                Version::V3_9 => Error::IllegalGeneration,
+                Version::V4_3 => Error::GroupIdNotFound,
+            };
+            outcome.extend(all(offsets, error));
+            return Response::Committed(outcome);
+        }
         let (now, group) = (self.now, self.groups.entry(name.clone()).or_default());
-        if let Err(error) = group.may_commit(member, generation) {
-            return all(offsets, error);
+        group.listed |= self.version == Version::V3_9;
+        let allowed = group.may_commit(member, generation);
+        if let Err(error) = within(group, member, allowed, &offsets) {
+            outcome.extend(all(offsets, error));
+            return Response::Committed(outcome);
         }
         let active = group.is_active();
-        let (mut outcome, mut changes) = (BTreeMap::new(), Vec::new());
+        let mut changes = Vec::new();
         for (at, commit) in offsets {
-            let known = self.topics.log(&at).is_some();
-            let result = match known {
-                true => check(&commit),
-                false => Err(Error::UnknownTopicOrPartition),
-            };
+            let result = check(&commit);
             if result.is_ok() {
                 self.offsets_end += 1;
+                group.listed = true;
                 changes.push(group.offsets.commit(&at, commit, self.offsets_end, now));
             }
             outcome.insert(at, result);
@@ -210,12 +230,18 @@ impl Cluster {
         };
         let outcome: BTreeMap<_, _> = at
             .iter()
-            .map(|at| match group.is_subscribed(&at.topic) {
-                true => (at.clone(), Err(Error::GroupSubscribedToTopic)),
-                false => (at.clone(), Ok(())),
+            .map(|at| match (self.topics.log(at), group.is_subscribed(&at.topic)) {
+                (None, _) => (at.clone(), Err(Error::UnknownTopicOrPartition)),
+                (Some(_), true) => (at.clone(), Err(Error::GroupSubscribedToTopic)),
+                (Some(_), false) => (at.clone(), Ok(())),
             })
             .collect();
         self.remove_offsets(name, |at| outcome.get(at) == Some(&Ok(())));
+        // The classic coordinator cleans up after each deletion.
+        if self.version == Version::V3_9 {
+            self.groups
+                .retain(|it, group| it != name || group.is_active() || !group.offsets.is_empty());
+        }
         Response::Committed(outcome)
     }
 
@@ -279,6 +305,22 @@ impl Cluster {
         }
     }
 
+    /// What is to be committed where there is such a partition, and the answer for the others. A
+    /// request without any of the former never gets to the group.
+    fn of_known_partitions(
+        &self,
+        offsets: BTreeMap<Partition, Committed>,
+    ) -> (BTreeMap<Partition, Committed>, Outcomes) {
+        let (known, unknown): (BTreeMap<_, _>, _) =
+            offsets.into_iter().partition(|(at, _)| self.topics.log(at).is_some());
+        (known, all(unknown, Error::UnknownTopicOrPartition))
+    }
+
+    /// Whether a commit states a generation of a group that does not exist.
+    fn is_of_no_group(&self, name: &GroupId, generation: i32) -> bool {
+        generation >= 0 && !self.groups.contains_key(name)
+    }
+
     fn refused(&mut self, producer: &Producer, error: Error) -> Response {
         if error == Error::ProducerFenced {
             self.note(What::Refused { producer: producer.clone() });
@@ -287,7 +329,18 @@ impl Cluster {
     }
 }
 
-/// The same answer for each partition.
-fn all(offsets: BTreeMap<Partition, Committed>, error: Error) -> Response {
-    Response::Committed(offsets.into_keys().map(|at| (at, Err(error))).collect())
+/// Whether what is to be committed is what may be; of metadata that is too long nothing is asked.
+fn within(
+    group: &Group,
+    member: &MemberId,
+    allowed: Result<Scope, Error>,
+    offsets: &BTreeMap<Partition, Committed>,
+) -> Result<(), Error> {
+    let sound = offsets.iter().filter(|(_, commit)| check(commit).is_ok());
+    group.may_commit_all(member, allowed?, sound.map(|(at, _)| at))
+}
+
+/// The same error for each partition.
+fn all(offsets: BTreeMap<Partition, Committed>, error: Error) -> Outcomes {
+    offsets.into_keys().map(|at| (at, Err(error))).collect()
 }

@@ -123,10 +123,11 @@ impl Offsets {
         gone.map(|(at, stored)| Change { at, before: Some(stored.commit), after: None }).collect()
     }
 
-    /// Whether there is anything at all.
+    /// Whether there is nothing at all. An open transaction counts, also where what it wrote was
+    /// deleted since.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.committed.is_empty() && self.pending.values().all(BTreeMap::is_empty)
+        self.committed.is_empty() && self.pending.is_empty()
     }
 
     fn is_pending(&self, at: &Partition) -> bool {

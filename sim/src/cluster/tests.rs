@@ -5,7 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::wire::{Committed, Error, NO_GENERATION, NewRecord, Partition, Producer, Protocol};
+use crate::wire::{
+    Committed, Error, GroupState, NO_GENERATION, NewRecord, Partition, Producer, Protocol,
+};
+
+mod commits;
+mod groups;
+mod members;
 
 struct Try {
     cluster: Cluster,
@@ -26,7 +32,11 @@ fn commit(offset: i64) -> BTreeMap<Partition, Committed> {
 
 impl Try {
     fn new() -> Self {
-        let mut cluster = Cluster::new(&ClusterId::from("target"));
+        Self::of(Version::default())
+    }
+
+    fn of(version: Version) -> Self {
+        let mut cluster = Cluster::of_version(&ClusterId::from("target"), version);
         let now = Instant::from_millis(0);
         let topic = at().topic;
         cluster.handle(now, &Rc::from("test"), Request::CreateTopic { topic, partitions: 2 });
@@ -49,8 +59,18 @@ impl Try {
     }
 
     fn half(&mut self, producer: &Producer, member: &str, offset: i64) -> Result<(), Error> {
+        self.half_of(producer, member, NO_GENERATION, offset)
+    }
+
+    fn half_of(
+        &mut self,
+        producer: &Producer,
+        member: &str,
+        generation: i32,
+        offset: i64,
+    ) -> Result<(), Error> {
         let (group, producer) = (group(), producer.clone());
-        let (member, generation, offsets) = (member.to_owned(), NO_GENERATION, commit(offset));
+        let (member, offsets) = (member.to_owned(), commit(offset));
         let request = Request::TxnOffsetCommit { producer, group, member, generation, offsets };
         match self.ask(request) {
             Response::Committed(outcome) => outcome[&at()],
@@ -90,6 +110,27 @@ impl Try {
 
     fn leave(&mut self, member: &str) {
         self.ask(Request::Leave { group: group(), member: member.to_owned() });
+    }
+
+    fn beat(
+        &mut self,
+        member: &str,
+        generation: i32,
+        owned: &BTreeSet<Partition>,
+    ) -> Result<(i32, BTreeSet<Partition>), Error> {
+        let (group, member, acknowledged) = (group(), member.to_owned(), owned.clone());
+        match self.ask(Request::Heartbeat { group, member, generation, acknowledged }) {
+            Response::Member { generation, assigned } => Ok((generation, assigned)),
+            Response::Failed(error) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn listed(&mut self) -> Option<GroupState> {
+        match self.ask(Request::ListGroups) {
+            Response::Groups(groups) => groups.get(&group()).copied(),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -223,6 +264,8 @@ fn offsets_go_with_their_topic_and_expire() {
     it.plain("", NO_GENERATION, 1).unwrap();
     it.ask(Request::DeleteTopic { topic: at().topic });
     assert_eq!(it.fetch(true), Ok(None));
+    let topic = at().topic;
+    it.ask(Request::CreateTopic { topic, partitions: 2 });
     it.cluster.expire_after(Duration::from_millis(100));
     it.plain("", NO_GENERATION, 1).unwrap();
     it.now = Instant::from_millis(101);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brokers/support/kafka/pom.xml");
+const POM: &str = include_str!("kafka/pom.xml");
 const ATTEMPTS: usize = 3;
 
 /// A version of Apache Kafka that Sprag is tested on.
@@ -71,11 +71,14 @@ pub(crate) fn scratch() -> &'static Path {
 fn fetch(version: Version, partial: &Path, libs: &Path) {
     require("java", "-version", "a Java runtime, version 17 or later");
     require("mvn", "-version", "Apache Maven");
+    let pom = partial.with_file_name("pom.xml");
+    fs::write(&pom, POM).expect("a file for Maven");
     let mut failure = String::new();
     for _ in 0..ATTEMPTS {
         let _ = fs::remove_dir_all(partial);
         let output = Command::new("mvn")
-            .args(["-B", "-q", "-f", POM, "dependency:copy-dependencies"])
+            .args(["-B", "-q", "dependency:copy-dependencies", "-f"])
+            .arg(&pom)
             .arg(format!("-Dkafka.version={}", version.number()))
             .arg(format!("-DoutputDirectory={}", partial.display()))
             .output()
@@ -91,8 +94,9 @@ fn fetch(version: Version, partial: &Path, libs: &Path) {
         );
     }
     panic!(
-        "cannot fetch Apache Kafka {} with Maven after {ATTEMPTS} attempts ({POM}):\n{failure}",
-        version.number()
+        "cannot fetch Apache Kafka {} with Maven after {ATTEMPTS} attempts ({}):\n{failure}",
+        version.number(),
+        pom.display()
     );
 }
 

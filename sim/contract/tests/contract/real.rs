@@ -1,0 +1,110 @@
+//! A real cluster as a [`Side`]: the adapter's ports, and requests past them by a raw client.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sprag::core::action::ReadScope;
+use sprag::core::ids::{GroupId, Shard, TopicName};
+use sprag::core::policy::CommitMode;
+use sprag::kafka::client::{AdminClient, Properties};
+use sprag::kafka::clock::ProcessClock;
+use sprag::kafka::committer::KafkaCommitter;
+use sprag::kafka::groups::KafkaTargetGroups;
+use sprag::kafka::topics::KafkaTopics;
+use sprag::ports::{Committer, TargetGroups, TopicReader};
+
+use super::operation::TOPIC;
+use super::raw::RawRequests;
+use super::side::{Instance, Side};
+use crate::support::DEADLINE;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::clients::block_on;
+use crate::support::topics::create_topic;
+use crate::support::wait::eventually;
+
+const FENCES: &str = "__sprag.contract.fences";
+
+/// One instance's ports, as the daemon has them.
+pub(crate) struct Adapter {
+    groups: KafkaTargetGroups,
+    committer: KafkaCommitter,
+    topics: KafkaTopics,
+}
+
+/// A broker with the topics that a sequence needs.
+pub(crate) fn start(version: Version) -> Broker {
+    let broker = match version {
+        Version::V3_9 => Broker::start(version),
+        // A KIP-848 group is in its next epoch at once.
+        Version::V4_3 => {
+            Broker::start_with(version, &[("group.consumer.assignment.interval.ms", "0")])
+        }
+    };
+    create_topic(&broker, TOPIC, 2);
+    create_topic(&broker, FENCES, 1);
+    wait_for_coordinators(&broker);
+    broker
+}
+
+/// Until each partition of the offsets topic answers.
+fn wait_for_coordinators(broker: &Broker) {
+    let adapter = Adapter::of(&broker.bootstrap(), ProcessClock::start(), "nobody", "sprag.nobody");
+    let init = || block_on(adapter.committer.init_transactions(Shard(0)));
+    eventually(DEADLINE, "a transaction coordinator", init);
+    // Names enough to hit every partition.
+    for nth in 0..32 {
+        let group = GroupId::from(format!("nobody-{nth}").as_str());
+        let all = ReadScope::AllAnd(BTreeSet::new());
+        let read = || block_on(adapter.groups.offsets(&group, &all, true));
+        eventually(DEADLINE, "a group coordinator", read);
+    }
+}
+
+/// A group and transactional.ids that nothing used before.
+pub(crate) fn fresh(broker: &Broker) -> Side<RawRequests, Adapter> {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let (group, bootstrap) = (format!("group-{run}"), broker.bootstrap());
+    let requests = RawRequests::new(&bootstrap, &group, &format!("raw-{run}"), broker.version());
+    let clock = ProcessClock::start();
+    let coordinated = group.clone();
+    let another =
+        move || Adapter::of(&bootstrap, clock, &coordinated, &format!("sprag.contract-{run}"));
+    Side::new(&group, requests, Box::new(another))
+}
+
+impl Adapter {
+    fn of(bootstrap: &str, clock: ProcessClock, group: &str, prefix: &str) -> Self {
+        let properties = Properties::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
+        let admin = Rc::new(AdminClient::new(properties.clone(), "target", clock));
+        let shared = || Rc::clone(&admin);
+        let committer = KafkaCommitter::new(
+            shared(),
+            properties.clone(),
+            properties,
+            TopicName::from(FENCES),
+            group.to_owned(),
+            prefix.to_owned(),
+            CommitMode::Fenced,
+        );
+        let fences = TopicName::from(FENCES);
+        let topics = KafkaTopics::new(shared(), shared(), shared(), fences.clone(), fences);
+        Self { groups: KafkaTargetGroups::new(admin, clock), committer, topics }
+    }
+}
+
+impl Instance for Adapter {
+    fn groups(&self) -> &impl TargetGroups {
+        &self.groups
+    }
+
+    fn committer(&self) -> &impl Committer {
+        &self.committer
+    }
+
+    fn topics(&self) -> &impl TopicReader {
+        &self.topics
+    }
+}

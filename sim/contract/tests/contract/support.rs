@@ -1,0 +1,32 @@
+//! The harness of the tests on real brokers, as far as it is needed here.
+
+#![allow(dead_code, reason = "the other tests on brokers need more of it")]
+
+#[path = "../../../../tests/brokers/support/alone.rs"]
+pub(crate) mod alone;
+#[path = "../../../../tests/brokers/support/artifacts.rs"]
+pub(crate) mod artifacts;
+#[path = "../../../../tests/brokers/support/broker.rs"]
+pub(crate) mod broker;
+#[path = "../../../../tests/brokers/support/clients.rs"]
+pub(crate) mod clients;
+#[path = "../../../../tests/brokers/support/process.rs"]
+pub(crate) mod process;
+#[path = "../../../../tests/brokers/support/topics.rs"]
+pub(crate) mod topics;
+#[path = "../../../../tests/brokers/support/wait.rs"]
+pub(crate) mod wait;
+
+use std::time::Duration;
+
+/// How long a test waits for anything that should happen: it bounds a failure, and never paces a
+/// success.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How much of itself a test does: `short` in every run, `long` when `SPRAG_LONG=1` is set.
+pub(crate) fn rounds(short: usize, long: usize) -> usize {
+    match std::env::var("SPRAG_LONG").as_deref() {
+        Ok("1") => long,
+        Ok(_) | Err(_) => short,
+    }
+}
