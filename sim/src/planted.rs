@@ -44,15 +44,15 @@ pub const PLANTS: &[Plant] = &[
     Plant::of("guard off (2)", None, Mode::Guarded, Invariant::NeverStale).needs(without_guard),
     Plant::new(Bug::LexicographicOrder, Mode::Fenced, Invariant::NeverStale).needs(half_read),
     Plant::new(Bug::AsOfAtCommit, Mode::Fenced, Invariant::NoInventedOffset).needs(late_news),
-    Plant::new(Bug::CaughtUpDespiteError, Mode::Fenced, Invariant::NeverStale),
-    Plant::new(Bug::EndsBeforeFence, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::CaughtUpDespiteError, Mode::Fenced, Invariant::NeverStale).needs(unreadable),
+    Plant::new(Bug::EndsBeforeFence, Mode::Fenced, Invariant::NeverStale).needs(unread),
     Plant::new(Bug::TargetKeptAcrossTakeOver, Mode::Fenced, Invariant::NeverTrample),
     Plant::new(Bug::DecisionRetried, Mode::Fenced, Invariant::FencedMeansFenced),
     Plant::new(Bug::NoVerification, Mode::Fenced, Invariant::NeverTrample),
     Plant::new(Bug::TimeOutIsNotCommitted, Mode::Guarded, Invariant::NeverTrample).needs(lossy),
     Plant::new(Bug::FailedFetchIsNothing, Mode::Guarded, Invariant::NeverTrample),
     Plant::new(Bug::EmptyMember, Mode::Fenced, Invariant::NeverTrample),
-    Plant::new(Bug::UnconfirmedFollowed, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::UnconfirmedFollowed, Mode::Fenced, Invariant::NeverStale).needs(moved),
     Plant::new(Bug::Interpolation, Mode::Fenced, Invariant::NeverSkip).needs(dense),
     Plant::new(Bug::LatestWins, Mode::Fenced, Invariant::NeverSkip).needs(dense),
     Plant::new(Bug::UntilPassed, Mode::Fenced, Invariant::NeverSkip).needs(dense),
@@ -169,19 +169,58 @@ fn siblings(scenario: &mut Scenario) {
 /// An owner that knows less of the mappings than the one before it, and is told that it knows all: it was
 /// frozen while the others read on, cannot read on itself, and a replica that lags behind tells the ends.
 fn half_read(scenario: &mut Scenario) {
-    let fault = |at, what| Timed { at, what };
-    let mut faults = vec![
-        fault(6_000, Fault::StaleEnds { lasts: 17_500 }),
-        fault(9_000, Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves }),
-    ];
+    let frozen = Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves };
+    scenario.faults = vec![at(6_000, Fault::StaleEnds { lasts: 17_500 }), at(9_000, frozen)];
+    cannot_read(scenario, 14_500, false);
+    others_crash(scenario, 16_000);
+}
+
+/// An owner that cannot read on, nor read the ends.
+fn unreadable(scenario: &mut Scenario) {
+    scenario.faults = Vec::new();
+    cannot_read(scenario, 10_000, true);
+    others_crash(scenario, 14_000);
+}
+
+/// An owner that cannot read on, and could read the ends.
+fn unread(scenario: &mut Scenario) {
+    scenario.faults = Vec::new();
+    cannot_read(scenario, 10_000, false);
+    others_crash(scenario, 14_000);
+}
+
+fn at(at: u64, what: Fault) -> Timed<Fault> {
+    Timed { at, what }
+}
+
+fn cannot_read(scenario: &mut Scenario, from: u64, ends_too: bool) {
     for partition in 0..scenario.shape.mapping_partitions {
-        let what = Fault::MappingPartitionFails { partition, ends_too: false, lasts: 9_000 };
-        faults.push(fault(14_500, what));
+        let fails = Fault::MappingPartitionFails { partition, ends_too, lasts: 9_000 };
+        scenario.faults.push(at(from, fails));
     }
+}
+
+/// Instance 0 is alone for a while.
+fn others_crash(scenario: &mut Scenario, from: u64) {
     for instance in 1..scenario.shape.instances {
-        faults.push(fault(16_000, Fault::Crash { instance, lasts: 6_000 }));
+        scenario.faults.push(at(from, Fault::Crash { instance, lasts: 6_000 }));
     }
-    scenario.faults = faults;
+}
+
+/// An owner that still asks the source's former coordinators takes over from one that asks the new ones.
+fn moved(scenario: &mut Scenario) {
+    scenario.rules.follow_rewinds = true;
+    scenario.rules.session_millis = 1_000;
+    scenario.rules.poll_millis = 100;
+    scenario.faults = Vec::new();
+    for from in [5_000, 15_000] {
+        scenario.faults.push(at(from, Fault::FormerCoordinator { lasts: 8_000 }));
+        for instance in 1..scenario.shape.instances {
+            let cut = Fault::Cut { instance, cluster: Side::Source, lasts: 700 };
+            scenario.faults.push(at(from + 200, cut));
+            scenario.faults.push(at(from + 4_500, Fault::Crash { instance, lasts: 3_000 }));
+        }
+    }
 }
 
 /// News of copies further back, from a zombie that copies before the replicator does and tells of it
