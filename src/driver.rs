@@ -55,7 +55,7 @@ pub async fn run<P: Ports>(
                 Event::TimePassed
             }
         };
-        trace!(event = "heard", answer = ?event);
+        trace!(answer = ?event, "heard");
         core.handle(clock.now(), event);
         // Answers that are ready are handled before anything else is waited for, so that a busy
         // mapping topic delays no commit; their number is bounded, so that they delay no stop.
@@ -66,7 +66,7 @@ pub async fn run<P: Ports>(
             let Some(event) = ready(&mut answers).await else {
                 break;
             };
-            trace!(event = "heard", answer = ?event);
+            trace!(answer = ?event, "heard");
             core.handle(clock.now(), event);
         }
     }
@@ -86,7 +86,7 @@ fn carry_out_all<'a, P: Ports>(
     answers: &mut FuturesUnordered<Answer<'a>>,
 ) -> Option<StopReason> {
     while let Some(action) = core.poll_action() {
-        trace!(event = "ordered", order = ?action);
+        trace!(order = ?action, "ordered");
         match action {
             Action::Stop { reason } => return Some(reason),
             Action::Report { note } => tell(&note),

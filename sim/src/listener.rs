@@ -47,12 +47,16 @@ impl Subscriber for Listener {
         if let Some(name) = &heard.reason {
             coverage::reached(coverage::Kind::Verdict, name);
         }
-        let Heard { event: name, reason, text } = heard;
-        trace::record(&trace::host(), || What::Told {
-            level: event.metadata().level().to_string(),
-            event: name.unwrap_or_default(),
-            reason,
-            text: text.unwrap_or_default(),
+        let Heard { event: name, reason, text, detail } = heard;
+        let text = text.unwrap_or_default();
+        trace::record(&trace::host(), || {
+            // What is no note tells what the driver did, and with what.
+            let (event_name, text) = match name {
+                Some(name) => (name, text),
+                None => (text, detail.unwrap_or_default()),
+            };
+            let level = event.metadata().level().to_string();
+            What::Told { level, event: event_name, reason, text }
         });
     }
 
@@ -68,6 +72,8 @@ struct Heard {
     reason: Option<String>,
     /// The message, where it is wanted: writing it out takes longer than all the rest.
     text: Option<String>,
+    /// What the driver was handed, or handed on.
+    detail: Option<String>,
 }
 
 impl Visit for Heard {
@@ -80,10 +86,13 @@ impl Visit for Heard {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if let Some(text) = &mut self.text
-            && matches!(field.name(), "message" | "order" | "answer")
-        {
-            text.push_str(&format!("{value:?}"));
+        let Some(text) = &mut self.text else {
+            return;
+        };
+        match field.name() {
+            "message" => *text = format!("{value:?}"),
+            "order" | "answer" | "why" => self.detail = Some(format!("{value:?}")),
+            _ => {}
         }
     }
 }

@@ -85,7 +85,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
 pub fn run_for(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
     trace::passed(0);
     Listener::hears(|| {
-        let outcome = Run::new(scenario, &wanted).to_the_end();
+        let outcome = Run::new(scenario, &wanted).finish();
         if let Outcome::Broken(violation) = &outcome {
             let says = violation.to_string();
             trace::record_at(violation.time.as_millis(), TARGET, What::Violation { says });
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn to_the_end(mut self) -> Outcome {
+    fn finish(mut self) -> Outcome {
         let calm = Instant::from_millis(self.scenario.calm_from);
         let mut look = calm + SETTLES;
         loop {
