@@ -35,7 +35,7 @@ pub const CLIENTS: &str = "clients";
 
 const NAME: &str = "dr";
 /// One step of turmoil: the grain of simulated time.
-pub const TICK: Duration = Duration::from_millis(10);
+pub const TICK: Duration = Duration::from_millis(20);
 
 /// The processes of one run.
 pub struct World {
