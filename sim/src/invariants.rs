@@ -18,6 +18,8 @@ pub mod converges;
 pub mod copies;
 pub mod exact;
 pub mod fenced_means_fenced;
+#[cfg(test)]
+mod made_up;
 pub mod never_skip;
 pub mod never_stale;
 pub mod never_trample;

@@ -15,7 +15,7 @@ use crate::invariants::{
 use crate::listener::Listener;
 use crate::scenario::{Publisher, Scenario};
 use crate::trace::{self, What};
-use crate::truth::{Ours, Truth};
+use crate::truth::{Clusters, Ours, Truth};
 use crate::world::{SOURCE, TARGET, World};
 
 /// How long a run goes on after its last fault at the least: whoever was fenced stops in this time.
@@ -165,14 +165,17 @@ impl<'a> Run<'a> {
         }
         let Self { scenario, wanted, world, truth, counts, .. } = self;
         let mut broken = None;
-        truth.learn(world, |truth, ours| {
-            counts.commits += 1;
-            counts.guarded_races += u64::from(truth.is_guarded_race(ours));
-            counts.transaction_races += u64::from(truth.is_transactions_race(ours));
-            if broken.is_none() {
-                broken = check(scenario, truth, world, ours, *wanted);
-            }
-        });
+        let learn = |clusters: Clusters<'_>| {
+            truth.learn(clusters, |truth, ours| {
+                counts.commits += 1;
+                counts.guarded_races += u64::from(truth.is_guarded_race(ours));
+                counts.transaction_races += u64::from(truth.is_transactions_race(ours));
+                if broken.is_none() {
+                    broken = check(scenario, truth, clusters, ours, *wanted);
+                }
+            })
+        };
+        world.look(learn);
         Ok(broken)
     }
 
@@ -182,7 +185,7 @@ impl<'a> Run<'a> {
 
     /// How many partitions of groups have come to where they must, if all have.
     fn unsettled(&self) -> Result<u64, Violation> {
-        let settled = settled::settled(self.scenario, &self.truth, &self.world);
+        let settled = self.world.look(|it| settled::settled(self.scenario, &self.truth, it));
         let dense = self.scenario.shape.publisher == Publisher::Dense
             && !settled::loses_mappings(self.scenario);
         for one in &settled {
@@ -243,7 +246,7 @@ fn told(fact: &Fact) -> What {
 fn check(
     scenario: &Scenario,
     truth: &Truth,
-    world: &World,
+    clusters: Clusters<'_>,
     ours: &Ours,
     wanted: &dyn Fn(Invariant) -> bool,
 ) -> Option<Violation> {
@@ -251,8 +254,8 @@ fn check(
         &|| never_stale::check(truth, ours),
         &|| never_trample::check(truth, ours),
         &|| fenced_means_fenced::check(truth, ours),
-        &|| no_invented_offset::check(scenario, truth, world, ours),
-        &|| never_skip::check(world, ours).filter(|_| never_skip::is_promised(scenario)),
+        &|| no_invented_offset::check(scenario, truth, clusters, ours),
+        &|| never_skip::check(clusters.target, ours).filter(|_| never_skip::is_promised(scenario)),
     ];
     checks.iter().find_map(|check| check().filter(|it| wanted(it.invariant)))
 }

@@ -13,10 +13,19 @@ use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
 use crate::scenario::{Fault, Rules, Scenario};
 use crate::wire::{Committed, Isolation, Partition, Producer};
-use crate::world::{Names, World};
+use crate::world::Names;
 
 /// The prefix of stamps in every run.
 pub const PREFIX: &str = "k2k_";
+
+/// Both clusters, as they are.
+#[derive(Clone, Copy)]
+pub struct Clusters<'a> {
+    /// The source.
+    pub source: &'a Cluster,
+    /// The target.
+    pub target: &'a Cluster,
+}
 
 /// Everything true so far.
 pub struct Truth {
@@ -156,25 +165,19 @@ impl Truth {
 
     /// Learns what happened since the last time; each commit of Sprag's goes through `check` before
     /// what it changes is learnt.
-    pub fn learn(&mut self, world: &World, mut check: impl FnMut(&Self, &Ours)) {
-        let mut seen = self.seen;
-        world.source.look(|cluster| {
-            for fact in &cluster.history()[seen.0..] {
-                self.learn_source(fact);
+    pub fn learn(&mut self, clusters: Clusters<'_>, mut check: impl FnMut(&Self, &Ours)) {
+        let (source, target) = (clusters.source.history(), clusters.target.history());
+        for fact in &source[self.seen.0..] {
+            self.learn_source(fact);
+        }
+        for fact in &target[self.seen.1..] {
+            if let Some(ours) = self.ours(fact) {
+                check(self, &ours);
             }
-            seen.0 = cluster.history().len();
-        });
-        world.target.look(|cluster| {
-            for fact in &cluster.history()[seen.1..] {
-                if let Some(ours) = self.ours(fact) {
-                    check(self, &ours);
-                }
-                self.learn_target(fact);
-            }
-            seen.1 = cluster.history().len();
-            self.mapping_ends = mapping_ends(cluster, &self.names.mapping_topic);
-        });
-        self.seen = seen;
+            self.learn_target(fact);
+        }
+        self.seen = (source.len(), target.len());
+        self.mapping_ends = mapping_ends(clusters.target, &self.names.mapping_topic);
     }
 
     fn learn_source(&mut self, fact: &Fact) {

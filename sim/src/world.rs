@@ -22,6 +22,7 @@ use crate::net::Mail;
 use crate::ports::{Timing, Wiring};
 use crate::scenario::{OnForeign, Publisher, Scenario};
 use crate::streams::{Concern, Stream};
+use crate::truth::Clusters;
 use crate::wire::{Request, Response};
 
 /// The host of the source cluster.
@@ -122,8 +123,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Looks at both clusters.
+    pub fn look<T>(&self, at: impl FnOnce(Clusters<'_>) -> T) -> T {
+        self.source.look(|source| self.target.look(|target| at(Clusters { source, target })))
+    }
+}
+
 impl Names {
-    fn of(scenario: &Scenario) -> Self {
+    /// What things are called in this scenario.
+    #[must_use]
+    pub fn of(scenario: &Scenario) -> Self {
         let shape = &scenario.shape;
         let topic = |nth: usize| {
             let name = format!("orders{nth}");

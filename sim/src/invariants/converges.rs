@@ -25,3 +25,38 @@ pub fn check(now: Instant, settled: &Settled) -> Option<Violation> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled as made_settled};
+    use super::super::settled::settled;
+    use super::*;
+
+    #[test]
+    fn a_group_must_come_to_where_its_mappings_say_and_a_held_one_need_not() {
+        let (mut made, producer, fence) = made_settled(false);
+        let all = |made: &super::super::made_up::MadeUp| {
+            settled(&made.scenario, &made.truth, made.clusters())
+        };
+        assert!(all(&made).iter().all(|it| check(made.now(), it).is_none()));
+        made.group_is_at(0, 8);
+        let late = all(&made);
+        assert_eq!((late.len(), late[0].expected), (1, 8));
+        let violation = check(made.now(), &late[0]).map(|it| it.detail).unwrap_or_default();
+        assert_eq!(violation, "the mappings put source offset 8 at 8, and Some(5) stands there");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 8 }, 8);
+        assert!(check(made.now(), &all(&made)[0]).is_none());
+        made.group_is_at(0, 9);
+        made.stranger_commits(1, 1, "");
+        assert_eq!(all(&made), [], "somebody else committed for the group");
+    }
+
+    #[test]
+    fn a_position_below_the_first_mapping_and_one_without_any_need_nothing() {
+        let mut made = super::super::made_up::MadeUp::new(false);
+        made.copied(5, 5, true);
+        made.group_is_at(0, 3);
+        made.group_is_at(1, 3);
+        assert_eq!(settled(&made.scenario, &made.truth, made.clusters()), []);
+    }
+}

@@ -38,3 +38,37 @@ pub fn check(now: Instant, settled: &Settled, target: &Cluster) -> Option<Violat
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{MadeUp, Says, settled as made_settled};
+    use super::super::settled::settled;
+    use super::*;
+
+    fn read_again(made: &MadeUp) -> Option<String> {
+        let all = settled(&made.scenario, &made.truth, made.clusters());
+        check(made.now(), &all[0], made.clusters().target).map(|it| it.detail)
+    }
+
+    #[test]
+    fn a_record_too_early_is_read_twice() {
+        let (mut made, producer, fence) = made_settled(false);
+        assert_eq!(read_again(&made), None);
+        made.group_is_at(0, 7);
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 6);
+        let told = "the group is at source offset 7, and would read 6 again from 6";
+        assert_eq!(read_again(&made).as_deref(), Some(told));
+    }
+
+    #[test]
+    fn in_a_replay_records_may_be_read_again() {
+        let mut made = MadeUp::new(false);
+        made.copied(0, 10, true);
+        made.copied(5, 10, true);
+        made.group_is_at(0, 12);
+        let (producer, fence) = made.takes_over("sprag-0");
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 2, source: 12 }, 10);
+        assert_eq!(read_again(&made), None);
+    }
+}

@@ -31,3 +31,38 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
     );
     Some(Violation::of(Invariant::FencedMeansFenced, ours, detail))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+
+    #[test]
+    fn a_decision_of_an_earlier_owner_is_never_carried_out() {
+        let (mut made, _, fence) = settled(false);
+        let (newer, later) = made.takes_over("sprag-1");
+        made.looks("sprag-1");
+        made.group_is_at(0, 7);
+        made.commits("sprag-1", &newer, Says { fence: later, as_of: 1, source: 7 }, 7);
+        assert_eq!(made.broken(), Vec::<String>::new());
+        made.commits("sprag-1", &newer, Says { fence, as_of: 1, source: 7 }, 7);
+        assert!(made.broken().iter().any(|it| it.starts_with("FencedMeansFenced")));
+    }
+
+    #[test]
+    fn a_fenced_owners_commit_never_gets_there() {
+        let (mut made, older, fence) = settled(false);
+        made.takes_over("sprag-1");
+        made.commits("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 4);
+        assert_eq!(made.broken(), Vec::<String>::new(), "the broker refused it");
+        assert_eq!(made.truth.refused.len(), 1);
+    }
+
+    #[test]
+    fn a_refresh_keeps_the_stamp_of_its_decision() {
+        let (mut made, _, fence) = settled(false);
+        let (newer, _) = made.takes_over("sprag-1");
+        made.looks("sprag-1");
+        made.commits("sprag-1", &newer, Says { fence, as_of: 1, source: 5 }, 5);
+        assert_eq!(made.broken(), Vec::<String>::new());
+    }
+}

@@ -65,3 +65,78 @@ fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{MadeUp, Says, settled};
+
+    #[test]
+    fn newer_knowledge_may_overwrite_and_may_go_back() {
+        let (mut made, _, _) = settled(false);
+        made.copied(10, 10, true);
+        made.group_is_at(0, 3);
+        let (producer, fence) = made.takes_over("sprag-1");
+        made.looks("sprag-1");
+        made.commits("sprag-1", &producer, Says { fence, as_of: 2, source: 3 }, 3);
+        assert_eq!(made.broken(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn less_of_the_mappings_must_not_overwrite_more() {
+        let (mut made, producer, fence) = settled(false);
+        made.copied(10, 10, true);
+        made.commits("sprag-0", &producer, Says { fence, as_of: 2, source: 5 }, 5);
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+        let broken = made.broken();
+        assert!(
+            broken[0].contains("NeverStale") && broken[0].contains("as-of 1 overwrote as-of 2")
+        );
+    }
+
+    #[test]
+    fn an_owner_that_has_not_read_all_must_not_commit_at_all() {
+        let mut made = MadeUp::new(false);
+        made.copied(0, 5, true);
+        made.copied(5, 5, true);
+        made.group_is_at(0, 3);
+        let (producer, fence) = made.takes_over("sprag-0");
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 3 }, 3);
+        let broken = made.broken();
+        assert!(
+            broken[0].contains("NeverStale") && broken[0].contains("which ended at 2"),
+            "{broken:?}"
+        );
+    }
+
+    #[test]
+    fn a_position_that_the_group_left_must_not_overwrite_where_it_went() {
+        let (mut made, producer, fence) = settled(false);
+        made.group_is_at(0, 8);
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 8 }, 8);
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+        let broken = made.broken();
+        assert!(broken[0].contains("source offset 5, which the group left"), "{broken:?}");
+    }
+
+    #[test]
+    fn guarded_mode_is_excused_once_after_each_look_and_no_more() {
+        for (again, expected) in [(false, 0), (true, 1)] {
+            let (mut made, _, fence) = settled(true);
+            made.copied(10, 10, true);
+            made.looks("sprag-0");
+            let (_, later) = made.takes_over("sprag-1");
+            made.looks("sprag-1");
+            let older = Says { fence, as_of: 1, source: 5 };
+            if again {
+                made.commits_plainly("sprag-0", older, 5);
+            }
+            made.commits_plainly("sprag-1", Says { fence: later, as_of: 2, source: 5 }, 5);
+            made.commits_plainly("sprag-0", older, 5);
+            assert_eq!(made.broken().len(), expected, "{:?}", made.broken());
+        }
+    }
+}

@@ -64,3 +64,91 @@ fn foreign_sibling(truth: &Truth, ours: &Ours) -> Option<(String, i64)> {
     });
     stored.map(|((_, at), stored)| (format!("{}-{}", at.topic, at.partition), stored.offset))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+    use crate::scenario::OnForeign;
+    use crate::wire::Committed;
+
+    #[test]
+    fn what_somebody_else_committed_stays_unless_the_policy_gives_it_up() {
+        for (policy, expected) in
+            [(OnForeign::Hold, 1), (OnForeign::ForwardOnly, 0), (OnForeign::Overwrite, 0)]
+        {
+            let (mut made, producer, fence) = settled(false);
+            made.truth.rules.on_foreign = policy;
+            made.stranger_commits(0, 2, "");
+            made.looks("sprag-0");
+            made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+            assert_eq!(made.broken().len(), expected, "{policy:?}: {:?}", made.broken());
+        }
+    }
+
+    #[test]
+    fn no_policy_gives_up_a_stamp_of_a_later_version() {
+        let (mut made, producer, fence) = settled(false);
+        made.truth.rules.on_foreign = OnForeign::Overwrite;
+        made.stranger_commits(0, 5, "k2k_v9:who knows");
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+        assert!(made.broken()[0].contains("NeverTrample"), "{:?}", made.broken());
+    }
+
+    #[test]
+    fn a_foreign_sibling_that_was_seen_holds_the_whole_group() {
+        for (seen, expected) in [(true, 1), (false, 0)] {
+            let (mut made, producer, fence) = settled(false);
+            if seen {
+                made.stranger_commits(1, 2, "");
+            }
+            made.looks("sprag-0");
+            if !seen {
+                made.stranger_commits(1, 2, "");
+            }
+            made.group_is_at(0, 7);
+            made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
+            assert_eq!(made.broken().len(), expected, "{:?}", made.broken());
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_while_the_group_has_members() {
+        let (mut made, producer, fence) = settled(false);
+        made.looks("sprag-0");
+        made.joins("consumer");
+        made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+        let broken = made.broken();
+        assert!(broken[0].contains("written while the group had members"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_member_that_comes_after_the_write_sees_it_committed() {
+        let (mut made, producer, fence) = settled(false);
+        made.looks("sprag-0");
+        made.writes("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+        made.joins("consumer");
+        made.ends("sprag-0", &producer);
+        assert_eq!(made.broken(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_foreign_transaction_that_pends_after_the_look_is_the_race_that_is_admitted() {
+        for (before_the_look, expected) in [(false, 0), (true, 1)] {
+            let (mut made, producer, fence) = settled(false);
+            let stranger = made.transactional("clients", "processor");
+            let theirs = Committed { offset: 3, metadata: String::new() };
+            if before_the_look {
+                made.pends("clients", &stranger, theirs.clone());
+            }
+            made.looks("sprag-0");
+            if !before_the_look {
+                made.pends("clients", &stranger, theirs);
+            }
+            made.writes("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 5);
+            made.ends("clients", &stranger);
+            made.ends("sprag-0", &producer);
+            assert_eq!(made.broken().len(), expected, "{:?}", made.broken());
+        }
+    }
+}

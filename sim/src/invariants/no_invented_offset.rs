@@ -7,13 +7,17 @@ use sprag::core::ids::{Incarnation, MappingTopicTag};
 use super::copies::told_copies;
 use super::{Invariant, Violation};
 use crate::scenario::Scenario;
-use crate::truth::{Ours, Truth};
+use crate::truth::{Clusters, Ours, Truth};
 use crate::wire::Isolation;
-use crate::world::World;
 
 /// Checks one commit. A refresh decides nothing: it keeps what stands from expiring.
 #[must_use]
-pub fn check(scenario: &Scenario, truth: &Truth, world: &World, ours: &Ours) -> Option<Violation> {
+pub fn check(
+    scenario: &Scenario,
+    truth: &Truth,
+    clusters: Clusters<'_>,
+    ours: &Ours,
+) -> Option<Violation> {
     if ours.refresh {
         return None;
     }
@@ -29,14 +33,13 @@ pub fn check(scenario: &Scenario, truth: &Truth, world: &World, ours: &Ours) -> 
             ours.own
         ));
     }
-    let end = world.target.look(|cluster| {
-        cluster.topics().log(&ours.at).map(|log| log.end_for(Isolation::ReadUncommitted))
-    });
+    let log = clusters.target.topics().log(&ours.at);
+    let end = log.map(|log| log.end_for(Isolation::ReadUncommitted));
     match end {
         Some(end) if ours.after.offset > end && !truth.is_made_since_look(ours) => {
             violation(format!("{} is beyond the log end {end}", ours.after.offset))
         }
-        Some(_) | None => mistranslated(scenario, truth, world, ours),
+        Some(_) | None => mistranslated(scenario, truth, clusters, ours),
     }
 }
 
@@ -44,24 +47,24 @@ pub fn check(scenario: &Scenario, truth: &Truth, world: &World, ours: &Ours) -> 
 fn mistranslated(
     scenario: &Scenario,
     truth: &Truth,
-    world: &World,
+    clusters: Clusters<'_>,
     ours: &Ours,
 ) -> Option<Violation> {
     let stamp = &ours.stamp;
     let source = truth.source_of(&ours.at)?;
-    let source_id = world.source.look(|cluster| cluster.topics().id(&source.topic))?;
-    let (copies, ids, start) = world.target.look(|cluster| {
-        let topics = cluster.topics();
-        let mapping_topic = topics.id(&truth.names.mapping_topic).map(MappingTopicTag::of);
-        let known = |partition, offset| {
-            partition == stamp.mapping_partition.get() && offset < stamp.as_of.get()
-        };
-        let ids = (source_id, topics.id(&ours.at.topic)?);
-        let same = mapping_topic == Some(stamp.mapping_topic)
-            && Incarnation::of(ids.0, ids.1) == stamp.incarnation;
-        let start = topics.log(&ours.at)?.start();
-        same.then(|| (told_copies(scenario, &truth.names, cluster, known), ids, start))
-    })?;
+    let topics = clusters.target.topics();
+    let ids = (clusters.source.topics().id(&source.topic)?, topics.id(&ours.at.topic)?);
+    let mapping_topic = topics.id(&truth.names.mapping_topic).map(MappingTopicTag::of);
+    if mapping_topic != Some(stamp.mapping_topic)
+        || Incarnation::of(ids.0, ids.1) != stamp.incarnation
+    {
+        return None;
+    }
+    let known = |partition, offset| {
+        partition == stamp.mapping_partition.get() && offset < stamp.as_of.get()
+    };
+    let copies = told_copies(scenario, &truth.names, clusters.target, known);
+    let start = topics.log(&ours.at)?.start();
     let known = copies.get(&(source, ours.at.clone()))?;
     let right = known.translate(stamp.source.get(), ids)?;
     let committed = ours.after.offset;
@@ -74,4 +77,45 @@ fn mistranslated(
         );
         Violation::of(Invariant::NoInventedOffset, ours, detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+
+    fn broken_by(source: i64, as_of: i64, offset: i64) -> Vec<String> {
+        let (mut made, producer, fence) = settled(false);
+        made.looks("sprag-0");
+        made.commits("sprag-0", &producer, Says { fence, as_of, source }, offset);
+        made.broken().into_iter().filter(|it| it.starts_with("NoInvented")).collect()
+    }
+
+    #[test]
+    fn a_position_that_the_group_never_had_is_invented() {
+        let broken = broken_by(4, 1, 4);
+        assert!(broken[0].contains("source offset 4 with metadata \"\" was never committed"));
+    }
+
+    #[test]
+    fn an_offset_that_no_mapping_tells_is_invented_though_it_skips_nothing() {
+        let broken = broken_by(5, 1, 4);
+        assert!(broken[0].contains("put source offset 5 at 5, not at 4"), "{broken:?}");
+    }
+
+    #[test]
+    fn an_offset_beyond_the_log_is_invented() {
+        let broken = broken_by(5, 1, 11);
+        assert!(broken[0].contains("11 is beyond the log end 10"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_stamp_that_claims_mappings_from_after_the_translation_is_found_out() {
+        let (mut made, producer, fence) = settled(false);
+        made.looks("sprag-0");
+        // A copy further back was told of meanwhile: who knew of it would have committed 3.
+        made.told(5, 3, 1);
+        made.commits("sprag-0", &producer, Says { fence, as_of: 2, source: 5 }, 5);
+        let broken = made.broken();
+        assert!(broken.iter().any(|it| it.contains("below as-of 2 put source offset 5 at 3")));
+    }
 }

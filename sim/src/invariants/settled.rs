@@ -8,9 +8,8 @@ use sprag::core::ids::{GroupId, Incarnation, TopicId};
 use super::copies::{Copies, told_copies};
 use crate::cluster::Cluster;
 use crate::scenario::{Publisher, Scenario, Work};
-use crate::truth::{Truth, is_foreign, stamp_of};
+use crate::truth::{Clusters, Truth, is_foreign, stamp_of};
 use crate::wire::{Committed, Isolation, Partition};
-use crate::world::World;
 
 /// One partition of one group that must have been translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +32,22 @@ pub struct Settled {
 
 /// All that must have been translated in this run by now.
 #[must_use]
-pub fn settled(scenario: &Scenario, truth: &Truth, world: &World) -> Vec<Settled> {
-    let copies =
-        world.target.look(|target| told_copies(scenario, &truth.names, target, |_, _| true));
+pub fn settled(scenario: &Scenario, truth: &Truth, clusters: Clusters<'_>) -> Vec<Settled> {
+    let copies = told_copies(scenario, &truth.names, clusters.target, |_, _| true);
     let mut settled = Vec::new();
     for ((group, source), commits) in &truth.source {
         let Some(position) = commits.last().map(|commit| commit.commit.offset) else {
             continue;
         };
-        let still = world.source.look(|cluster| has_offset(cluster, group, source));
+        let still = has_offset(clusters.source, group, source);
         let Some((_, name)) = truth.names.topics.iter().find(|(from, _)| *from == source.topic)
         else {
             continue;
         };
         let at = Partition { topic: name.clone(), partition: source.partition };
-        if still && !is_held(truth, world, group) {
+        if still && !is_held(truth, clusters.target, group) {
             let one = Position { group, source, at, position };
-            settled.extend(one.settle(scenario, truth, world, &copies));
+            settled.extend(one.settle(scenario, truth, clusters, &copies));
         }
     }
     settled
@@ -67,17 +65,15 @@ impl Position<'_> {
         self,
         scenario: &Scenario,
         truth: &Truth,
-        world: &World,
+        clusters: Clusters<'_>,
         copies: &BTreeMap<(Partition, Partition), Copies>,
     ) -> Option<Settled> {
         let Self { group, source, at, position } = self;
-        let source_id = world.source.look(|cluster| cluster.topics().id(&source.topic))?;
-        let target_id = world.target.look(|cluster| cluster.topics().id(&at.topic))?;
+        let source_id = clusters.source.topics().id(&source.topic)?;
+        let target_id = clusters.target.topics().id(&at.topic)?;
         let ids = (source_id, target_id);
-        let (start, end) = world.target.look(|cluster| {
-            let log = cluster.topics().log(&at)?;
-            Some((log.start(), log.end_for(Isolation::ReadUncommitted)))
-        })?;
+        let log = clusters.target.topics().log(&at)?;
+        let (start, end) = (log.start(), log.end_for(Isolation::ReadUncommitted));
         let stored = truth.stored.get(&(group.clone(), at.clone())).cloned();
         let known = copies.get(&(source.clone(), at.clone()))?;
         let expected = known.translate(position, ids)?.max(start);
@@ -103,7 +99,7 @@ impl Position<'_> {
 
 /// Whether the group is left alone: somebody else committed for it, it has members, or its fence log lost
 /// records.
-fn is_held(truth: &Truth, world: &World, group: &GroupId) -> bool {
+fn is_held(truth: &Truth, target: &Cluster, group: &GroupId) -> bool {
     let foreign = |stored: &Committed| {
         is_foreign(stored)
             || stamp_of(stored).is_none_or(|(stamp, _)| {
@@ -115,8 +111,7 @@ fn is_held(truth: &Truth, world: &World, group: &GroupId) -> bool {
     };
     let of_group = truth.stored.iter().filter(|((of, _), _)| of == group);
     let held = of_group.into_iter().any(|(_, stored)| foreign(stored));
-    let active =
-        world.target.look(|target| target.groups().get(group).is_some_and(|it| it.is_active()));
+    let active = target.groups().get(group).is_some_and(|it| it.is_active());
     held || active
 }
 

@@ -23,3 +23,25 @@ pub fn check(truth: &Truth, calm: Instant) -> Option<Violation> {
     );
     Some(Violation { invariant: Invariant::StandsDown, time: *at, place: None, detail })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+    use super::*;
+
+    #[test]
+    fn who_is_refused_in_the_calm_did_not_stop() {
+        let (mut made, older, fence) = settled(false);
+        made.takes_over("sprag-1");
+        made.writes("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 5);
+        let refused = made.now();
+        assert_eq!(check(&made.truth, refused), None, "it may not have heard of it yet");
+        let earlier = Instant::from_millis(0);
+        assert!(refused < earlier + PATIENCE && check(&made.truth, earlier).is_none());
+        for _ in 0..500 {
+            made.writes("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 5);
+        }
+        let violation = check(&made.truth, earlier).map(|it| it.to_string()).unwrap_or_default();
+        assert!(violation.contains("sprag.made-up.0 of epoch 0 still sends"), "{violation}");
+    }
+}
