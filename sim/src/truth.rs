@@ -53,8 +53,8 @@ pub struct Truth {
     pub fences: BTreeMap<Shard, Fence>,
     /// What stood in the mapping topic when each take-over record was written.
     pub taken_over: BTreeMap<(Shard, Fence), MappingEnds>,
-    /// When a request of each fenced producer of a shard was refused last.
-    pub refused: BTreeMap<Producer, Instant>,
+    /// When requests of each fenced producer of a shard were refused, first and last.
+    pub refused: BTreeMap<Producer, (Instant, Instant)>,
     /// When each instance last committed plainly for each group.
     plainly: BTreeMap<(Rc<str>, GroupId), Instant>,
     /// When a producer last wrote offsets of the group, and whether the group had members then.
@@ -234,7 +234,8 @@ impl Truth {
                 self.written.insert((group.clone(), *producer), (fact.at, *active));
             }
             What::Refused { producer } if self.shard_producers.contains(&producer.id) => {
-                self.refused.insert(producer.clone(), fact.at);
+                let seen = self.refused.entry(producer.clone()).or_insert((fact.at, fact.at));
+                seen.1 = fact.at;
             }
             What::Fencing { producer } if producer.transactional_id.starts_with("sprag.") => {
                 self.shard_producers.insert(producer.id);

@@ -8,20 +8,22 @@ use sprag::core::time::Instant;
 use super::{Invariant, Violation};
 use crate::truth::Truth;
 
-/// How long after the last fault nobody may be refused any more.
+/// How long whoever is refused may go on in the calm.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checks what was refused in the calm since `calm`.
 #[must_use]
 pub fn check(truth: &Truth, calm: Instant) -> Option<Violation> {
-    let (producer, at) = truth.refused.iter().find(|(_, at)| **at > calm + PATIENCE)?;
+    let refused = truth.refused.iter();
+    let (producer, (first, last)) =
+        refused.into_iter().find(|(_, (first, last))| *last > *first.max(&calm) + PATIENCE)?;
     let detail = format!(
-        "the fenced producer {} of epoch {} still sends {} ms after the last fault",
+        "the fenced producer {} of epoch {} still sends {} ms after it was refused",
         producer.transactional_id,
         producer.epoch,
-        at.since(calm).as_millis()
+        last.since(*first).as_millis()
     );
-    Some(Violation { invariant: Invariant::StandsDown, time: *at, place: None, detail })
+    Some(Violation { invariant: Invariant::StandsDown, time: *last, place: None, detail })
 }
 
 #[cfg(test)]
@@ -38,7 +40,7 @@ mod tests {
         assert_eq!(check(&made.truth, refused), None, "it may not have heard of it yet");
         let earlier = Instant::from_millis(0);
         assert!(refused < earlier + PATIENCE && check(&made.truth, earlier).is_none());
-        for _ in 0..500 {
+        for _ in 0..600 {
             made.writes("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 5);
         }
         let violation = check(&made.truth, earlier).map(|it| it.to_string()).unwrap_or_default();
