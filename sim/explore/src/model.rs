@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sprag::core::action::{Action, Read};
+use sprag::core::planted::Planting;
 use sprag::core::policy::CommitMode;
 use sprag::core::request::RequestId;
 use sprag::core::time::Instant;
@@ -307,6 +308,7 @@ impl Model for World {
     }
 
     fn next_state(&self, state: &State, step: Step) -> Option<State> {
+        let _planted = Planting::of(self.terms.plant.and_then(Plant::in_core));
         let mut next = state.clone();
         self.step(&mut next, step)?;
         Some(next)

@@ -1,4 +1,7 @@
-//! Bugs that can be planted in a world, to see that it bites.
+//! Bugs that can be planted in a world, to see that it bites: in what stands around the core, and in the
+//! core itself.
+
+use sprag::core::planted::Bug;
 
 /// One planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,11 +20,15 @@ pub enum Plant {
     UnconfirmedFollowed,
     /// A decision is carried out by the producer that the shard has now, whatever fence it was made under.
     RetriedAfterTakeOver,
+    /// The later fence wins, whatever its owner has read of the mappings.
+    LexicographicOrder,
+    /// What the target had under an earlier ownership counts under a new one.
+    TargetKeptAcrossTakeOver,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NoFence,
         Self::EmptyMember,
         Self::NoVerification,
@@ -29,5 +36,23 @@ impl Plant {
         Self::FailedFetchIsNone,
         Self::UnconfirmedFollowed,
         Self::RetriedAfterTakeOver,
+        Self::LexicographicOrder,
+        Self::TargetKeptAcrossTakeOver,
     ];
+
+    /// The bug that is planted in the core, if it is one.
+    #[must_use]
+    pub fn in_core(self) -> Option<Bug> {
+        match self {
+            Self::NoFence
+            | Self::EmptyMember
+            | Self::NoVerification
+            | Self::GuardOff
+            | Self::FailedFetchIsNone
+            | Self::UnconfirmedFollowed
+            | Self::RetriedAfterTakeOver => None,
+            Self::LexicographicOrder => Some(Bug::LexicographicOrder),
+            Self::TargetKeptAcrossTakeOver => Some(Bug::TargetKeptAcrossTakeOver),
+        }
+    }
 }

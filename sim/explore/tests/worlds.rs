@@ -106,3 +106,16 @@ fn planted_an_unconfirmed_source_read_that_is_followed() {
     let budget = Budget { source_commits: 1, stale_source_reads: 2, ticks: 2, ..NOTHING };
     assert_eq!(broken_by(Plant::UnconfirmedFollowed, budget), properties::NEVER_REWOUND);
 }
+
+#[test]
+fn planted_a_later_fence_that_wins_whatever_its_owner_has_read() {
+    let budget =
+        Budget { crashes: 1, publications: 1, source_commits: 1, stale_ends: 1, ..NOTHING };
+    assert_eq!(broken_by(Plant::LexicographicOrder, budget), properties::NEVER_STALE);
+}
+
+#[test]
+fn planted_target_offsets_that_outlive_their_ownership() {
+    let budget = Budget { losses_of_shard: 2, foreign_commits: 1, ..NOTHING };
+    assert_eq!(broken_by(Plant::TargetKeptAcrossTakeOver, budget), properties::NEVER_TRAMPLE);
+}
