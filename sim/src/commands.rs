@@ -36,7 +36,7 @@ pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
     }
     if coverage {
         print!("{}", sweep.coverage);
-        let missing = sweep.coverage.missing();
+        let missing = sweep.coverage.missing(seeds);
         if !missing.is_empty() {
             println!("not reached: {}", missing.join(", "));
             return ExitCode::from(UNPROVEN);
