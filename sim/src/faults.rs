@@ -9,10 +9,11 @@ use sprag::core::time::Instant;
 use crate::coverage::{Kind, reached};
 use crate::gate::Sprung;
 use crate::hosts::broker::Failing;
+use crate::names::{REPLICATOR, SOURCE, TARGET, instance_host};
 use crate::scenario::{Fault, FrozenClock, Scenario, Side};
 use crate::trace::{self, What};
 use crate::wire::{Error, Partition};
-use crate::world::{REPLICATOR, SOURCE, TARGET, World, instance_host};
+use crate::world::World;
 
 /// The faults of a run, and which of them are in force.
 pub struct Faults {

@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod invariants;
 pub mod listener;
 pub mod meta;
+pub mod names;
 pub mod net;
 pub mod planted;
 pub mod ports;

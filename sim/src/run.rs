@@ -13,10 +13,11 @@ use crate::invariants::{
     never_trample, no_invented_offset, settled, stands_down,
 };
 use crate::listener::Listener;
+use crate::names::{SOURCE, TARGET};
 use crate::scenario::{Publisher, Scenario};
 use crate::trace::{self, What};
 use crate::truth::{Clusters, Ours, Truth};
-use crate::world::{SOURCE, TARGET, World};
+use crate::world::World;
 
 /// How long a run goes on after its last fault at the least: whoever was fenced stops in this time.
 const SETTLES: Duration = Duration::from_secs(8);

@@ -11,9 +11,9 @@ use sprag::core::time::Instant;
 use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
+use crate::names::Names;
 use crate::scenario::{Fault, Rules, Scenario};
 use crate::wire::{Committed, Isolation, Partition, Producer};
-use crate::world::Names;
 
 /// The prefix of stamps in every run.
 pub const PREFIX: &str = "k2k_";

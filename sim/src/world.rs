@@ -5,11 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use sprag::core::ids::{ClusterId, GroupId, PipelineId, TopicName};
+use sprag::core::ids::{ClusterId, GroupId, TopicName};
 use sprag::core::policy::{CommitMode, OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
 use sprag::core::time::Instant;
 use sprag::mapping::Format;
-use sprag::mapping::replication_policy::ReplicationPolicy;
 
 use crate::clock::SimClock;
 use crate::cluster::Cluster;
@@ -18,6 +17,9 @@ use crate::hosts::broker::Broker;
 use crate::hosts::clients::Clients;
 use crate::hosts::instance::Instance;
 use crate::hosts::replicator::{PROGRESS, Replicator};
+use crate::names::{
+    self, CLIENTS, Names, PIPELINE, REPLICATOR, SOURCE, TARGET, instance_host, syncs,
+};
 use crate::net::Mail;
 use crate::ports::{Timing, Wiring};
 use crate::scenario::{OnForeign, Publisher, Scenario};
@@ -25,16 +27,6 @@ use crate::streams::{Concern, Stream};
 use crate::truth::Clusters;
 use crate::wire::{Request, Response};
 
-/// The host of the source cluster.
-pub const SOURCE: &str = "source";
-/// The host of the target cluster.
-pub const TARGET: &str = "target";
-/// The host of the replicator.
-pub const REPLICATOR: &str = "replicator";
-/// The host of all other clients.
-pub const CLIENTS: &str = "clients";
-
-const NAME: &str = "dr";
 /// One step of turmoil: the grain of simulated time.
 pub const TICK: Duration = Duration::from_millis(20);
 
@@ -58,33 +50,12 @@ pub struct World {
     pub names: Names,
 }
 
-/// What things are called in a run.
-#[derive(Clone, Debug)]
-pub struct Names {
-    /// The replicated topics on both sides.
-    pub topics: Vec<(TopicName, TopicName)>,
-    /// The groups.
-    pub groups: Vec<GroupId>,
-    /// The mapping topic.
-    pub mapping_topic: TopicName,
-    /// The fence topic.
-    pub fence_topic: TopicName,
-    /// The pipeline's id, as stamps have it.
-    pub pipeline: PipelineId,
-}
-
-/// The name of an instance's host.
-#[must_use]
-pub fn instance_host(number: usize) -> String {
-    format!("sprag-{number}")
-}
-
 impl World {
     /// Everything set up, nothing begun.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         let names = Names::of(scenario);
-        let clusters = (ClusterId::from("simulated-source"), ClusterId::from("simulated-target"));
+        let clusters = names::clusters();
         let (source, target) = clusters_of(scenario, &names, &clusters);
         let mail = Mail::default();
         let mut sim = network(scenario);
@@ -128,36 +99,6 @@ impl World {
     pub fn look<T>(&self, at: impl FnOnce(Clusters<'_>) -> T) -> T {
         self.source.look(|source| self.target.look(|target| at(Clusters { source, target })))
     }
-}
-
-impl Names {
-    /// What things are called in this scenario.
-    #[must_use]
-    pub fn of(scenario: &Scenario) -> Self {
-        let shape = &scenario.shape;
-        let topic = |nth: usize| {
-            let name = format!("orders{nth}");
-            (TopicName::from(name.as_str()), TopicName::from(format!("main.{name}").as_str()))
-        };
-        let group = |nth: usize| GroupId::from(format!("group-{nth}").as_str());
-        let (source, target) = ("simulated-source".into(), "simulated-target".into());
-        Self {
-            topics: (0..shape.topics).map(topic).collect(),
-            groups: (0..shape.groups).map(group).collect(),
-            mapping_topic: TopicName::from(match shape.publisher {
-                Publisher::Dense => "__k2k_offset_mappings",
-                Publisher::Sparse { .. } => "mm2-offset-syncs.main.internal",
-            }),
-            fence_topic: TopicName::from("__sprag.dr.fences"),
-            pipeline: PipelineId::of(NAME, &source, &target),
-        }
-    }
-}
-
-/// How the sparse publisher writes mappings.
-#[must_use]
-pub fn syncs() -> Format {
-    Format::MirrorMaker2(ReplicationPolicy::default_policy("main", NAME, "."))
 }
 
 /// Time-outs, as much shorter than the real ones as a run is.
@@ -271,7 +212,7 @@ fn instance(
             Publisher::Sparse { .. } => syncs(),
         },
         fence_topic: names.fence_topic.clone(),
-        coordination_group: GroupId::from(format!("sprag.{NAME}").as_str()),
+        coordination_group: GroupId::from(format!("sprag.{PIPELINE}").as_str()),
         member: String::new(),
         transactional_prefix: format!("sprag.{}", names.pipeline),
         mode: policy.commit_mode,
@@ -293,7 +234,7 @@ fn instance(
 #[must_use]
 pub fn policy(scenario: &Scenario) -> Policy {
     let rules = &scenario.rules;
-    let groups = Policy::for_pipeline(NAME).groups;
+    let groups = Policy::for_pipeline(PIPELINE).groups;
     let groups = groups.clone().excluding(PROGRESS).unwrap_or(groups);
     Policy {
         commit_mode: if rules.guarded { CommitMode::Guarded } else { CommitMode::Fenced },
@@ -315,6 +256,6 @@ pub fn policy(scenario: &Scenario) -> Policy {
         confirm_after: Duration::from_millis(rules.confirm_millis),
         refresh_interval: Duration::from_millis(rules.refresh_millis),
         groups,
-        ..Policy::for_pipeline(NAME)
+        ..Policy::for_pipeline(PIPELINE)
     }
 }

@@ -18,11 +18,11 @@ use self::zombie::Again;
 use super::broker::Broker;
 use crate::clock::SimClock;
 use crate::coverage::{Kind, reached};
+use crate::names::CLIENTS;
 use crate::net::{Client, Mail};
 use crate::ports::{Doing, Link, Timing};
 use crate::scenario::{Publisher, Timed, Work};
 use crate::wire::{Committed, NO_GENERATION, NewRecord, Partition, Protocol, Request, Response};
-use crate::world::CLIENTS;
 
 /// What all of them know.
 pub struct Clients {

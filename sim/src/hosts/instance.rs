@@ -13,9 +13,9 @@ use sprag::ports::{Clock, Ports};
 
 use crate::clock::SimClock;
 use crate::gate::Gate;
+use crate::names::instance_host;
 use crate::net::{Client, Mail};
 use crate::ports::{SimPorts, Wiring};
-use crate::world::instance_host;
 
 /// What an instance is started with, each time that it is.
 #[derive(Clone)]

@@ -1,18 +1,21 @@
 //! A replicator: copies records from the source to the target and publishes where they went.
 
+pub mod records;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use sprag::core::ids::{
-    GroupId, PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
-    TopicName,
+    GroupId, PublisherId, SourcePartition, TargetPartition, TopicId, TopicName,
 };
-use sprag::core::mapping::{Chunk, Run};
+use sprag::core::mapping::Chunk;
 use sprag::mapping::native::{ChunkPlace, encode, mapping_partition};
 use sprag::ports::Clock;
 
+use self::records::{copies, runs, sync};
 use crate::clock::SimClock;
+use crate::names::REPLICATOR;
 use crate::net::{Client, Mail};
 use crate::ports::{Doing, Link, Timing};
 use crate::scenario::Publisher;
@@ -20,7 +23,6 @@ use crate::wire::{
     Committed, Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request,
     Response,
 };
-use crate::world::REPLICATOR;
 
 const PAUSE_MILLIS: u64 = 100;
 const BATCH: usize = 25;
@@ -354,49 +356,4 @@ impl Life {
 /// What the progress belongs to.
 fn told((source, target): (TopicId, TopicId)) -> String {
     format!("{source} {target}")
-}
-
-/// The copies: each says where it comes from, for whoever checks.
-pub(super) fn copies(records: &[ReadRecord], source: TopicId) -> Vec<NewRecord> {
-    let copy = |record: &ReadRecord| {
-        let mut value = source.0.to_vec();
-        value.extend_from_slice(&record.offset.to_be_bytes());
-        NewRecord { key: Vec::new(), value: Some(value) }
-    };
-    records.iter().map(copy).collect()
-}
-
-/// The source topic's id and the source offset that a copy tells.
-#[must_use]
-pub fn origin(copy: &[u8]) -> Option<(TopicId, i64)> {
-    let (id, offset) = copy.split_first_chunk::<16>()?;
-    Some((TopicId(*id), i64::from_be_bytes(offset.try_into().ok()?)))
-}
-
-/// Runs of records that stand side by side on the source; on the target all do.
-pub(super) fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (target, record) in (first..).zip(records) {
-        match runs.last_mut() {
-            Some(run) if run.source.get() + run.len.cast_signed() == record.offset => run.len += 1,
-            Some(_) | None => runs.push(Run {
-                source: SourceOffset(record.offset),
-                target: TargetOffset(target),
-                len: 1,
-            }),
-        }
-    }
-    runs
-}
-
-/// An offset sync, as MirrorMaker 2 writes it.
-pub(super) fn sync(from: &SourcePartition, source: i64, target: i64) -> NewRecord {
-    let name = from.topic.as_str().as_bytes();
-    let len = i16::try_from(name.len()).unwrap_or(i16::MAX);
-    let mut key = len.to_be_bytes().to_vec();
-    key.extend_from_slice(name);
-    key.extend_from_slice(&from.partition.to_be_bytes());
-    let mut value = source.to_be_bytes().to_vec();
-    value.extend_from_slice(&target.to_be_bytes());
-    NewRecord { key, value: Some(value) }
 }

@@ -9,9 +9,9 @@ use sprag::core::mapping::{MappingRecord, Run};
 use sprag::mapping::{Decoder, Format};
 
 use crate::cluster::Cluster;
+use crate::names::Names;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::wire::{Isolation, Partition};
-use crate::world::Names;
 
 /// The copies of one source partition in one target partition, as the mapping topic tells them.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub fn told_copies(
     if !tells(scenario) {
         return copies;
     }
-    let format = if sparse { crate::world::syncs() } else { Format::Native };
+    let format = if sparse { crate::names::syncs() } else { Format::Native };
     let mut decoder = Decoder::new(format);
     for at in target.topics().partitions(&names.mapping_topic) {
         let Some(log) = target.topics().log(&at) else {

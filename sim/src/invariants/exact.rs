@@ -6,7 +6,7 @@ use sprag::core::time::Instant;
 use super::settled::Settled;
 use super::{Invariant, Violation};
 use crate::cluster::Cluster;
-use crate::hosts::replicator::origin;
+use crate::hosts::replicator::records::origin;
 use crate::wire::Isolation;
 
 /// Checks one partition of one group against the target's log, at `now`.

@@ -17,12 +17,12 @@ use super::{
     Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
 };
 use crate::cluster::Cluster;
+use crate::names::Names;
 use crate::scenario::{Publisher, Scenario};
 use crate::truth::{Clusters, PREFIX, Truth};
 use crate::wire::{
     Committed, NO_GENERATION, NewRecord, Partition, Producer, Protocol, Request, Response,
 };
-use crate::world::Names;
 
 /// Two clusters, what is true of them, and what was found broken so far.
 pub(crate) struct MadeUp {

@@ -10,7 +10,7 @@ use sprag::core::ids::Incarnation;
 use super::{Invariant, Violation};
 use crate::cluster::Cluster;
 use crate::hosts::clients::zombie::ZOMBIE;
-use crate::hosts::replicator::origin;
+use crate::hosts::replicator::records::origin;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::Ours;
 use crate::wire::Isolation;

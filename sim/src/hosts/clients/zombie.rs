@@ -11,7 +11,7 @@ use sprag::ports::Clock;
 
 use super::Hands;
 use crate::clock::SimClock;
-use crate::hosts::replicator::{copies, runs, sync};
+use crate::hosts::replicator::records::{copies, runs, sync};
 use crate::ports::{Doing, Link};
 use crate::scenario::Publisher;
 use crate::wire::{Isolation, NewRecord, Partition, ReadRecord, Request, Response};
