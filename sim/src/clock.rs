@@ -12,12 +12,29 @@ use sprag::ports::Clock;
 #[derive(Clone, Default)]
 pub struct SimClock {
     slept: Rc<Cell<Duration>>,
+    /// How often nothing was waited for at one time of the simulation.
+    spun: Rc<Cell<(u64, u32)>>,
 }
+
+/// So often a process may find that there is nothing to wait for, before time must pass.
+const SPINS: u32 = 100_000;
 
 impl SimClock {
     /// The machine was suspended for `time`: its clock did not move.
     pub fn stood_still(&self, time: Duration) {
         self.slept.set(self.slept.get() + time);
+    }
+}
+
+impl SimClock {
+    /// A process that is due again and again, and does nothing, would burn a core; here time would stand
+    /// still for ever.
+    fn spin(&self) {
+        let now = simulated().as_millis();
+        let (at, times) = self.spun.get();
+        let times = if at == now { times + 1 } else { 0 };
+        self.spun.set((now, times));
+        assert!(times < SPINS, "a process is due at {now} ms for ever, and does nothing about it");
     }
 }
 
@@ -40,7 +57,7 @@ impl Clock for SimClock {
         loop {
             let left = deadline.since(self.now());
             if left.is_zero() {
-                return;
+                return self.spin();
             }
             tokio::time::sleep(left).await;
         }

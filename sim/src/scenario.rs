@@ -50,6 +50,8 @@ pub struct Shape {
     pub mapping_partitions: i32,
     /// Who publishes mappings.
     pub publisher: Publisher,
+    /// The clusters answer as Kafka 3.9's classic group coordinator does, else as 4.3's.
+    pub classic: bool,
 }
 
 /// Who publishes mappings, and how densely.

@@ -11,7 +11,7 @@ use sprag::core::time::Instant;
 use sprag::mapping::Format;
 
 use crate::clock::SimClock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Version};
 use crate::gate::Gate;
 use crate::hosts::broker::Broker;
 use crate::hosts::clients::Clients;
@@ -132,7 +132,9 @@ fn clusters_of(
     names: &Names,
     ids: &(ClusterId, ClusterId),
 ) -> (Broker, Broker) {
-    let (mut source, mut target) = (Cluster::new(&ids.0), Cluster::new(&ids.1));
+    let version = if scenario.shape.classic { Version::V3_9 } else { Version::V4_3 };
+    let cluster = |id| Cluster::of_version(id, version);
+    let (mut source, mut target) = (cluster(&ids.0), cluster(&ids.1));
     let shape = &scenario.shape;
     for (from, to) in &names.topics {
         create(&mut source, from, shape.partitions);

@@ -1,6 +1,6 @@
 //! Bugs that can be planted, so that a simulation shows that it would find them.
 //!
-//! Nothing here is in a release build: without the feature `planted-bugs`, [`has`] is false at compile
+//! Nothing here is in a release build: without the feature `planted-bugs`, `has` is false at compile
 //! time, and what a bug would remember has no size.
 
 mod arrivals;

@@ -19,6 +19,7 @@ impl Scenario {
         let mut stream = Stream::of(seed, Concern::Shape);
         let shape = shape(&mut stream);
         let rules = rules(&mut stream);
+        let shape = Shape { classic: stream.chance(40), ..shape };
         let lossy = stream.chance(50);
         let network = Network {
             latency_millis: stream.choose(&[10, 20, 100]) as u64,
@@ -45,6 +46,7 @@ fn shape(stream: &mut Stream) -> Shape {
         partitions: stream.between(1, 2) as i32,
         mapping_partitions: stream.between(1, 2) as i32,
         publisher,
+        classic: false,
     }
 }
 

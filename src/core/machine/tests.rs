@@ -179,6 +179,22 @@ fn a_revoked_shard_is_given_back_only_when_its_commit_is_resolved() {
     assert_eq!(world.stored(), Some(1150));
 }
 
+#[test]
+fn a_record_that_waits_for_a_shard_that_is_leaving_wakes_nobody() {
+    let mut world = World::new();
+    let mut core = world.core(Policy { commit_mode: CommitMode::Guarded, ..policy() });
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    until(&mut world, &mut core, |action| matches!(action, Action::Commit(_)));
+    core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
+    // The keep-alive record comes due while the commit is still under way.
+    let later = world.now + Duration::from_secs(25 * 3600);
+    core.handle(later, Event::TimePassed);
+    while core.poll_action().is_some() {}
+    core.handle(later, Event::TimePassed);
+    let (deadline, why) = core.poll_timeout();
+    assert!(deadline > later, "{why:?} is due at once, and nothing is done about it");
+}
+
 /// Settles until the core orders an action for which `is` holds, and keeps that one back.
 fn until(world: &mut World, core: &mut Core, is: impl Fn(&Action) -> bool) -> Action {
     for _ in 0..1000 {

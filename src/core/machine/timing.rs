@@ -54,7 +54,7 @@ impl Core {
             Life::CatchingUp { ends: Ends::Known { again: Some(again), .. }, .. } => {
                 Some((*again, Why::MappingEnds))
             }
-            Life::Active { keep_alive_due, .. } if state.lane == Lane::Free => {
+            Life::Active { keep_alive_due, .. } if state.lane == Lane::Free && !state.revoked => {
                 let record = state.records.front().map(|_| (state.records_due, Why::FenceRecord));
                 record.into_iter().chain([(*keep_alive_due, Why::KeepAlive)]).min()
             }
