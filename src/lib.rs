@@ -12,6 +12,8 @@ pub mod demo;
 pub mod driver;
 #[cfg(feature = "driver")]
 pub mod failpoint;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod mapping;

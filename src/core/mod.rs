@@ -19,7 +19,7 @@ pub mod fence_log;
 mod group;
 pub mod group_filter;
 pub mod ids;
-mod index;
+pub(crate) mod index;
 pub mod judge;
 pub mod machine;
 pub mod mapping;

@@ -113,25 +113,20 @@ impl fmt::Display for Stamp {
 
 impl Metadata {
     /// Reads the metadata of a commit. `prefixes` are the configured prefix and the accepted
-    /// former ones; where several fit, the longest counts. Total: it never fails.
+    /// former ones; where several fit, the one that a version follows counts. There is one at the most,
+    /// because no prefix holds a `:`. Total: it never fails.
     #[must_use]
     pub fn parse<'a>(text: &str, prefixes: impl IntoIterator<Item = &'a str>) -> Self {
-        let behind = prefixes
-            .into_iter()
-            .filter_map(|prefix| text.strip_prefix(prefix))
-            .min_by_key(|rest| rest.len());
-        let Some(behind) = behind else {
-            return Self::Foreign;
-        };
-        let Some((version, _)) = behind.strip_prefix('v').and_then(|rest| rest.split_once(':'))
-        else {
-            return Self::Malformed;
-        };
-        match canonical::<u32>(version) {
-            None => Self::Malformed,
-            Some(STAMP_VERSION) => Self::parse_known(behind),
-            Some(version) => Self::NewerVersion { version },
+        let mut ours = false;
+        for behind in prefixes.into_iter().filter_map(|prefix| text.strip_prefix(prefix)) {
+            ours = true;
+            match version_of(behind) {
+                None => {}
+                Some(STAMP_VERSION) => return Self::parse_known(behind),
+                Some(version) => return Self::NewerVersion { version },
+            }
         }
+        if ours { Self::Malformed } else { Self::Foreign }
     }
 
     fn parse_known(behind: &str) -> Self {
@@ -141,6 +136,12 @@ impl Metadata {
             None => Self::Malformed,
         }
     }
+}
+
+/// The number in `v<number>:`.
+fn version_of(behind: &str) -> Option<u32> {
+    let (version, _) = behind.strip_prefix('v')?.split_once(':')?;
+    canonical(version)
 }
 
 fn strip_stamps<'a>(prefix: &str, former: &[String], source_metadata: &'a str) -> &'a str {

@@ -64,10 +64,17 @@ fn leaves_out_source_metadata_that_does_not_fit() {
 }
 
 #[test]
-fn reads_former_prefixes_and_prefers_the_longest() {
+fn reads_former_prefixes_also_where_one_begins_like_another() {
     assert!(matches!(parse(&format!("old_{TEXT}")), Metadata::Stamped { .. }));
-    let nested = Metadata::parse(&format!("k2k_v{TEXT}"), ["k2k_", "k2k_v"]);
-    assert!(matches!(nested, Metadata::Stamped { .. }), "{nested:?}");
+    for prefixes in [["k2k_", "k2k_v"], ["k2k_v", "k2k_"], ["k2k_", "k2k_v1"]] {
+        for written in prefixes {
+            let read = Metadata::parse(&format!("{written}{TEXT}"), prefixes);
+            assert!(
+                matches!(read, Metadata::Stamped { .. }),
+                "{written} of {prefixes:?}: {read:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! The committed corpus of each fuzz target, run on the stable compiler: nothing in it breaks anything,
+//! and as a whole it still comes by everything that it should (`fuzz/README.md`).
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use sprag::fuzzing::{Situations, TARGETS, Target};
+
+/// The whole of a target's corpus may not be larger than this, in bytes.
+const LARGEST: u64 = 300_000;
+
+fn folder(target: &Target) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name)
+}
+
+fn files(target: &Target) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder(target)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn replay(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let files = files(target);
+    assert!(files.len() >= 10, "{} holds {} files", folder(target).display(), files.len());
+    let mut reached = Situations::default();
+    for file in &files {
+        let bytes = fs::read(file).unwrap();
+        let run = || {
+            let mut situations = Situations::default();
+            (target.run)(&bytes, &mut situations);
+            situations
+        };
+        match catch_unwind(run) {
+            Ok(situations) => reached.extend(situations),
+            Err(_) => {
+                panic!("{} breaks the target {name}; the reason stands above", file.display())
+            }
+        }
+    }
+    let missed: Vec<_> = target.situations.iter().filter(|name| !reached.has(name)).collect();
+    assert!(missed.is_empty(), "no file of {name} reaches {missed:?} any more");
+}
+
+#[test]
+fn config_yaml() {
+    replay("config_yaml");
+}
+
+#[test]
+fn judge() {
+    replay("judge");
+}
+
+#[test]
+fn mapping_records() {
+    replay("mapping_records");
+}
+
+#[test]
+fn stamp() {
+    replay("stamp");
+}
+
+#[test]
+fn every_target_has_a_corpus_a_shim_and_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = fs::read_to_string(root.join("tests/corpus.rs")).unwrap();
+    let manifest = fs::read_to_string(root.join("fuzz/Cargo.toml")).unwrap();
+    let mut corpora: Vec<_> = fs::read_dir(root.join("fuzz/corpus"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    corpora.sort();
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(corpora, names);
+    for target in TARGETS {
+        let name = target.name;
+        let shim = format!("fuzz/fuzz_targets/{name}.rs");
+        assert!(fs::read_to_string(root.join(&shim)).unwrap().contains(name), "{shim}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml: {name}");
+        assert!(tests.contains(&format!("replay(\"{name}\")")), "tests/corpus.rs: {name}");
+        let sizes = files(target).into_iter().map(|file| fs::metadata(file).unwrap().len());
+        let whole: u64 = sizes.sum();
+        assert!(whole <= LARGEST, "{name}: {whole} bytes");
+    }
+}
