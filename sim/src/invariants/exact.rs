@@ -15,6 +15,10 @@ pub fn check(now: Instant, settled: &Settled, target: &Cluster) -> Option<Violat
     let Settled { group, at, source, ids, stored, .. } = settled;
     let stands = stored.as_ref()?.offset;
     let log = target.topics().log(at)?;
+    // Where the copy was deleted from the log's start, what is left of the log is all there is to read.
+    if stands <= log.start() {
+        return None;
+    }
     let (records, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
     // Where records were copied twice, or by two publishers at once, a replay may be read again.
     let mut copies: Vec<(i64, i64)> = Vec::new();
