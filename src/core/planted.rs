@@ -32,7 +32,7 @@ pub enum Bug {
     FailedFetchIsNothing,
     /// A commit names no member, so that the broker does not look for members.
     EmptyMember,
-    /// A doubtful source read is followed.
+    /// A doubtful source read is followed, and the first one asks for no new coordinator.
     UnconfirmedFollowed,
     /// Between two runs, source and target are taken to go on side by side.
     Interpolation,

@@ -11,6 +11,9 @@ use super::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShardState {
     pub(crate) life: Life,
+    /// When it was last taken over: what its groups have committed on the source is read from
+    /// coordinators that were looked up after this.
+    pub(crate) fenced_at: Instant,
     /// The coordination group wants it back.
     pub(crate) revoked: bool,
     /// Attempts to take it over that failed in a row.
@@ -90,6 +93,7 @@ impl ShardState {
     pub(crate) fn new(step: Step) -> Self {
         Self {
             life: Life::Fencing(step),
+            fenced_at: Instant::default(),
             revoked: false,
             failures: 0,
             lane: Lane::Free,

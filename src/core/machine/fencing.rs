@@ -227,6 +227,7 @@ impl Core {
         };
         if let Some(state) = self.shards.get_mut(&shard) {
             state.life = Life::CatchingUp { fence, ends };
+            state.fenced_at = self.now;
             self.report(Note::FenceAcquired { shard, fence });
         }
     }

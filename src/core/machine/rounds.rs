@@ -82,8 +82,12 @@ impl Core {
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
-        let coordinator_since = group.source.coordinator_since(self.now, confirm_after);
-        group.stage = Stage::ReadingSource { rediscovered: coordinator_since.is_some() };
+        let confirming = group.source.coordinator_since(self.now, confirm_after);
+        group.stage = Stage::ReadingSource { rediscovered: confirming.is_some() };
+        // The last owner may have followed newer offsets than an old coordinator would tell.
+        let first = !group.loaded && !has(Bug::UnconfirmedFollowed);
+        let shard = self.shards.get(&group.shard).filter(|_| first);
+        let coordinator_since = confirming.max(shard.map(|shard| shard.fenced_at));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         self.act(Action::Read(Read::SourceOffsets { request, group: name, coordinator_since }));
     }

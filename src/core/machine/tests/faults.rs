@@ -184,6 +184,42 @@ fn every_initialisation_is_a_take_over_with_its_own_ends_lists_and_reads() {
     assert_eq!(world.stored(), Some(1250));
 }
 
+/// Else a client that was connected long before could answer from a coordinator that lost its
+/// leadership, with older offsets than the shard's last owner has followed.
+#[test]
+fn the_first_look_at_a_group_asks_a_coordinator_that_was_looked_up_after_the_take_over() {
+    let asked_since = |world: &mut World, core: &mut Core| {
+        let read =
+            until(world, core, |action| matches!(action, Action::Read(Read::SourceOffsets { .. })));
+        let Action::Read(Read::SourceOffsets { coordinator_since, .. }) = &read else {
+            panic!("{read:?}")
+        };
+        let since = *coordinator_since;
+        world.answer(core, read);
+        since
+    };
+    let mut world = World::new();
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let first_fence = world.now;
+    assert_eq!(asked_since(&mut world, &mut core), Some(first_fence));
+    world.settle(&mut core);
+
+    world.now = world.now + poll();
+    core.handle(world.now, Event::TimePassed);
+    assert_eq!(asked_since(&mut world, &mut core), None, "it is known by now");
+    world.settle(&mut core);
+
+    world.source = Some(200);
+    world.fail("write half", FailureClass::Fenced);
+    world.pass(&mut core, poll());
+    assert!(world.told("stood down"), "{:#?}", world.transcript);
+    let (back_off_ends, _) = core.poll_timeout();
+    world.now = back_off_ends;
+    core.handle(world.now, Event::TimePassed);
+    assert_eq!(asked_since(&mut world, &mut core), Some(back_off_ends), "a new take-over");
+}
+
 #[test]
 fn a_zombie_that_finds_a_higher_fence_stands_down() {
     let mut world = World::new();
