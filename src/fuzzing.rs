@@ -4,7 +4,9 @@
 
 mod choices;
 mod config_yaml;
+mod core_model;
 mod judge;
+mod known_copies;
 mod mapping_records;
 mod stamp;
 
@@ -24,6 +26,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "config_yaml", run: config_yaml::run, situations: config_yaml::SITUATIONS },
+    Target { name: "core_model", run: core_model::run, situations: core_model::SITUATIONS },
     Target { name: "judge", run: judge::run, situations: judge::SITUATIONS },
     Target {
         name: "mapping_records",
@@ -66,6 +69,15 @@ impl Situations {
 /// Where the configuration breaks its word.
 pub fn config_yaml(bytes: &[u8]) {
     config_yaml::run(bytes, &mut Situations::default());
+}
+
+/// Drives the whole core beside a reference model.
+///
+/// # Panics
+///
+/// Where the two differ.
+pub fn core_model(bytes: &[u8]) {
+    core_model::run(bytes, &mut Situations::default());
 }
 
 /// Compares the guard with the table of the protocol.

@@ -52,6 +52,11 @@ fn config_yaml() {
 }
 
 #[test]
+fn core_model() {
+    replay("core_model");
+}
+
+#[test]
 fn judge() {
     replay("judge");
 }
@@ -87,5 +92,43 @@ fn every_target_has_a_corpus_a_shim_and_a_test() {
         let sizes = files(target).into_iter().map(|file| fs::metadata(file).unwrap().len());
         let whole: u64 = sizes.sum();
         assert!(whole <= LARGEST, "{name}: {whole} bytes");
+    }
+}
+
+/// What one place in the core would do wrong, the reference model notices. (Not here: what only the
+/// adapter, only the brokers or only a whole day could show.)
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn the_corpus_of_core_model_notices_planted_bugs() {
+    use sprag::core::planted::{Bug, Planting};
+    const NOTICED: &[Bug] = &[
+        Bug::AsOfAtCommit,
+        Bug::CaughtUpDespiteError,
+        Bug::EndsBeforeFence,
+        Bug::TargetKeptAcrossTakeOver,
+        Bug::DecisionRetried,
+        Bug::NoVerification,
+        Bug::FailedFetchIsNothing,
+        Bug::UnconfirmedFollowed,
+        Bug::Interpolation,
+        Bug::LatestWins,
+        Bug::UntilPassed,
+        Bug::TwoShardCounts,
+        Bug::ForeignSiblingIgnored,
+        Bug::StandDownIgnored,
+        Bug::VanishedIsZero,
+        Bug::StartOfRun,
+    ];
+    let target = TARGETS.iter().find(|target| target.name == "core_model").unwrap();
+    let inputs: Vec<_> = files(target).iter().map(|file| fs::read(file).unwrap()).collect();
+    for bug in NOTICED {
+        let breaks = |bytes: &Vec<u8>| {
+            let run = || {
+                let _planting = Planting::of(Some(*bug));
+                (target.run)(bytes, &mut Situations::default());
+            };
+            catch_unwind(run).is_err()
+        };
+        assert!(inputs.iter().any(breaks), "no input of core_model notices {bug:?}");
     }
 }

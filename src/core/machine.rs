@@ -11,6 +11,8 @@ mod refresh;
 mod rounds;
 mod timing;
 mod validate;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

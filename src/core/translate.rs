@@ -53,3 +53,7 @@ pub(crate) fn translate(
         Translation::Empty => Err(HoldReason::NoMapping),
     }
 }
+
+#[cfg(test)]
+#[path = "translate_tests.rs"]
+mod tests;

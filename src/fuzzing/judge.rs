@@ -1,6 +1,6 @@
 //! The guard beside an executable specification, for arbitrary input.
 
-mod specification;
+pub(super) mod specification;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy}
 use crate::core::stamp::{Metadata, Stamp};
 use crate::core::verdict::HoldReason;
 
-pub(super) use specification::{Facts, ROWS, verdict};
+use specification::{Facts, ROWS, verdict};
 
 /// Every row of the table, and the guard when it is off.
 pub(super) const SITUATIONS: &[&str] = ROWS;

@@ -261,19 +261,6 @@ impl Knowledge for Case {
 }
 
 fn judged(case: &Case) -> Verdict {
-    let offset = TargetOffset(STORED);
-    let metadata = match case.stored {
-        Kind::Nothing | Kind::Foreign => Metadata::Foreign,
-        Kind::Malformed => Metadata::Malformed,
-        Kind::Newer => Metadata::NewerVersion { version: 9 },
-        Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => {
-            Metadata::Stamped { stamp: stamp(case), source_metadata: String::new() }
-        }
-    };
-    let stored = match case.stored {
-        Kind::Nothing => Stored::Nothing,
-        _ => Stored::Commit { offset, metadata },
-    };
     let candidate = case.translated.then_some(Candidate {
         source: SourceOffset(on(case.source, SOURCE)),
         target: TargetOffset(on(case.target, STORED)),
@@ -293,7 +280,7 @@ fn judged(case: &Case) -> Verdict {
         log_end: TargetOffset(log_end(case)),
     };
     let candidate = candidate.ok_or(HoldReason::NoMapping);
-    judge(&stored, candidate, &ownership(case), case, findings, &policy)
+    judge(&stored(case), candidate, &ownership(case), case, findings, &policy)
 }
 
 fn by_table(case: &Case, without: Option<usize>) -> Option<Verdict> {
@@ -371,24 +358,43 @@ fn every_row_decides_something_that_no_other_would() {
     }
 }
 
-#[test]
-fn only_our_own_unmodified_commit_is_refreshed() {
-    for case in spread().step_by(17) {
-        let stored = match case.stored {
-            Kind::Nothing => Stored::Nothing,
-            Kind::Foreign => commit_with(Metadata::Foreign),
-            Kind::Malformed => commit_with(Metadata::Malformed),
-            Kind::Newer => commit_with(Metadata::NewerVersion { version: 2 }),
-            Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => {
-                let source_metadata = String::new();
-                commit_with(Metadata::Stamped { stamp: stamp(&case), source_metadata })
-            }
-        };
-        let ours = case.stored == Kind::Ours && case.fence != Side::Below && !case.active;
-        assert_eq!(may_refresh(&stored, &ownership(&case), case.active), ours, "{case:#?}");
+fn stored(case: &Case) -> Stored {
+    match case.stored {
+        Kind::Nothing => Stored::Nothing,
+        Kind::Foreign => commit_with(Metadata::Foreign),
+        Kind::Malformed => commit_with(Metadata::Malformed),
+        Kind::Newer => commit_with(Metadata::NewerVersion { version: 9 }),
+        Kind::Ours | Kind::Copied | Kind::OtherPipeline | Kind::OtherShards => {
+            let source_metadata = String::new();
+            commit_with(Metadata::Stamped { stamp: stamp(case), source_metadata })
+        }
     }
 }
 
 fn commit_with(metadata: Metadata) -> Stored {
     Stored::Commit { offset: TargetOffset(STORED), metadata }
+}
+
+#[test]
+fn only_our_own_unmodified_commit_is_refreshed() {
+    for case in spread().step_by(17) {
+        let ours = case.stored == Kind::Ours && case.fence != Side::Below && !case.active;
+        assert_eq!(may_refresh(&stored(&case), &ownership(&case), case.active), ours, "{case:#?}");
+    }
+}
+
+#[test]
+fn foreign_is_what_has_no_stamp_or_one_of_another_offset() {
+    for case in spread().step_by(17) {
+        let foreign = [Kind::Foreign, Kind::Malformed, Kind::Copied].contains(&case.stored);
+        assert_eq!(is_foreign(&stored(&case)), foreign, "{case:#?}");
+    }
+}
+
+#[test]
+fn a_later_fence_is_one_of_the_same_fence_log_and_pipeline_above_ours() {
+    for case in spread().step_by(17) {
+        let later = case.stored == Kind::Ours && case.fence == Side::Below;
+        assert_eq!(is_of_later_fence(&stored(&case), &ownership(&case)), later, "{case:#?}");
+    }
 }

@@ -61,6 +61,10 @@ fn leaves_out_source_metadata_that_does_not_fit() {
     assert!(!stamp().compose("k2k_", &[], &fits).source_metadata_dropped);
     let too_long = stamp().compose("k2k_", &[], &"𝄞".repeat(room / 2 + 1));
     assert_eq!(too_long, Composed { text: format!("k2k_{TEXT}"), source_metadata_dropped: true });
+    for (units, dropped) in [(room, false), (room + 1, true)] {
+        let composed = stamp().compose("k2k_", &[], &"x".repeat(units));
+        assert_eq!(composed.source_metadata_dropped, dropped, "{units} beside the stamp");
+    }
 }
 
 #[test]

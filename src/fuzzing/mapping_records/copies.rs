@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::super::Situations;
 use super::super::choices::Choices;
-use super::reference::{Reference, WINDOW};
+use super::super::known_copies::{Reference, WINDOW};
+
 use super::sync_record;
 use crate::core::event::MappingTopic;
 use crate::core::ids::{
@@ -137,16 +138,7 @@ impl Bench {
         situations: &mut Situations,
     ) {
         let applied = self.index.apply(partition, records.clone(), position);
-        let known = self.reference.as_of.entry(partition).or_default();
-        let before = std::mem::replace(known, (*known).max(position));
-        let mut twice = Vec::new();
-        for (offset, record) in records.into_iter().filter(|(offset, _)| *offset >= before) {
-            let as_of = MappingOffset(offset.get() + 1);
-            match record {
-                MappingRecord::Chunk(chunk) => twice.extend(self.reference.chunk(&chunk, as_of)),
-                MappingRecord::Sync(sync) => self.reference.sync(&sync, as_of, situations),
-            }
-        }
+        let twice = self.reference.apply(partition, records, position, situations);
         check_applied(&applied, &twice, situations);
         assert_eq!(self.index.as_of(partition), self.reference.as_of.get(&partition).copied());
     }
@@ -165,12 +157,7 @@ impl Bench {
         let source = SourcePartition::new(choices.of(&["orders", "bills"]), 0);
         let end = Self::offset(self.bases.0, choices);
         self.index.source_end_read(&source, SourceOffset(end));
-        for ((_, _), lane) in self.reference.lanes.iter_mut().filter(|((at, _), _)| *at == source) {
-            if lane.replay == Some(None) {
-                lane.replay = Some(Some(end));
-            }
-            lane.end_replay(situations);
-        }
+        self.reference.source_end_read(&source, end, situations);
     }
 
     /// Where syncs that were applied turn out to be of an earlier incarnation, all is read anew.

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::super::Situations;
+use super::Situations;
 use crate::core::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset,
     TopicName,
 };
 use crate::core::index::{Copies, Lineage, Replay};
-use crate::core::mapping::{Chunk, OffsetSync, Run};
+use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
 use crate::core::runs::Translation;
 
 /// Offsets are chosen in a window this wide, and looked up somewhat around it.
@@ -29,23 +29,68 @@ pub(super) struct Reference {
 
 #[derive(Default)]
 pub(super) struct Lane {
+    /// Where its records stand.
+    pub(super) partition: MappingPartition,
     /// Every run told, the latest last: source, target, length.
     told: Vec<(i64, i64, i64)>,
     /// The copies that are kept, by source.
-    kept: BTreeMap<i64, i64>,
+    pub(super) kept: BTreeMap<i64, i64>,
     /// By which as-of each position was last seen to fall.
-    fell: BTreeMap<i64, MappingOffset>,
+    pub(super) fell: BTreeMap<i64, MappingOffset>,
     published: Vec<(PublisherId, i64, i64)>,
     newest: i64,
     pub(super) replay: Option<Option<i64>>,
 }
 
 impl Reference {
+    /// Records that were read in order, up to `position`. Source partitions of which two publishers
+    /// copied one of the same offsets.
+    pub(super) fn apply(
+        &mut self,
+        partition: MappingPartition,
+        records: Vec<(MappingOffset, MappingRecord)>,
+        position: MappingOffset,
+        situations: &mut Situations,
+    ) -> Vec<SourcePartition> {
+        let known = self.as_of.entry(partition).or_default();
+        let before = std::mem::replace(known, (*known).max(position));
+        let mut twice = Vec::new();
+        for (offset, record) in records.into_iter().filter(|(offset, _)| *offset >= before) {
+            let as_of = MappingOffset(offset.get() + 1);
+            match record {
+                MappingRecord::Chunk(chunk) => twice.extend(self.chunk(partition, &chunk, as_of)),
+                MappingRecord::Sync(sync) => self.sync(partition, &sync, as_of, situations),
+            }
+        }
+        twice
+    }
+
+    /// The source's log end was read: replays that were waiting for it go on to there.
+    pub(super) fn source_end_read(
+        &mut self,
+        source: &SourcePartition,
+        end: i64,
+        situations: &mut Situations,
+    ) {
+        for (_, lane) in self.lanes.iter_mut().filter(|((at, _), _)| at == source) {
+            if lane.replay == Some(None) {
+                lane.replay = Some(Some(end));
+            }
+            lane.end_replay(situations);
+        }
+    }
+
     /// The source partition, where another publisher copied one of the same offsets.
-    pub(super) fn chunk(&mut self, chunk: &Chunk, as_of: MappingOffset) -> Option<SourcePartition> {
+    fn chunk(
+        &mut self,
+        partition: MappingPartition,
+        chunk: &Chunk,
+        as_of: MappingOffset,
+    ) -> Option<SourcePartition> {
         let ids = Some((chunk.source_topic_id, chunk.target_topic_id));
         let lineage = Lineage { target: chunk.target.clone(), ids };
         let lane = self.lanes.entry((chunk.source.clone(), lineage)).or_default();
+        lane.partition = partition;
         let mut twice = false;
         for run in &chunk.runs {
             let (from, len) = (run.source.get(), run.len.cast_signed());
@@ -62,8 +107,9 @@ impl Reference {
         twice.then(|| chunk.source.clone())
     }
 
-    pub(super) fn sync(
+    fn sync(
         &mut self,
+        partition: MappingPartition,
         sync: &OffsetSync,
         as_of: MappingOffset,
         situations: &mut Situations,
@@ -74,6 +120,7 @@ impl Reference {
         }
         let lineage = Lineage { target: sync.target.clone(), ids: None };
         let lane = self.lanes.entry((sync.source.clone(), lineage)).or_default();
+        lane.partition = partition;
         let (from, to) = (sync.source_offset.get(), sync.target_offset.get());
         if from < lane.newest {
             lane.replay = Some(None);
@@ -89,7 +136,7 @@ impl Reference {
 }
 
 impl Lane {
-    pub(super) fn end_replay(&mut self, situations: &mut Situations) {
+    fn end_replay(&mut self, situations: &mut Situations) {
         if let Some(Some(until)) = self.replay
             && i128::from(self.newest) + 1 >= i128::from(until)
         {
@@ -163,7 +210,7 @@ fn target(kept: &BTreeMap<i64, i64>, position: i64) -> Option<i64> {
     kept.get(&position).copied().or(below)
 }
 
-fn translation(kept: &BTreeMap<i64, i64>, position: i64) -> (&'static str, Translation) {
+pub(super) fn translation(kept: &BTreeMap<i64, i64>, position: i64) -> (&'static str, Translation) {
     let next = kept.range(position..).next().map(|(_, target)| TargetOffset(*target));
     let below = kept.range(..position).next_back();
     match (kept.get(&position), below, kept.first_key_value()) {
