@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod stored;
+
 use super::*;
 
 /// What the rows look at.
@@ -261,6 +263,10 @@ impl Knowledge for Case {
 }
 
 fn judged(case: &Case) -> Verdict {
+    judged_at(case, TargetOffset(log_end(case)))
+}
+
+fn judged_at(case: &Case, log_end: TargetOffset) -> Verdict {
     let candidate = case.translated.then_some(Candidate {
         source: SourceOffset(on(case.source, SOURCE)),
         target: TargetOffset(on(case.target, STORED)),
@@ -274,11 +280,7 @@ fn judged(case: &Case) -> Verdict {
         on_correction: case.correction,
         ..Policy::for_pipeline("dr")
     };
-    let findings = Findings {
-        active: case.active,
-        foreign_sibling: case.sibling,
-        log_end: TargetOffset(log_end(case)),
-    };
+    let findings = Findings { active: case.active, foreign_sibling: case.sibling, log_end };
     let candidate = candidate.ok_or(HoldReason::NoMapping);
     judge(&stored(case), candidate, &ownership(case), case, findings, &policy)
 }
@@ -373,28 +375,4 @@ fn stored(case: &Case) -> Stored {
 
 fn commit_with(metadata: Metadata) -> Stored {
     Stored::Commit { offset: TargetOffset(STORED), metadata }
-}
-
-#[test]
-fn only_our_own_unmodified_commit_is_refreshed() {
-    for case in spread().step_by(17) {
-        let ours = case.stored == Kind::Ours && case.fence != Side::Below && !case.active;
-        assert_eq!(may_refresh(&stored(&case), &ownership(&case), case.active), ours, "{case:#?}");
-    }
-}
-
-#[test]
-fn foreign_is_what_has_no_stamp_or_one_of_another_offset() {
-    for case in spread().step_by(17) {
-        let foreign = [Kind::Foreign, Kind::Malformed, Kind::Copied].contains(&case.stored);
-        assert_eq!(is_foreign(&stored(&case)), foreign, "{case:#?}");
-    }
-}
-
-#[test]
-fn a_later_fence_is_one_of_the_same_fence_log_and_pipeline_above_ours() {
-    for case in spread().step_by(17) {
-        let later = case.stored == Kind::Ours && case.fence == Side::Below;
-        assert_eq!(is_of_later_fence(&stored(&case), &ownership(&case)), later, "{case:#?}");
-    }
 }
