@@ -60,8 +60,8 @@ pub struct Truth {
     /// When a producer last wrote offsets of the group, and whether the group had members then.
     written: BTreeMap<(GroupId, i64), (Instant, bool)>,
     /// When the committed offset of each group on the target became pending, if it was committed in a
-    /// transaction that is not Sprag's.
-    pended: BTreeMap<(GroupId, Partition), Instant>,
+    /// transaction that is not Sprag's, and what stood there before such transactions.
+    pended: BTreeMap<(GroupId, Partition), (Instant, Option<Committed>)>,
     /// The mapping topic as it was before the present step.
     mapping_ends: MappingEnds,
     /// The producer ids of shards.
@@ -215,12 +215,13 @@ impl Truth {
                     }
                     None => self.stored.remove(&key),
                 };
-                self.pended.remove(&key);
+                let pended = self.pended.remove(&key);
                 if let Author::Transaction { producer } = by
                     && !self.shard_producers.contains(producer)
                     && let Some((at, _)) = self.written.get(&(group.clone(), *producer))
                 {
-                    self.pended.insert(key.clone(), *at);
+                    let before = pended.map_or_else(|| change.before.clone(), |(_, before)| before);
+                    self.pended.insert(key.clone(), (*at, before));
                 }
                 self.changed.insert(key, fact.at);
                 if *by == Author::Expiry {
@@ -285,8 +286,9 @@ impl Truth {
         };
         let after = change.after.clone()?;
         let (stamp, own) = stamp_of(&after)?;
-        let refresh = self.last.get(&(group.clone(), change.at.clone())) == Some(&after);
-        Some(Ours {
+        let key = (group.clone(), change.at.clone());
+        let refresh = self.last.get(&key) == Some(&after);
+        let mut ours = Ours {
             time: fact.at,
             from: Rc::clone(&fact.from),
             group: group.clone(),
@@ -298,7 +300,11 @@ impl Truth {
             plain,
             active,
             refresh,
-        })
+        };
+        // A refresh stays one where the admitted race changed what it was to keep.
+        let overtaken = self.pended.get(&key).and_then(|(_, before)| before.as_ref());
+        ours.refresh |= overtaken == Some(&ours.after) && self.is_transactions_race(&ours);
+        Some(ours)
     }
 
     /// The source partition that is copied to a target partition.
@@ -338,7 +344,8 @@ impl Truth {
     pub fn is_transactions_race(&self, ours: &Ours) -> bool {
         let pended = self.pended.get(&(ours.group.clone(), ours.at.clone()));
         let look = self.look(ours, &ours.at);
-        !ours.plain && !ours.active && pended.is_some_and(|at| look.is_some_and(|look| *at >= look))
+        let since_look = pended.is_some_and(|(at, _)| look.is_some_and(|look| *at >= look));
+        !ours.plain && !ours.active && since_look
     }
 
     /// Whether the commit is one that `guarded` mode's documents admit: what it overwrote came after

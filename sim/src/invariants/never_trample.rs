@@ -151,4 +151,24 @@ mod tests {
             assert_eq!(made.broken().len(), expected, "{:?}", made.broken());
         }
     }
+
+    #[test]
+    fn a_refresh_that_a_foreign_transaction_overtook_is_still_one() {
+        for (refresh, expected) in [(true, 0), (false, 1)] {
+            let (mut made, producer, fence) = settled(false);
+            let says = Says { fence, as_of: 1, source: 5 };
+            made.looks("sprag-0");
+            made.commits("sprag-0", &producer, says, 5);
+            made.stranger_commits(1, 2, "");
+            made.looks("sprag-0");
+            made.group_is_at(0, 7);
+            let stranger = made.transactional("clients", "processor");
+            made.pends("clients", &stranger, Committed { offset: 3, metadata: String::new() });
+            let again = if refresh { (says, 5) } else { (Says { source: 7, ..says }, 7) };
+            made.writes("sprag-0", &producer, again.0, again.1);
+            made.ends("clients", &stranger);
+            made.ends("sprag-0", &producer);
+            assert_eq!(made.broken().len(), expected, "{:?}", made.broken());
+        }
+    }
 }
