@@ -96,6 +96,39 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The number to be quoted in the answer; `None` where none is to come.
+    #[must_use]
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::CheckAssignment { request, .. }
+            | Self::ReadFenceLog { request, .. }
+            | Self::InitTransactions { request, .. }
+            | Self::WriteTakeOver { request, .. }
+            | Self::WriteFenceRecord { request, .. }
+            | Self::Read(
+                Read::ControlTopics { request }
+                | Read::MappingEnds { request, .. }
+                | Read::SourceGroups { request }
+                | Read::TargetGroups { request }
+                | Read::SourceOffsets { request, .. }
+                | Read::TargetOffsets { request, .. }
+                | Read::Topics { request, .. },
+            )
+            | Self::Commit(
+                Commit::WriteHalf { request, .. }
+                | Commit::End { request, .. }
+                | Commit::Plain { request, .. },
+            ) => Some(*request),
+            Self::DestroyProducer { .. }
+            | Self::ReleaseShard { .. }
+            | Self::ReadMappings { .. }
+            | Self::Report { .. }
+            | Self::Stop { .. } => None,
+        }
+    }
+}
+
 /// An order to read. It changes nothing anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Read {

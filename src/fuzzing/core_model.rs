@@ -31,7 +31,7 @@ use crate::core::policy::{
 };
 use crate::core::request::RequestId;
 use crate::core::time::Instant;
-use answers::{FENCE_TOPIC, Fault, answer, request_of};
+use answers::{FENCE_TOPIC, Fault, answer};
 use events::Next;
 use model::Model;
 use world::World;
@@ -221,7 +221,7 @@ impl Bench<'_> {
     }
 
     fn obey(&mut self, action: Action) {
-        if let Some(request) = request_of(&action) {
+        if let Some(request) = action.request() {
             return self.asked.push((request, action));
         }
         match action {

@@ -15,7 +15,7 @@ use sprag::core::time::Instant;
 
 use crate::brokers::{Age, Brokers, MAPPING_PARTITION, Request};
 use crate::plant::Plant;
-use crate::requests::{failed, fixed, request_of, unanswered};
+use crate::requests::{failed, fixed, unanswered};
 use crate::script;
 
 /// How many of its core's deadlines a clock may pass in one tick, until something is asked for.
@@ -297,7 +297,7 @@ impl Instance {
     }
 
     fn send(&mut self, terms: Terms, action: Action) {
-        let Some(request) = request_of(&action) else {
+        let Some(request) = action.request() else {
             return;
         };
         let mut flight = InFlight {

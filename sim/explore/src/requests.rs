@@ -1,4 +1,4 @@
-//! Requests by their kind: their numbers, what is always answered alike, and what follows where no
+//! Requests by their kind: what is always answered alike, and what follows where no
 //! answer comes (as the product's error table has it for a time-out).
 
 use std::collections::BTreeMap;
@@ -6,40 +6,8 @@ use std::collections::BTreeMap;
 use sprag::core::action::{Action, Commit, Read};
 use sprag::core::event::{CommitDone, ControlTopics, Event, GroupActivity, ReadDone, Topics};
 use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::request::RequestId;
 
 use crate::script;
-
-/// The number to be quoted in the answer, where there is to be one.
-#[must_use]
-pub fn request_of(action: &Action) -> Option<RequestId> {
-    match action {
-        Action::CheckAssignment { request, .. }
-        | Action::ReadFenceLog { request, .. }
-        | Action::InitTransactions { request, .. }
-        | Action::WriteTakeOver { request, .. }
-        | Action::WriteFenceRecord { request, .. }
-        | Action::Read(
-            Read::ControlTopics { request }
-            | Read::MappingEnds { request, .. }
-            | Read::SourceGroups { request }
-            | Read::TargetGroups { request }
-            | Read::SourceOffsets { request, .. }
-            | Read::TargetOffsets { request, .. }
-            | Read::Topics { request, .. },
-        )
-        | Action::Commit(
-            Commit::WriteHalf { request, .. }
-            | Commit::End { request, .. }
-            | Commit::Plain { request, .. },
-        ) => Some(*request),
-        Action::DestroyProducer { .. }
-        | Action::ReleaseShard { .. }
-        | Action::ReadMappings { .. }
-        | Action::Report { .. }
-        | Action::Stop { .. } => None,
-    }
-}
 
 /// The answer to a read of what never changes in this world. Nobody knows whether the group has
 /// members: the broker's own check has to decide.

@@ -13,7 +13,6 @@ use crate::core::ids::{
     GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId, TopicName,
 };
-use crate::core::request::RequestId;
 
 use super::world::{GROUPS, SHARDS, World};
 
@@ -35,36 +34,6 @@ pub(super) enum Fault {
 
 fn failure(class: FailureClass) -> Failure {
     Failure::new(class, format!("{class:?}"))
-}
-
-/// The number of a request that is answered.
-pub(super) fn request_of(action: &Action) -> Option<RequestId> {
-    match action {
-        Action::CheckAssignment { request, .. }
-        | Action::ReadFenceLog { request, .. }
-        | Action::InitTransactions { request, .. }
-        | Action::WriteTakeOver { request, .. }
-        | Action::WriteFenceRecord { request, .. }
-        | Action::Read(
-            Read::ControlTopics { request }
-            | Read::MappingEnds { request, .. }
-            | Read::SourceGroups { request }
-            | Read::TargetGroups { request }
-            | Read::SourceOffsets { request, .. }
-            | Read::TargetOffsets { request, .. }
-            | Read::Topics { request, .. },
-        )
-        | Action::Commit(
-            Commit::WriteHalf { request, .. }
-            | Commit::End { request, .. }
-            | Commit::Plain { request, .. },
-        ) => Some(*request),
-        Action::DestroyProducer { .. }
-        | Action::ReleaseShard { .. }
-        | Action::ReadMappings { .. }
-        | Action::Report { .. }
-        | Action::Stop { .. } => None,
-    }
 }
 
 /// The event that answers `action`.

@@ -19,7 +19,6 @@ use crate::core::request::RequestId;
 
 use super::super::Situations;
 use super::super::known_copies::Reference;
-use super::answers::request_of;
 use super::groups::Group;
 use super::shards::ShardModel;
 
@@ -207,7 +206,7 @@ impl Model {
 
     /// The machine ordered this.
     pub(super) fn action(&mut self, action: &Action) {
-        if let Some(request) = request_of(action) {
+        if let Some(request) = action.request() {
             let other = self.asked.insert(request, (action.clone(), true));
             assert!(other.is_none(), "request {request} is on its way already: {other:?}");
         }
