@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets, Topics};
 use super::failure::{Failure, FailureClass};
 use super::ids::{
-    Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset,
-    TargetPartition, TopicId, TopicName,
+    Fence, Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition,
+    TargetOffset, TargetPartition, TopicId, TopicName,
 };
 use super::index::{Copies, Index, Lineage};
 use super::judge::{
@@ -50,6 +50,17 @@ pub(crate) struct Decision {
     pub(crate) unknown: Option<Failure>,
     /// A stored commit was decided under a later fence than ours, whatever its verdict.
     pub(crate) later_fence: bool,
+}
+
+impl Decision {
+    /// The highest fence above ours that the first look found.
+    pub(crate) fn regressed(&self) -> Option<Fence> {
+        let fences = self.verdicts.values().filter_map(|verdict| match verdict {
+            Verdict::Hold(HoldReason::FenceRegressed { stored }) => Some(*stored),
+            Verdict::Hold(_) | Verdict::Commit(_) | Verdict::Keep(_) | Verdict::Block(_) => None,
+        });
+        fences.max()
+    }
 }
 
 /// What a verdict is about.

@@ -14,6 +14,8 @@ pub(crate) struct ShardState {
     /// When it was last taken over: what its groups have committed on the source is read from
     /// coordinators that were looked up after this.
     pub(crate) fenced_at: Instant,
+    /// The highest stored fence above ours for which it was taken over anew.
+    pub(crate) regressed: Option<Fence>,
     /// The coordination group wants it back.
     pub(crate) revoked: bool,
     /// Attempts to take it over that failed in a row.
@@ -94,6 +96,7 @@ impl ShardState {
         Self {
             life: Life::Fencing(step),
             fenced_at: Instant::default(),
+            regressed: None,
             revoked: false,
             failures: 0,
             lane: Lane::Free,
@@ -103,6 +106,17 @@ impl ShardState {
             records_due: Instant::default(),
             record_failures: 0,
         }
+    }
+
+    /// A first look found `stored` above our fence: whether another instance may have taken the shard
+    /// over since ours was written, so that it is to be taken over anew. If that did not help
+    /// the last time, the fence log lost records.
+    pub(crate) fn is_overtaken(&mut self, stored: Fence) -> bool {
+        let overtaken = self.active_fence() > self.regressed;
+        if overtaken {
+            self.regressed = Some(stored);
+        }
+        overtaken
     }
 
     /// The fence, while the shard is active.

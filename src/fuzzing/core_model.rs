@@ -10,6 +10,7 @@ mod decisions;
 mod events;
 mod groups;
 mod listings;
+mod mapping_ends;
 mod model;
 mod shards;
 mod world;

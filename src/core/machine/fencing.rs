@@ -125,7 +125,8 @@ impl Core {
         let Some(state) = self.shards.get(&shard) else {
             return;
         };
-        let (failures, revoked) = (state.failures.saturating_add(1), state.revoked);
+        let failures = state.failures.saturating_add(1);
+        let (regressed, revoked) = (state.regressed, state.revoked);
         self.forget_decisions(shard);
         self.act(Action::DestroyProducer { shard });
         if revoked {
@@ -134,7 +135,7 @@ impl Core {
         }
         let until = self.now + self.back_off(failures);
         let step = Step::BackingOff { until, check };
-        self.shards.insert(shard, ShardState { failures, ..ShardState::new(step) });
+        self.shards.insert(shard, ShardState { failures, regressed, ..ShardState::new(step) });
     }
 
     fn fencing_failed(&mut self, shard: Shard, failure: Failure, check: bool) {

@@ -259,6 +259,12 @@ impl Core {
     }
 
     fn decided(&mut self, name: GroupId, shard: Shard, decision: Decision) {
+        if let Some(stored) = decision.regressed()
+            && self.shards.get_mut(&shard).is_some_and(|state| state.is_overtaken(stored))
+        {
+            return self
+                .stand_down(shard, &format!("{name} has a commit of the later fence {stored}"));
+        }
         self.tell_verdicts(&name, &decision);
         for verdict in decision.verdicts.values() {
             match verdict {

@@ -8,6 +8,7 @@ mod incarnations;
 mod policies;
 mod refresh;
 mod storms;
+mod take_overs;
 mod world;
 
 use std::time::Duration;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::event::{GroupActivity, LogRange, SourceCommit, TargetCommit, Topics};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{
-    Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset,
-    TargetPartition, TopicId,
+    Fence, Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition,
+    TargetOffset, TargetPartition, TopicId,
 };
 use crate::core::judge::{Candidate, Findings, Knowledge, Ownership, Stored};
 use crate::core::policy::{OnBelowFirstMapping, Policy};
@@ -48,6 +48,8 @@ pub(super) struct Decided {
     pub(super) is_active: bool,
     pub(super) unknown: Option<FailureClass>,
     pub(super) later_fence: bool,
+    /// The highest fence above ours in a first look.
+    pub(super) regressed: Option<Fence>,
 }
 
 struct Claim<'a> {
@@ -85,6 +87,9 @@ pub(super) fn decide(
                 decided.stands_down = true;
             }
             Verdict::Hold(HoldReason::Active) => decided.is_active = true,
+            Verdict::Hold(HoldReason::FenceRegressed { stored }) => {
+                decided.regressed = decided.regressed.max(Some(stored));
+            }
             Verdict::Hold(_) | Verdict::Keep(_) | Verdict::Block(BlockReason::Behind { .. }) => {}
         }
     }

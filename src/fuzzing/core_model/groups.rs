@@ -250,8 +250,9 @@ impl Model {
         }
         let fails = self.policy.on_active_group == OnActiveGroup::Fail;
         let shard = self.groups.get(name).map(|group| group.shard);
+        let overtaken = shard.is_some_and(|shard| self.is_overtaken(shard, decided.regressed));
         match (shard, decided.unknown) {
-            (Some(shard), _) if decided.stands_down => self.back_off(shard, true),
+            (Some(shard), _) if overtaken || decided.stands_down => self.back_off(shard, true),
             (_, _) if decided.is_active && fails => self.fail(),
             (_, _) if !decided.commits.is_empty() => self.plan(name, decided, target),
             (_, Some(class)) => self.round_failed(name, class),

@@ -10,8 +10,8 @@ use crate::core::machine::view::LifeView;
 use super::super::known_copies::Reference;
 use super::answers::FENCE_TOPIC;
 use super::groups::Group;
+use super::mapping_ends::Ends;
 use super::model::Model;
-use super::shards::Ends;
 
 impl Model {
     pub(super) fn control(&mut self, outcome: &Result<ControlTopics, Failure>) {

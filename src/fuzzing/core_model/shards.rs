@@ -1,21 +1,15 @@
 //! The life of a shard, by `docs/protocol.md`, "The life of a shard".
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::core::action::{Action, Read};
 use crate::core::event::Event;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceLog;
-use crate::core::ids::{Fence, GroupId, MappingOffset, MappingPartition, Shard};
+use crate::core::ids::{Fence, GroupId, Shard};
 use crate::core::machine::view::{LaneView, LifeView, ShardView};
-use crate::core::request::RequestId;
 
 use super::about::{is_for, shard_of};
+use super::mapping_ends::{Ends, reached};
 use super::model::Model;
-
-/// How long until ends are read again: after a failure, and where they are not reached.
-const ENDS_FAILED: u64 = 1_000;
-const ENDS_AGAIN: u64 = 30_000;
 
 /// A shard that is assigned to the machine.
 pub(super) struct ShardModel {
@@ -23,18 +17,14 @@ pub(super) struct ShardModel {
     pub(super) ends: Ends,
     /// When it was last taken over.
     pub(super) fenced_at: u64,
-}
-
-pub(super) enum Ends {
-    Due(u64),
-    Asked,
-    Known(BTreeMap<MappingPartition, MappingOffset>, Option<u64>),
+    /// It was taken over anew because this fence was found above its own.
+    regressed: Option<Fence>,
 }
 
 impl ShardModel {
     fn at(life: LifeView, revoked: bool) -> Self {
         let view = ShardView { life, revoked, lane: LaneView::Free };
-        Self { view, ends: Ends::Due(0), fenced_at: 0 }
+        Self { view, ends: Ends::Due(0), fenced_at: 0, regressed: None }
     }
 
     pub(super) fn fence(&self) -> Option<Fence> {
@@ -155,14 +145,29 @@ impl Model {
         let Some(state) = self.shards.get(&shard) else {
             return;
         };
-        let revoked = state.view.revoked;
+        let (revoked, regressed) = (state.view.revoked, state.regressed);
         self.forget(shard);
         if revoked {
             self.owed.destroyed.push(shard);
             self.shards.remove(&shard);
             return self.owed.releases.push(shard);
         }
-        self.shards.insert(shard, ShardModel::at(LifeView::BackingOff { check }, false));
+        let backing_off = ShardModel::at(LifeView::BackingOff { check }, false);
+        self.shards.insert(shard, ShardModel { regressed, ..backing_off });
+    }
+
+    /// A fence above ours in a first look is another owner's, unless a new take-over did not get above
+    /// the last one.
+    pub(super) fn is_overtaken(&mut self, shard: Shard, stored: Option<Fence>) -> bool {
+        let Some((state, stored)) = self.shards.get_mut(&shard).zip(stored) else {
+            return false;
+        };
+        let before = state.regressed;
+        if before.is_some_and(|before| state.fence().is_none_or(|fence| fence < before)) {
+            return false;
+        }
+        state.regressed = Some(stored);
+        true
     }
 
     /// Everything is taken over anew.
@@ -278,68 +283,6 @@ impl Model {
         assert!(state.asked(shard, action), "{action:?} at {:?}", state.view);
     }
 
-    pub(super) fn ends_ordered(
-        &mut self,
-        request: RequestId,
-        partitions: &BTreeSet<MappingPartition>,
-    ) {
-        assert!(partitions.iter().eq(self.known.as_of.keys()), "ends of {partitions:?} alone");
-        let (now, as_of) = (self.now, self.known.as_of.clone());
-        let due = |state: &ShardModel| match (&state.ends, state.view.life) {
-            (Ends::Due(due), LifeView::CatchingUp { .. }) => *due <= now,
-            (Ends::Known(ends, Some(again)), LifeView::CatchingUp { .. }) => {
-                *again <= now && !reached(ends, &as_of)
-            }
-            (Ends::Due(_) | Ends::Asked | Ends::Known(_, _), _) => false,
-        };
-        let Some((shard, state)) = self.shards.iter_mut().find(|(_, state)| due(state)) else {
-            panic!("no shard has to catch up with anything now");
-        };
-        self.asked_ends.insert(request, *shard);
-        match &mut state.ends {
-            Ends::Known(_, again) => *again = None,
-            Ends::Due(_) | Ends::Asked => state.ends = Ends::Asked,
-        }
-    }
-
-    pub(super) fn ends_read(
-        &mut self,
-        shard: Option<Shard>,
-        outcome: &Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
-    ) {
-        let all = outcome.clone().and_then(|ends| {
-            ends.into_iter().map(|(at, end)| Ok((at, end?))).collect::<Result<BTreeMap<_, _>, _>>()
-        });
-        if let Ok(ends) = &all {
-            let known = &self.known.as_of;
-            self.log_ends.extend(ends.iter().filter(|(at, _)| known.contains_key(at)));
-        }
-        let now = self.now;
-        let complete =
-            all.as_ref().is_ok_and(|ends| self.known.as_of.keys().all(|at| ends.contains_key(at)));
-        let state = shard.and_then(|shard| self.shards.get_mut(&shard));
-        let waits =
-            |state: &&mut ShardModel| matches!(state.view.life, LifeView::CatchingUp { .. });
-        if let Some(state) = state.filter(waits) {
-            match (&mut state.ends, &all) {
-                (Ends::Known(ends, again), Ok(read)) if complete => {
-                    for (at, end) in ends {
-                        *end = (*end).min(read[at]);
-                    }
-                    *again = Some(now + ENDS_AGAIN);
-                }
-                (Ends::Known(_, again), _) => *again = Some(now + ENDS_AGAIN),
-                (ends, Ok(read)) if complete => {
-                    *ends = Ends::Known(read.clone(), Some(now + ENDS_AGAIN));
-                }
-                (ends, _) => *ends = Ends::Due(now + ENDS_FAILED),
-            }
-            if let Err(failure) = all {
-                self.fails_by(&failure);
-            }
-        }
-    }
-
     /// What goes on by itself: leaving, and the steps that wait for nothing but what is known.
     pub(super) fn settle(&mut self) {
         if self.stopped {
@@ -381,13 +324,6 @@ impl Model {
             (_, _) => {}
         }
     }
-}
-
-fn reached(
-    ends: &BTreeMap<MappingPartition, MappingOffset>,
-    as_of: &BTreeMap<MappingPartition, MappingOffset>,
-) -> bool {
-    ends.iter().all(|(at, end)| as_of.get(at).is_some_and(|as_of| as_of >= end))
 }
 
 fn is_list(action: &Action) -> bool {
