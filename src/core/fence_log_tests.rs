@@ -83,3 +83,17 @@ fn floors_round_trip() {
     };
     assert_eq!(log.floors(), BTreeMap::from([((source, target), floor)]));
 }
+
+#[test]
+fn a_floor_whose_topic_id_is_not_one_is_left_out() {
+    let ids = ["", "a0", &"é".repeat(16), &"a0".repeat(17), &"g0".repeat(16)];
+    for id in ids {
+        let value = format!(
+            r#"{{"source":"{id}","target":"{}","mapping":"feed0001","floor":12}}"#,
+            "0b".repeat(16)
+        );
+        let key = "incarnation:orders main.orders".to_owned();
+        let log = FenceLog { newest: BTreeMap::from([(key, (Fence(3), value))]), members: None };
+        assert_eq!(log.floors(), BTreeMap::new(), "{id}");
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::super::action::{Action, Commit, Read};
+use super::super::super::action::{Action, Commit, Read, StopReason};
 use super::super::super::event::{Event, GroupActivity};
 use super::super::super::failure::FailureClass;
-use super::super::super::ids::Shard;
+use super::super::super::ids::{GroupId, Shard, ShardCount};
 use super::super::super::policy::{CommitMode, Policy};
 use super::super::Core;
-use super::world::World;
+use super::world::{GROUP, World};
 use super::{policy, poll, until};
 
 #[test]
@@ -209,4 +209,114 @@ fn a_disturbance_during_a_take_over_is_not_forgotten_with_it() {
     assert_eq!(world.stored(), None);
     world.pass(&mut core, Duration::from_secs(10));
     assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn losing_one_shard_takes_nothing_from_the_other() {
+    let mut world = World::new();
+    world.shards = 2;
+    let mut core = world.core(policy());
+    let own = Shard::of(&GroupId::from(GROUP), ShardCount(2));
+    let other = Shard(1 - own.get());
+    for shard in [own, other] {
+        core.handle(world.now, Event::ShardAssigned { shard });
+    }
+    let asked: Vec<_> = std::iter::from_fn(|| core.poll_action()).collect();
+    core.handle(world.now, Event::ShardLost { shard: other });
+    for action in asked {
+        world.answer(&mut core, action);
+    }
+    world.settle(&mut core);
+    assert_eq!(world.stored(), Some(1150), "the answers to the own shard counted");
+
+    core.handle(world.now, Event::ShardAssigned { shard: other });
+    world.settle(&mut core);
+    world.source = Some(200);
+    world.now = world.now + poll();
+    core.handle(world.now, Event::TimePassed);
+    let is_round = |action: &Action| matches!(action, Action::Read(Read::SourceOffsets { .. }));
+    let read = until(&mut world, &mut core, is_round);
+    core.handle(world.now, Event::ShardLost { shard: other });
+    world.answer(&mut core, read);
+    world.settle(&mut core);
+    assert_eq!(world.stored(), Some(1250), "the answer to its group counted");
+}
+
+#[test]
+fn a_shard_is_given_back_only_when_its_plain_commit_is_answered() {
+    let mut world = World::new();
+    let mut core = world.core(Policy { commit_mode: CommitMode::Guarded, ..policy() });
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let is_commit = |action: &Action| matches!(action, Action::Commit(_));
+    let commit = until(&mut world, &mut core, is_commit);
+    core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
+    world.settle(&mut core);
+    assert!(!world.told("release shard"), "{:#?}", world.transcript);
+    world.answer(&mut core, commit);
+    world.settle(&mut core);
+    assert!(world.told("release shard"), "{:#?}", world.transcript);
+    assert!(world.told("committed 1150"), "{:#?}", world.transcript);
+}
+
+#[test]
+fn a_shard_that_the_fence_topic_did_not_have_ends_the_process() {
+    let mut world = World::new();
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(1) });
+    world.settle(&mut core);
+    let Some(StopReason::Fatal { reason }) = &world.stopped else {
+        panic!("{:#?}", world.transcript)
+    };
+    assert!(reason.contains("assigned shard 1"), "{reason}");
+}
+
+#[test]
+fn a_fence_topic_of_another_pipeline_ends_the_process() {
+    let mut world = World::new();
+    world.settled(policy());
+    let taken_over = world.fences.clone();
+    world.settled(Policy::for_pipeline("another"));
+    let Some(StopReason::Fatal { reason }) = &world.stopped else {
+        panic!("{:#?}", world.transcript)
+    };
+    assert!(reason.contains("another"), "{reason}");
+    assert_eq!(world.fences, taken_over, "nothing was written");
+}
+
+#[test]
+fn attempts_to_take_over_that_fail_come_ever_more_rarely() {
+    let mut world = World::new();
+    for _ in 0..8 {
+        world.fail("init transactions", FailureClass::Retry);
+    }
+    let mut core = world.settled(policy());
+    let mut failed_at = vec![world.now];
+    while world.stored().is_none() {
+        world.now = core.poll_timeout().0;
+        core.handle(world.now, Event::TimePassed);
+        world.settle(&mut core);
+        let failed = world.transcript.iter().filter(|line| line.starts_with("init transactions:"));
+        if failed.count() > failed_at.len() {
+            failed_at.push(world.now);
+        }
+    }
+    let waits: Vec<_> = failed_at.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    assert!(waits.len() == 7 && waits[6] > waits[0] * 20, "{waits:?}");
+}
+
+#[test]
+fn a_shard_that_nobody_commits_in_is_kept_from_expiring_once_a_day() {
+    let mut world = World::new();
+    world.groups.clear();
+    let mut core = world.settled(policy());
+    let written = |world: &World| {
+        world.transcript.iter().filter(|line| *line == "write fence record").count()
+    };
+    let hour = Duration::from_secs(3600);
+    world.pass(&mut core, hour * 23);
+    assert_eq!(written(&world), 0);
+    world.pass(&mut core, hour * 2);
+    assert_eq!(written(&world), 1);
+    world.pass(&mut core, hour * 24);
+    assert_eq!(written(&world), 2);
 }
