@@ -120,7 +120,6 @@ impl Core {
         self.keep_floors();
         self.act(Action::ReadMappings { topic: topic.id, partitions: topic.partitions });
         self.report(Note::ReadingMappings { partitions: topic.partitions });
-        self.ends_due_now();
     }
 
     /// Reads the mapping topic from its start once more: what was applied does not hold.

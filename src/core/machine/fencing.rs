@@ -233,15 +233,6 @@ impl Core {
         }
     }
 
-    pub(super) fn ends_due_now(&mut self) {
-        let now = self.now;
-        for state in self.shards.values_mut() {
-            if let Life::CatchingUp { ends, .. } = &mut state.life {
-                *ends = Ends::Due(now);
-            }
-        }
-    }
-
     pub(super) fn mapping_ends_read(
         &mut self,
         shard: Shard,

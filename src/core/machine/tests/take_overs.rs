@@ -1,9 +1,10 @@
 //! Who owns a shard, and since when: fences, take-overs, and what each of them begins anew.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read, StopReason};
-use super::super::super::event::{Event, GroupActivity};
+use super::super::super::event::{Event, GroupActivity, ReadDone};
 use super::super::super::failure::FailureClass;
 use super::super::super::ids::{GroupId, Shard, ShardCount};
 use super::super::super::policy::{CommitMode, Policy};
@@ -281,6 +282,34 @@ fn a_fence_topic_of_another_pipeline_ends_the_process() {
     };
     assert!(reason.contains("another"), "{reason}");
     assert_eq!(world.fences, taken_over, "nothing was written");
+}
+
+#[test]
+fn whoever_is_fenced_while_taking_over_asks_whether_the_shard_is_still_theirs() {
+    for (class, asks) in [(FailureClass::Fenced, true), (FailureClass::Retry, false)] {
+        let mut world = World::new();
+        world.fail("init transactions", class);
+        let mut core = world.settled(policy());
+        world.pass(&mut core, poll());
+        assert_eq!(world.told("check assignment"), asks, "{:#?}", world.transcript);
+        assert_eq!(world.stored(), Some(1150), "{class:?}");
+    }
+}
+
+#[test]
+fn ends_that_leave_a_mapping_partition_out_are_asked_for_again() {
+    let mut world = World::new();
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let reads_ends = |action: &Action| matches!(action, Action::Read(Read::MappingEnds { .. }));
+    let read = until(&mut world, &mut core, reads_ends);
+    let Some(request) = read.request() else { panic!("{read:?}") };
+    let nothing = ReadDone::MappingEnds { request, outcome: Ok(BTreeMap::new()) };
+    core.handle(world.now, Event::Read(nothing));
+    world.settle(&mut core);
+    assert!(!world.told("list source groups"), "{:#?}", world.transcript);
+    world.pass(&mut core, Duration::from_secs(2));
+    assert_eq!(world.stored(), Some(1150));
 }
 
 #[test]
