@@ -90,7 +90,8 @@ pub enum HoldReason {
     OtherPipeline,
     /// Another fence topic, shard or shard count.
     FenceChanged,
-    /// A stored fence above ours right after we took over: the fence topic lost records.
+    /// A stored fence above ours right after we took over: another owner came, or the fence topic lost
+    /// records. Told only where a new take-over did not get above it.
     FenceRegressed {
         /// The fence found in the stamp.
         stored: Fence,

@@ -37,28 +37,8 @@ use events::Next;
 use model::Model;
 use world::World;
 
+/// The states of a shard and of a group, and how a run ends; beside the rows of the judge.
 pub(super) const SITUATIONS: &[&str] = &[
-    "0",
-    "1",
-    "2",
-    "3",
-    "off",
-    "4a",
-    "4b",
-    "5",
-    "6",
-    "7",
-    "8",
-    "9",
-    "10",
-    "11",
-    "12",
-    "13",
-    "14",
-    "15",
-    "16",
-    "17",
-    "unconfirmed",
     "backing off",
     "checking assignment",
     "reading log",

@@ -262,8 +262,8 @@ impl Core {
         if let Some(stored) = decision.regressed()
             && self.shards.get_mut(&shard).is_some_and(|state| state.is_overtaken(stored))
         {
-            return self
-                .stand_down(shard, &format!("{name} has a commit of the later fence {stored}"));
+            let detail = format!("{name} has a commit of fence {stored}, above ours");
+            return self.stand_down(shard, &detail);
         }
         self.tell_verdicts(&name, &decision);
         for verdict in decision.verdicts.values() {

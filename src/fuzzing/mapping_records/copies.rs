@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::super::Situations;
 use super::super::choices::Choices;
 use super::super::known_copies::{Reference, WINDOW};
-
 use super::sync_record;
 use crate::core::event::MappingTopic;
 use crate::core::ids::{
