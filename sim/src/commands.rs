@@ -1,5 +1,7 @@
 //! What each command does, and what it prints.
 
+pub(crate) mod explore;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;

@@ -1,8 +1,8 @@
 //! `sprag-sim`: Sprag's core and driver on simulated clusters.
 //!
 //! Exit codes: 0 for good; 1 for a process that ended; 2 for what did not come about at last; 3 for what must
-//! never happen; 4 for a planted bug that was not caught, or a sweep that did not reach all that it
-//! claims; 5 for a run that does not repeat.
+//! never happen; 4 for a planted bug that was not caught, or a sweep or an exploration that did not reach all
+//! that it claims; 5 for a run that does not repeat.
 
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
@@ -59,6 +59,11 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Visits every state of a small world, or looks for planted bugs there.
+    Explore {
+        #[command(flatten)]
+        which: commands::explore::Which,
+    },
     /// Runs seeds in two processes each, and compares all that they leave, line by line.
     Meta {
         /// How many.
@@ -93,6 +98,7 @@ fn main() -> ExitCode {
         Command::Replay { which, html, quiet } => commands::replay(&which, html, quiet),
         Command::Shrink { which, runs } => commands::shrink(&which, runs),
         Command::Planted { only } => commands::planted(&only),
+        Command::Explore { which } => commands::explore::explore(&which),
         Command::Meta { seeds, from } => commands::meta(seeds, from),
         Command::Transcript { seed } => {
             print!("{}", sprag_sim::meta::transcript(seed));

@@ -49,7 +49,7 @@ impl Budget {
         }
     }
 
-    /// For every change: half a minute at most.
+    /// A change of owner, a stale source read and a foreign commit: for every change of the code.
     #[must_use]
     pub const fn small() -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Budget {
     }
 
     /// Beside a change of owner: an answer is lost, a transaction takes too long, a member comes and
-    /// commits. Three million states.
+    /// commits.
     #[must_use]
     pub const fn full() -> Self {
         Self {

@@ -21,6 +21,8 @@ pub const NEVER_TRAMPLE: &str = "NeverTrample";
 pub const NO_INVENTED_OFFSET: &str = "NoInventedOffset";
 /// No instance ends its process.
 pub const NOBODY_GIVES_UP: &str = "NobodyGivesUp";
+/// What no bug of the product may break.
+pub const PROMISES: [&str; 4] = [NEVER_STALE, NEVER_REWOUND, NEVER_TRAMPLE, NO_INVENTED_OFFSET];
 /// `guarded`: an instance that paused between its check and its commit overwrote a newer translation.
 pub const RACE_STALE: &str = "the documented race: a newer translation is overwritten";
 /// `guarded`: it overwrote somebody else's commit.

@@ -1,0 +1,157 @@
+//! `explore`: every state of a small world, and what was found there.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use sprag::core::policy::CommitMode;
+use sprag_explore::budget::Budget;
+use sprag_explore::model::World;
+use sprag_explore::plant::Plant;
+use sprag_explore::told;
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+
+use super::{CRASH, SAFETY, Stopwatch, UNPROVEN};
+
+/// Which world, or all planted bugs.
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// How offsets are committed.
+    #[arg(long, value_enum, default_value = "fenced")]
+    mode: Mode,
+    /// How much may happen.
+    #[arg(long, value_enum, default_value = "full")]
+    world: Size,
+    /// How many instances there are.
+    #[arg(long, default_value_t = 2)]
+    instances: usize,
+    /// Threads; the traces are the shortest ones with one.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Other amounts, as name=number, separated by commas: ticks=2,lost=0
+    #[arg(long)]
+    set: Option<String>,
+    /// A bug to plant, or `all`: each in the smallest world in which it shows.
+    #[arg(long)]
+    plant: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    Fenced,
+    Guarded,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Size {
+    Small,
+    Full,
+}
+
+/// Visits every state of a world.
+pub(crate) fn explore(which: &Which) -> ExitCode {
+    if which.plant.as_deref() == Some("all") {
+        return planted();
+    }
+    match world(which) {
+        Ok(world) => visit(world, which.threads),
+        Err(problem) => {
+            println!("{problem}");
+            ExitCode::from(CRASH)
+        }
+    }
+}
+
+fn world(which: &Which) -> Result<World, String> {
+    let mut budget = match which.world {
+        Size::Small => Budget::small(),
+        Size::Full => Budget::full(),
+    };
+    for change in which.set.iter().flat_map(|text| text.split(',')) {
+        budget.set(change).map_err(|problem| format!("--set {change}: {problem}"))?;
+    }
+    let mode = match which.mode {
+        Mode::Fenced => CommitMode::Fenced,
+        Mode::Guarded => CommitMode::Guarded,
+    };
+    let mut world = World::new(mode, budget);
+    world.instances = which.instances;
+    if let Some(name) = &which.plant {
+        let plant = Plant::ALL.iter().find(|plant| format!("{plant:?}") == *name);
+        let expected = || format!("--plant {name}: expected all, or one of {:?}", Plant::ALL);
+        world = world.planted(*plant.ok_or_else(expected)?);
+    }
+    Ok(world)
+}
+
+fn visit(world: World, threads: usize) -> ExitCode {
+    println!("{} instances, {:?}, {:?}", world.instances, world.terms, world.budget);
+    let stopwatch = Stopwatch::started();
+    let checker = world.clone().checker().threads(threads).spawn_bfs().join();
+    println!(
+        "{} states ({} steps), depth {}, {:.1} seconds",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        stopwatch.elapsed().as_secs_f64()
+    );
+    let (mut broken, mut unreached) = (false, false);
+    for property in world.properties() {
+        let found = checker.discovery(property.name);
+        match (&property.expectation, &found) {
+            (Expectation::Always, None) => println!("holds in all of them: {}", property.name),
+            (Expectation::Always, Some(_)) => {
+                broken = true;
+                println!("BROKEN: {}", property.name);
+            }
+            (Expectation::Sometimes, Some(_)) => println!("reached: {}", property.name),
+            (Expectation::Sometimes | Expectation::Eventually, None) => {
+                unreached = true;
+                println!("NEVER REACHED: {}", property.name);
+            }
+            (Expectation::Eventually, Some(_)) => {}
+        }
+        if let Some(path) = found {
+            print_steps(path);
+        }
+    }
+    match (broken, unreached) {
+        (true, _) => ExitCode::from(SAFETY),
+        (false, true) => ExitCode::from(UNPROVEN),
+        (false, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// Each planted bug, with the promise that it breaks and the shortest way there.
+fn planted() -> ExitCode {
+    let stopwatch = Stopwatch::started();
+    let mut missed = 0;
+    for plant in Plant::ALL {
+        let world = plant.world();
+        let checker =
+            world.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let promises = plant.breaks().iter();
+        let found = promises.filter_map(|name| Some((name, checker.discovery(name)?)));
+        match found.min_by_key(|(_, path)| path.clone().into_actions().len()) {
+            Some((promise, path)) => {
+                println!("{plant:?} breaks {promise}:");
+                print_steps(path);
+            }
+            None => {
+                missed += 1;
+                println!("{plant:?} was NOT found to break {:?}", plant.breaks());
+            }
+        }
+    }
+    let seconds = stopwatch.elapsed().as_secs_f64();
+    println!("{missed} of {} planted bugs were not found; {seconds:.1} s", Plant::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(UNPROVEN) }
+}
+
+fn print_steps(path: Path<sprag_explore::model::State, sprag_explore::model::Step>) {
+    let states = path.into_vec();
+    for (nth, pair) in states.windows(2).enumerate() {
+        if let [(before, Some(step)), (after, _)] = pair {
+            println!("  {:3}. {}", nth + 1, told::step(before, *step, after));
+        }
+    }
+}
