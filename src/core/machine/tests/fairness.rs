@@ -132,10 +132,7 @@ fn a_partition_that_is_refused_again_and_again_makes_its_group_wait_longer() {
                 core.handle(world.now, Event::Commit(CommitDone::Plain { request, outcome }));
             }
             Some(action) => world.answer(&mut core, action),
-            None => {
-                world.now = core.poll_timeout().0;
-                core.handle(world.now, Event::TimePassed);
-            }
+            None => world.jump(&mut core),
         }
     }
     let last = refused_at[4].since(refused_at[3]);

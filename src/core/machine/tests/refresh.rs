@@ -66,10 +66,7 @@ fn a_refresh_that_is_refused_does_not_hold_what_is_committed_beside_it() {
                 core.handle(world.now, Event::Commit(CommitDone::HalfWritten { request, outcome }));
             }
             Some(action) => world.answer(&mut core, action),
-            None => {
-                world.now = core.poll_timeout().0;
-                core.handle(world.now, Event::TimePassed);
-            }
+            None => world.jump(&mut core),
         }
     }
     assert!(!refused.is_empty());

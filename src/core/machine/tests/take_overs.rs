@@ -321,8 +321,7 @@ fn attempts_to_take_over_that_fail_come_ever_more_rarely() {
     let mut core = world.settled(policy());
     let mut failed_at = vec![world.now];
     while world.stored().is_none() {
-        world.now = core.poll_timeout().0;
-        core.handle(world.now, Event::TimePassed);
+        world.jump(&mut core);
         world.settle(&mut core);
         let failed = world.transcript.iter().filter(|line| line.starts_with("init transactions:"));
         if failed.count() > failed_at.len() {

@@ -21,6 +21,8 @@ use super::super::super::time::Instant;
 use super::super::{Core, Setup};
 
 pub(super) const GROUP: &str = "billing";
+/// The most answers and jumps of the clock in one test: what never ends fails.
+const MOST_STEPS: u32 = 200_000;
 
 /// Both clusters, as far as one group and one topic of one partition go.
 pub(super) struct World {
@@ -51,6 +53,7 @@ pub(super) struct World {
     pub(super) before: BTreeMap<&'static str, fn(&mut World)>,
     pub(super) transcript: Vec<String>,
     pub(super) stopped: Option<StopReason>,
+    steps: u32,
 }
 
 pub(super) fn source() -> SourcePartition {
@@ -90,6 +93,7 @@ impl World {
             before: BTreeMap::new(),
             transcript: Vec::new(),
             stopped: None,
+            steps: 0,
         }
     }
 
@@ -130,6 +134,7 @@ impl World {
 
     /// Answers one action.
     pub(super) fn answer(&mut self, core: &mut Core, action: Action) {
+        self.step();
         for event in self.carry_out(action) {
             core.handle(self.now, event);
         }
@@ -140,16 +145,26 @@ impl World {
         let end = self.now + duration;
         loop {
             self.settle(core);
-            let (deadline, _) = core.poll_timeout();
-            if deadline > end {
+            if core.poll_timeout().0 > end {
                 break;
             }
-            self.now = deadline.max(self.now);
-            core.handle(self.now, Event::TimePassed);
+            self.jump(core);
         }
         self.now = end;
         core.handle(end, Event::TimePassed);
         self.settle(core);
+    }
+
+    /// Lets time pass to the core's next deadline.
+    pub(super) fn jump(&mut self, core: &mut Core) {
+        self.step();
+        self.now = core.poll_timeout().0.max(self.now);
+        core.handle(self.now, Event::TimePassed);
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        assert!(self.steps <= MOST_STEPS, "this never ends");
     }
 
     pub(super) fn stored(&self) -> Option<i64> {
