@@ -11,6 +11,7 @@ pub mod budget;
 pub mod instance;
 pub mod model;
 pub mod plant;
+pub mod plant_worlds;
 pub mod properties;
 pub mod requests;
 pub mod script;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use sprag::core::policy::CommitMode;
 use sprag_explore::budget::Budget;
-use sprag_explore::model::World;
+use sprag_explore::model::{State, Step, World};
 use sprag_explore::plant::Plant;
+use sprag_explore::plant_worlds::{broken_by, smallest};
 use sprag_explore::told;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
@@ -126,10 +127,10 @@ fn planted() -> ExitCode {
     let stopwatch = Stopwatch::started();
     let mut missed = 0;
     for plant in Plant::ALL {
-        let world = plant.world();
+        let world = smallest(plant);
         let checker =
             world.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-        let promises = plant.breaks().iter();
+        let promises = broken_by(plant).iter();
         let found = promises.filter_map(|name| Some((name, checker.discovery(name)?)));
         match found.min_by_key(|(_, path)| path.clone().into_actions().len()) {
             Some((promise, path)) => {
@@ -138,7 +139,7 @@ fn planted() -> ExitCode {
             }
             None => {
                 missed += 1;
-                println!("{plant:?} was NOT found to break {:?}", plant.breaks());
+                println!("{plant:?} was NOT found to break {:?}", broken_by(plant));
             }
         }
     }
@@ -147,7 +148,7 @@ fn planted() -> ExitCode {
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(UNPROVEN) }
 }
 
-fn print_steps(path: Path<sprag_explore::model::State, sprag_explore::model::Step>) {
+fn print_steps(path: Path<State, Step>) {
     let states = path.into_vec();
     for (nth, pair) in states.windows(2).enumerate() {
         if let [(before, Some(step)), (after, _)] = pair {

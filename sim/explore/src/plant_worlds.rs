@@ -1,0 +1,45 @@
+//! The smallest world in which each planted bug shows, and what it breaks there.
+
+use sprag::core::policy::CommitMode;
+
+use crate::budget::Budget;
+use crate::model::World;
+use crate::plant::Plant;
+use crate::properties::{NEVER_REWOUND, NEVER_STALE, NEVER_TRAMPLE};
+
+/// The smallest world in which the bug shows.
+#[must_use]
+pub fn smallest(plant: Plant) -> World {
+    const NOTHING: Budget = Budget::nothing();
+    let budget = match plant {
+        Plant::NoFence | Plant::RetriedAfterTakeOver => Budget { losses_of_shard: 1, ..NOTHING },
+        Plant::EmptyMember => Budget { joins: 1, ..NOTHING },
+        Plant::NoVerification => Budget { foreign_commits: 1, ..NOTHING },
+        Plant::GuardOff | Plant::LexicographicOrder => {
+            Budget { crashes: 1, publications: 1, source_commits: 1, stale_ends: 1, ..NOTHING }
+        }
+        Plant::FailedFetchIsNone => Budget { foreign_commits: 1, lost: 2, ..NOTHING },
+        Plant::UnconfirmedFollowed => {
+            Budget { source_commits: 1, stale_source_reads: 2, ticks: 2, ..NOTHING }
+        }
+        Plant::TargetKeptAcrossTakeOver => {
+            Budget { losses_of_shard: 2, foreign_commits: 1, ..NOTHING }
+        }
+    };
+    let instances = if budget.losses_of_shard > 0 { 2 } else { 1 };
+    World { instances, ..World::new(CommitMode::Fenced, budget).planted(plant) }
+}
+
+/// The promises of which the bug breaks one there.
+#[must_use]
+pub fn broken_by(plant: Plant) -> &'static [&'static str] {
+    match plant {
+        Plant::NoFence | Plant::RetriedAfterTakeOver | Plant::LexicographicOrder => &[NEVER_STALE],
+        Plant::GuardOff => &[NEVER_STALE, NEVER_REWOUND],
+        Plant::UnconfirmedFollowed => &[NEVER_REWOUND],
+        Plant::EmptyMember
+        | Plant::NoVerification
+        | Plant::FailedFetchIsNone
+        | Plant::TargetKeptAcrossTakeOver => &[NEVER_TRAMPLE],
+    }
+}
