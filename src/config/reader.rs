@@ -9,7 +9,6 @@ use super::keys::{GUARDS, KEYS};
 use super::origin::Origin;
 use super::properties::{self, Client};
 use super::tree::{Leaf, Tree};
-use super::values::legal_in_topic;
 use super::{Cluster, Config, Coordination, Loaded, Mapping, MappingFormat, TopicNaming};
 use crate::core::group_filter::GroupFilter;
 use crate::core::ids::GroupId;
@@ -18,6 +17,11 @@ use crate::core::policy::{
     OnMultipleMappings, OnSourceRewind, Policy,
 };
 use crate::mapping::internal_topics::{InternalTopics, OffsetSyncsLocation};
+
+/// The longest pipeline's name or cluster's alias, and the longest separator: each is put into the name
+/// of a topic, which Kafka takes up to 249 characters of.
+const LONGEST_NAME: usize = 150;
+const LONGEST_SEPARATOR: usize = 32;
 
 /// Reads everything; errors are added to `errors`.
 pub(super) fn read(
@@ -110,14 +114,8 @@ impl Reader<'_> {
         };
         if name.is_empty() {
             self.fail("name", "is empty; expected the pipeline's name, part of every stamp");
-        } else if !name.chars().all(legal_in_topic) || name.len() > 150 {
-            self.fail(
-                "name",
-                format!(
-                    "expected up to 150 letters, digits, `.`, `_` or `-` (it is part of a topic's \
-                     name), found {name:?}"
-                ),
-            );
+        } else {
+            self.part_of_topic("name", &name, LONGEST_NAME);
         }
         name
     }
@@ -237,12 +235,16 @@ impl Reader<'_> {
         let location = [("source", true), ("target", false)];
         let on_source = self.choice(&key("offsetSyncsLocation"), &location)?;
         let separator = self.text(&key("separator")).unwrap_or_default();
+        self.part_of_topic(&key("separator"), &separator, LONGEST_SEPARATOR);
         let naming = self.naming(&key("replicationPolicy"))?;
         let mut alias = |name: &str| {
             let found = self.text(&key(name)).filter(|alias| !alias.is_empty());
-            if found.is_none() {
-                let message = "is missing: the cluster's alias in MirrorMaker's configuration";
-                self.fail(&key(name), message);
+            match &found {
+                Some(alias) => self.part_of_topic(&key(name), alias, LONGEST_NAME),
+                None => {
+                    let message = "is missing: the cluster's alias in MirrorMaker's configuration";
+                    self.fail(&key(name), message);
+                }
             }
             found
         };

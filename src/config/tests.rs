@@ -215,6 +215,8 @@ fn a_value_that_would_silently_do_nothing_is_told() {
         "offsetMapping.topic: 'a b'\n",
         "offsetMapping: { format: mirrorMaker2, mirrorMaker2: { sourceAlias: a, targetAlias: b, \
          replicationPolicy: { orders: [x] } } }\n",
+        "offsetMapping: { format: mirrorMaker2, mirrorMaker2: { sourceAlias: 'm/n', targetAlias: é, \
+         separator: ':' } }\n",
         "coordination.fenceTopic: ''\n",
         "http.listen: nonsense\n",
         "name: ''\n",
@@ -236,6 +238,9 @@ fn a_value_that_would_silently_do_nothing_is_told() {
     over:1: features.applyMappingsGuard: expected enabled or disabled, found true
     over:1: offsetMapping.topic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found "a b"
     over:1: offsetMapping.mirrorMaker2.replicationPolicy.orders: expected a topic's name, found a list
+    over:1: offsetMapping.mirrorMaker2.separator: expected up to 32 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found ":"
+    over:1: offsetMapping.mirrorMaker2.sourceAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found "m/n"
+    over:1: offsetMapping.mirrorMaker2.targetAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found "é"
     over:1: coordination.fenceTopic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found ""
     over:1: http.listen: expected host:port, found "nonsense"
     over:1: name: is empty; expected the pipeline's name, part of every stamp

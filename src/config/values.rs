@@ -14,7 +14,7 @@ use super::tree::kind;
 const LONGEST_TOPIC: usize = 249;
 
 /// Whether Kafka takes it in a topic's name.
-pub(super) fn legal_in_topic(c: char) -> bool {
+fn legal_in_topic(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
@@ -98,6 +98,17 @@ impl Reader<'_> {
             return None;
         }
         Some(topic)
+    }
+
+    /// Complains of a text that cannot be part of a topic's name.
+    pub(super) fn part_of_topic(&mut self, key: &str, text: &str, longest: usize) {
+        if !text.chars().all(legal_in_topic) || text.len() > longest {
+            let message = format!(
+                "expected up to {longest} letters, digits, `.`, `_` or `-` (it is part of a topic's \
+                 name), found {text:?}"
+            );
+            self.fail(key, message);
+        }
     }
 
     /// A regular expression.
