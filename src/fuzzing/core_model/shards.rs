@@ -163,7 +163,7 @@ impl Model {
             return false;
         };
         let before = state.regressed;
-        if before.is_some_and(|before| state.fence().is_none_or(|fence| fence < before)) {
+        if before.is_some_and(|before| state.fence().is_none_or(|fence| fence <= before)) {
             return false;
         }
         state.regressed = Some(stored);
