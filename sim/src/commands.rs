@@ -23,6 +23,8 @@ const LIVENESS: u8 = 2;
 const SAFETY: u8 = 3;
 const UNPROVEN: u8 = 4;
 const UNREPEATABLE: u8 = 5;
+/// What `sysexits.h` calls a command line that means nothing; clap's own 2 stands for liveness here.
+pub(crate) const USAGE: u8 = 64;
 
 /// Many seeds.
 pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
@@ -33,8 +35,11 @@ pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
     let (good, counts) = (sweep.good, sweep.counts);
     println!("{good} seeds from {from} in {seconds:.1} s ({per_minute:.0} a minute): {counts}");
     if let Some((seed, outcome)) = sweep.failed {
-        println!("{:#?}", Scenario::of(seed));
-        return told(&format!("--seed {seed}"), &outcome);
+        let one = One::of_seed(seed);
+        println!("{:#?}", one.scenario);
+        let (_, lines) = trace::recorded(|| one.run(&one.scenario));
+        one.draw(&lines, None);
+        return told(&one.name, &outcome);
     }
     if coverage {
         print!("{}", sweep.coverage);
@@ -57,13 +62,7 @@ pub(crate) fn replay(which: &Which, html: Option<PathBuf>, quiet: bool) -> ExitC
     for line in lines.iter().filter(|_| !quiet) {
         println!("{line}");
     }
-    let path = html.unwrap_or_else(|| PathBuf::from(format!("sprag-sim-{}.html", which.seed)));
-    let scenario = format!("{:#?}", one.scenario);
-    let title = format!("sprag-sim replay {}", one.name);
-    match std::fs::write(&path, diagram::html(&title, &scenario, &lines)) {
-        Ok(()) => println!("the diagram is in {}", path.display()),
-        Err(error) => println!("{} cannot be written: {error}", path.display()),
-    }
+    one.draw(&lines, html);
     told(&one.name, &outcome)
 }
 
@@ -148,9 +147,7 @@ impl One {
     fn of(which: &Which) -> Option<Self> {
         let Which { seed, plant } = which;
         Some(match plant {
-            None => {
-                Self { name: format!("--seed {seed}"), scenario: Scenario::of(*seed), plant: None }
-            }
+            None => Self::of_seed(*seed),
             Some(name) => {
                 let plant = PLANTS.iter().find(|plant| plant.name.contains(name))?;
                 Self {
@@ -160,6 +157,22 @@ impl One {
                 }
             }
         })
+    }
+
+    fn of_seed(seed: u64) -> Self {
+        Self { name: format!("--seed {seed}"), scenario: Scenario::of(seed), plant: None }
+    }
+
+    /// Writes the space-time diagram of what happened.
+    fn draw(&self, lines: &[trace::Line], html: Option<PathBuf>) {
+        let default = || PathBuf::from(format!("sprag-sim-{}.html", self.scenario.seed));
+        let path = html.unwrap_or_else(default);
+        let scenario = format!("{:#?}", self.scenario);
+        let title = format!("sprag-sim replay {}", self.name);
+        match std::fs::write(&path, diagram::html(&title, &scenario, lines)) {
+            Ok(()) => println!("the diagram is in {}", path.display()),
+            Err(error) => println!("{} cannot be written: {error}", path.display()),
+        }
     }
 
     fn run(&self, scenario: &Scenario) -> Outcome {
@@ -174,7 +187,7 @@ fn no_such_plant(which: &Which) -> ExitCode {
     let names: Vec<_> = PLANTS.iter().map(|plant| plant.name).collect();
     let name = which.plant.as_deref().unwrap_or_default();
     println!("--plant {name:?}: expected a part of one of: {}", names.join(", "));
-    ExitCode::from(CRASH)
+    ExitCode::from(USAGE)
 }
 
 /// How a run failed, without the details that a smaller scenario changes.

@@ -10,7 +10,7 @@ use std::fmt;
 pub enum Kind {
     /// A fault that struck.
     Fault,
-    /// Something that a client or an operator did.
+    /// Something that a client or an operator did, with success.
     Work,
     /// A verdict of the judge, by its name.
     Verdict,
@@ -55,13 +55,14 @@ const WANTED: &[(Kind, &[&str])] = &[
             "Crash",
             "Cut Source",
             "Cut Target",
-            "Slow Source",
-            "Slow Target",
-            "LoseAnswers Source",
-            "LoseAnswers Target",
-            "FormerCoordinator",
-            "StaleEnds",
-            "MappingPartitionFails",
+            "Slow answer of the source",
+            "Slow answer of the target",
+            "Lost answer of the source",
+            "Lost answer of the target",
+            "Answer of a former coordinator",
+            "Ends of a lagging replica",
+            "Partition cannot be read",
+            "End of a partition cannot be read",
             "Lost messages",
             "Expiry",
         ],

@@ -182,16 +182,16 @@ impl Faults {
     }
 }
 
-/// Counts what begins, and records what begins and ends.
+/// Records what begins and ends. (Brokers count for themselves what strikes a request.)
 fn tell_changes(was: &Broken, is: &Broken) {
     let told = |host: &str, begins: bool, says: &str| {
-        if begins {
-            reached(Kind::Fault, says);
-        }
         trace::record(host, || What::Fault { begins, says: says.to_owned() });
     };
     for (instance, side) in is.cut.symmetric_difference(&was.cut) {
         let begins = is.cut.contains(&(*instance, *side));
+        if begins {
+            reached(Kind::Fault, &format!("Cut {side:?}"));
+        }
         told(&instance_host(*instance), begins, &format!("Cut {side:?}"));
     }
     for side in [Side::Source, Side::Target] {

@@ -2,7 +2,8 @@
 //!
 //! Exit codes: 0 for good; 1 for a process that ended; 2 for what did not come about at last; 3 for what must
 //! never happen; 4 for a planted bug that was not caught, or a sweep or an exploration that did not reach all
-//! that it claims; 5 for a run that does not repeat.
+//! that it claims; 5 for a run that does not repeat; 64
+//! for a command line that means nothing.
 
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
@@ -93,7 +94,17 @@ struct Which {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            let is_wrong = told.use_stderr();
+            return match told.print() {
+                Ok(()) if !is_wrong => ExitCode::SUCCESS,
+                Ok(()) | Err(_) => ExitCode::from(commands::USAGE),
+            };
+        }
+    };
+    match arguments.command {
         Command::Run { seeds, from, coverage } => commands::run(seeds, from, coverage),
         Command::Replay { which, html, quiet } => commands::replay(&which, html, quiet),
         Command::Shrink { which, runs } => commands::shrink(&which, runs),

@@ -191,6 +191,7 @@ fn clients(
         publisher: scenario.shape.publisher,
         restart_replicator: Rc::clone(restarts),
         visits: Rc::clone(visits),
+        classic: scenario.shape.classic,
         timing: timing(scenario),
         work: scenario.work.clone(),
     }

@@ -1,6 +1,8 @@
 //! The guard. [`judge`] is a pure function, and everything that decides whether an offset may be
 //! overwritten is in this file, row by row as in the table of `docs/protocol.md`, "The judge".
 
+use std::cmp::Ordering;
+
 use super::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
@@ -278,13 +280,11 @@ fn ours(
             OnSourceRewind::Hold => Verdict::Hold(HoldReason::Rewind),
         }; // row 14
     }
-    if candidate.target == stored {
-        return Verdict::Keep(KeepReason::Same); // row 15
+    match candidate.target.cmp(&stored) {
+        Ordering::Equal => Verdict::Keep(KeepReason::Same), // row 15
+        Ordering::Greater => Verdict::Commit(CommitReason::Advance), // row 16
+        Ordering::Less => Verdict::Keep(KeepReason::StoredIsSharper), // row 17
     }
-    if candidate.target > stored {
-        return Verdict::Commit(CommitReason::Advance); // row 16
-    }
-    Verdict::Keep(KeepReason::StoredIsSharper) // row 17
 }
 
 fn foreign(stored: TargetOffset, candidate: &Candidate, policy: &Policy) -> Verdict {

@@ -68,6 +68,26 @@ impl Budget {
         }
     }
 
+    /// Mappings that come meanwhile: an instance is killed and reads them anew, and a lagging replica tells
+    /// of too low an end.
+    #[must_use]
+    pub const fn mappings() -> Self {
+        Self {
+            ticks: 1,
+            publications: 1,
+            source_commits: 1,
+            losses_of_shard: 0,
+            revocations: 0,
+            crashes: 1,
+            lost: 0,
+            stale_source_reads: 0,
+            stale_ends: 1,
+            foreign_commits: 0,
+            joins: 0,
+            timeouts: 0,
+        }
+    }
+
     /// Beside a change of owner: an answer is lost, a transaction takes too long, a member comes and
     /// commits.
     #[must_use]

@@ -11,7 +11,7 @@ use sprag_explore::plant_worlds::{broken_by, smallest};
 use sprag_explore::told;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
-use super::{CRASH, SAFETY, Stopwatch, UNPROVEN};
+use super::{SAFETY, Stopwatch, UNPROVEN, USAGE};
 
 /// Which world, or all planted bugs.
 #[derive(clap::Args)]
@@ -45,6 +45,7 @@ enum Mode {
 #[derive(Clone, Copy, ValueEnum)]
 enum Size {
     Small,
+    Mappings,
     Full,
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn explore(which: &Which) -> ExitCode {
         Ok(world) => visit(world, which.threads),
         Err(problem) => {
             println!("{problem}");
-            ExitCode::from(CRASH)
+            ExitCode::from(USAGE)
         }
     }
 }
@@ -65,6 +66,7 @@ pub(crate) fn explore(which: &Which) -> ExitCode {
 fn world(which: &Which) -> Result<World, String> {
     let mut budget = match which.world {
         Size::Small => Budget::small(),
+        Size::Mappings => Budget::mappings(),
         Size::Full => Budget::full(),
     };
     for change in which.set.iter().flat_map(|text| text.split(',')) {

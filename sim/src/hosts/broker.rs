@@ -10,6 +10,7 @@ use sprag::core::time::Instant;
 
 use crate::clock::simulated;
 use crate::cluster::Cluster;
+use crate::coverage::{Kind, reached};
 use crate::net::{Answer, Mail, serve};
 use crate::wire::{Envelope, Error, Partition, Request, Response};
 
@@ -63,7 +64,7 @@ impl Broker {
     ///
     /// What turmoil says, where the port cannot be had.
     pub async fn run(self, mail: Mail, host: &str) -> std::io::Result<()> {
-        serve(mail, host, |envelope| self.answer(&envelope)).await
+        serve(mail, host, |envelope| self.answer(host, &envelope)).await
     }
 
     /// Looks at the cluster.
@@ -124,12 +125,19 @@ impl Broker {
         self.0.borrow_mut().loses_answers = lose;
     }
 
-    fn answer(&self, envelope: &Envelope) -> Answer {
+    fn answer(&self, host: &str, envelope: &Envelope) -> Answer {
         let mut state = self.0.borrow_mut();
         let now = simulated();
         let response = state.respond(now, envelope);
         let after = state.slow_by;
-        if state.loses_answers { Answer::Lost } else { Answer::After(after, response) }
+        if state.loses_answers {
+            struck(&format!("Lost answer of the {host}"));
+            return Answer::Lost;
+        }
+        if after > Duration::ZERO {
+            struck(&format!("Slow answer of the {host}"));
+        }
+        Answer::After(after, response)
     }
 }
 
@@ -140,12 +148,14 @@ impl State {
             && is_of_coordinators(request)
             && *coordinators_as_of < former.replaced
         {
+            struck("Answer of a former coordinator");
             return former.cluster.handle(now, from, request.clone());
         }
         let mut response = match (&mut self.stale_ends, request) {
             (Some((topic, replica)), Request::ListOffsets { at, .. })
                 if at.iter().all(|at| at.topic == *topic) =>
             {
+                struck("Ends of a lagging replica");
                 replica.handle(now, from, request.clone())
             }
             _ => self.cluster.handle(now, from, request.clone()),
@@ -159,6 +169,7 @@ impl State {
         if let Response::Offsets(offsets) = response {
             for (at, offset) in offsets.iter_mut() {
                 if let Some(how) = self.failing.get(at).filter(|how| how.ends_too) {
+                    struck("End of a partition cannot be read");
                     *offset = Err(how.error);
                 }
             }
@@ -166,9 +177,14 @@ impl State {
         if let Request::Fetch { at, .. } = request
             && let Some(how) = self.failing.get(at)
         {
+            struck("Partition cannot be read");
             *response = Response::Failed(how.error);
         }
     }
+}
+
+fn struck(fault: &str) {
+    reached(Kind::Fault, fault);
 }
 
 /// What a group coordinator answers without writing: a former one's writes would fail.

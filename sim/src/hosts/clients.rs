@@ -46,6 +46,8 @@ pub struct Clients {
     pub restart_replicator: Rc<RefCell<Vec<i64>>>,
     /// Groups that a consumer is to join now.
     pub visits: Rc<RefCell<Vec<GroupId>>>,
+    /// The target's groups know the classic protocol alone.
+    pub classic: bool,
     /// Their time-outs.
     pub timing: Timing,
     /// What they do, by time.
@@ -99,9 +101,10 @@ impl Hands<'_> {
     async fn at(&self, at: u64, nth: usize, work: &Work) {
         let clock = SimClock::default();
         clock.sleep_until(Instant::from_millis(at)).await;
-        reached(Kind::Work, name(work));
         // What a client cannot do, it leaves: the next one tries something else.
-        let _ = self.carry_out(nth, work).await;
+        if self.carry_out(nth, work).await.is_some() {
+            reached(Kind::Work, name(work));
+        }
     }
 
     async fn carry_out(&self, nth: usize, work: &Work) -> Option<()> {

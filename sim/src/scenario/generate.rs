@@ -142,7 +142,8 @@ fn target_consumer(stream: &mut Stream, shape: &Shape) -> Work {
         group: stream.index(shape.groups),
         topic: stream.index(shape.topics),
         partition: partition(stream, shape),
-        new_protocol: stream.chance(50),
+        // A 3.9 cluster has the classic protocol alone, unless it is told otherwise.
+        new_protocol: stream.chance(50) && !shape.classic,
         stays: stream.choose(&[50, 300, 2000]),
     }
 }

@@ -97,6 +97,9 @@ fn impossible_runs_are_refused() {
     }
     assert!(staircase.is_empty());
     assert_eq!(staircase, Staircase::default());
+    for inserted in [Inserted::Nothing, Inserted::Added, Inserted::Lowered] {
+        assert!(!inserted.is_rejected());
+    }
 }
 
 #[test]

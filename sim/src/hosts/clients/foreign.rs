@@ -29,7 +29,8 @@ impl Hands<'_> {
         for nth in 0.. {
             clock.sleep_until(clock.now() + LOOK).await;
             let group = self.told.visits.borrow_mut().pop();
-            let protocol = if nth % 2 == 0 { Protocol::Classic } else { Protocol::Consumer };
+            let classic = self.told.classic || nth % 2 == 0;
+            let protocol = if classic { Protocol::Classic } else { Protocol::Consumer };
             if let (Some(group), Some(at)) = (group, self.to(0, 0)) {
                 let member = format!("visitor-{nth}");
                 let _ = self.consume(member, group, &at, protocol, VISIT).await;
