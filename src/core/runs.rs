@@ -208,10 +208,10 @@ impl Staircase {
     }
 
     fn insert_between(&mut self, new: Span, as_of: MappingOffset) -> Inserted {
-        // What the new run can touch: from the first run that reaches its source or its target, and
-        // one before that to join with, to the first run behind it.
-        let reached =
-            self.runs.first_where(|run| run.end() > new.source || run.target_end() > new.target);
+        // What the new run can touch: from the first run that reaches its target, and one before that,
+        // to the first run behind it. Runs further back can neither join with it nor lose anything to
+        // it, and what they dominate of it the one before dominates too.
+        let reached = self.runs.first_where(|run| run.target_end() > new.target);
         let from = self.runs.before(reached);
         let mut known: Vec<Span> = Vec::new();
         for run in self.runs.iter_from(from) {

@@ -3,8 +3,8 @@
 
 use super::span::Span;
 
-/// The parts of `new` that no known copy dominates, ascending. `known` ascends and holds all spans
-/// that overlap the source of `new`, and the first behind it if there is one.
+/// The parts of `new` that no known copy dominates, ascending. `known` ascends: the last span that ends
+/// at or below the target of `new`, and all behind it up to the first behind the source of `new`.
 pub(super) fn clip(new: Span, known: &[Span]) -> Vec<Span> {
     let mut survivors = Vec::new();
     let mut at = new.source;

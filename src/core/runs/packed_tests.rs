@@ -127,3 +127,13 @@ fn a_search_agrees_with_a_plain_one_however_uneven_the_numbers() {
         }
     }
 }
+
+#[test]
+fn blocks_that_hold_more_or_fewer_runs_than_they_should_are_noticed() {
+    let mut packed = pack(&ascending(7, 40));
+    assert!(packed.is_consistent());
+    packed.len += 1;
+    assert!(!packed.is_consistent());
+    packed.len -= 2;
+    assert!(!packed.is_consistent());
+}

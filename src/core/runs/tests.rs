@@ -33,6 +33,12 @@ fn target(translation: Translation) -> Option<i64> {
     }
 }
 
+fn hash_of(staircase: &Staircase) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    staircase.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[test]
 fn runs_that_touch_in_source_and_target_become_one() {
     assert_eq!(runs(&of(&[run(0, 10, 5), run(5, 15, 5)])), [(0, 10, 10)]);
@@ -217,4 +223,55 @@ fn memory_stays_small_in_any_order() {
     assert!(backwards.iter().eq(all));
     let bytes = backwards.heap_bytes();
     assert!(bytes <= 16 * backwards.len(), "{bytes} bytes");
+}
+
+#[test]
+fn equal_are_staircases_of_equal_runs_that_fell_alike() {
+    assert_ne!(of(&[run(0, 0, 1)]), of(&[run(0, 0, 2)]));
+    let fell = of(&[run(0, 1000, 100), run(50, 500, 10)]);
+    let never_fell = of(&[run(50, 500, 10), run(60, 1060, 40)]);
+    assert_eq!(runs(&fell), runs(&never_fell));
+    assert_ne!(fell, never_fell);
+    assert_ne!(hash_of(&fell), hash_of(&never_fell));
+    assert_ne!(hash_of(&of(&[run(0, 0, 1)])), hash_of(&of(&[run(0, 0, 2)])));
+    assert_eq!(never_fell, of(&[run(60, 1060, 40), run(50, 500, 10)]));
+    assert!(!never_fell.is_empty());
+}
+
+#[test]
+fn its_bytes_are_those_of_its_runs_and_of_what_fell() {
+    assert_eq!(Staircase::default().heap_bytes(), 0);
+    let mut staircase = Staircase::default();
+    let mut as_of = 0;
+    let mut insert = |source, target| {
+        as_of += 1;
+        staircase.insert(run(source, target, 1), MappingOffset(as_of));
+        staircase.heap_bytes()
+    };
+    let of_runs = (0..1000).map(|nth| insert(nth * 10, nth * 10 + 500)).last().unwrap();
+    assert!((12_000..24_000).contains(&of_runs), "{of_runs}");
+    // Each lies one lower than what is known, and takes its place.
+    let of_both = (0..1000).map(|nth| insert(nth * 10, nth * 10 + 499)).last().unwrap();
+    assert!(of_both > of_runs + 16_000, "{of_both}");
+}
+
+#[test]
+fn a_staircase_that_is_none_is_told() {
+    let span = |source, target, len| Span { source, target, len };
+    let validated = |spans: &[Span]| {
+        let mut staircase = Staircase::default();
+        spans.iter().for_each(|span| staircase.runs.push(*span));
+        staircase.validate()
+    };
+    assert_eq!(validated(&[span(0, 10, 5), span(5, 16, 5)]), Ok(()));
+    let impossible = Err(StaircaseError::Impossible { run: run(-1, 0, 5) });
+    assert_eq!(validated(&[span(-1, 0, 5)]), impossible);
+    for right in [span(4, 15, 5), span(5, 14, 5), span(0, 10, 5)] {
+        let (left, right_run) = (run(0, 10, 5), right.run());
+        let found = validated(&[span(0, 10, 5), right]);
+        assert_eq!(found, Err(StaircaseError::NotAscending { left, right: right_run }));
+    }
+    let (left, right) = (run(0, 10, 5), run(5, 15, 5));
+    let apart = validated(&[span(0, 10, 5), span(5, 15, 5)]);
+    assert_eq!(apart, Err(StaircaseError::NotJoined { left, right }));
 }
