@@ -47,9 +47,10 @@ pub async fn run<P: Ports>(
                 Event::StopRequested
             }
             event = ports.ownership().next() => event,
+            // Before answers: they may be the very ones that are in doubt now.
+            () = ports.source_groups().disturbed() => Event::SourceDisturbed,
             Some(event) = answers.next(), if !answers.is_empty() => event,
             event = ports.mappings().next() => event,
-            () = ports.source_groups().disturbed() => Event::SourceDisturbed,
             () = clock.sleep_until(deadline) => {
                 trace!(?why, "time passed");
                 Event::TimePassed
@@ -63,7 +64,7 @@ pub async fn run<P: Ports>(
             if let Some(reason) = carry_out_all(&mut core, ports, &mut answers) {
                 return reason;
             }
-            let Some(event) = ready(&mut answers).await else {
+            let Some(event) = ready(ports, &mut answers).await else {
                 break;
             };
             trace!(answer = ?event, "heard");
@@ -72,9 +73,10 @@ pub async fn run<P: Ports>(
     }
 }
 
-async fn ready(answers: &mut FuturesUnordered<Answer<'_>>) -> Option<Event> {
+async fn ready<P: Ports>(ports: &P, answers: &mut FuturesUnordered<Answer<'_>>) -> Option<Event> {
     tokio::select! {
         biased;
+        () = ports.source_groups().disturbed() => Some(Event::SourceDisturbed),
         event = answers.next() => event,
         () = std::future::ready(()) => None,
     }

@@ -250,8 +250,14 @@ impl Core {
             // where another reason comes before it.
             group.loaded |= !decision.later_fence;
             for (partition, stored) in &target {
-                if stored.is_some() {
-                    group.written.entry(partition.clone()).or_insert(now);
+                match stored {
+                    Some(_) => {
+                        group.written.entry(partition.clone()).or_insert(now);
+                    }
+                    // Expired, or deleted with its topic: nothing is left to look after.
+                    None => {
+                        group.written.remove(partition);
+                    }
                 }
             }
         }

@@ -137,3 +137,16 @@ fn blocks_that_hold_more_or_fewer_runs_than_they_should_are_noticed() {
     packed.len -= 2;
     assert!(!packed.is_consistent());
 }
+
+#[test]
+fn a_run_that_outgrows_its_cell_takes_no_other_with_it() {
+    for count in 1..6_i64 {
+        let mut held: Vec<Span> =
+            (0..count).map(|nth| Span { source: nth * 9, target: nth * 9, len: 5 }).collect();
+        let mut packed = pack(&held);
+        packed.lengthen_last(1 << 40);
+        held.last_mut().unwrap().len += 1 << 40;
+        assert!(packed.iter().eq(held.iter().copied()), "{count}");
+        assert!(packed.is_consistent());
+    }
+}

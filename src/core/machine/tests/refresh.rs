@@ -1,8 +1,9 @@
 //! Commits that are written again before they expire.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::super::action::{Action, Commit};
+use super::super::super::action::{Action, Commit, Read, ReadScope};
 use super::super::super::event::{CommitDone, Event};
 use super::super::super::failure::FailureClass;
 use super::super::super::ids::TargetPartition;
@@ -71,4 +72,22 @@ fn a_refresh_that_is_refused_does_not_hold_what_is_committed_beside_it() {
     }
     assert!(!refused.is_empty());
     assert_eq!(world.stored(), Some(1100), "{refused:?} {:#?}", world.transcript);
+}
+
+#[test]
+fn what_is_gone_on_both_sides_is_not_asked_for_any_more() {
+    let mut world = World::new();
+    let mut core = world.settled(four_hours());
+    world.target.clear();
+    world.source = None;
+    world.pass(&mut core, Duration::from_secs(30));
+    world.jump(&mut core);
+    let asked = loop {
+        match core.poll_action() {
+            Some(Action::Read(Read::TargetOffsets { scope, .. })) => break scope,
+            Some(action) => world.answer(&mut core, action),
+            None => world.jump(&mut core),
+        }
+    };
+    assert_eq!(asked, ReadScope::AllAnd(BTreeSet::new()));
 }
