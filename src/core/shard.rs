@@ -127,3 +127,23 @@ impl ShardState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_fence_that_is_not_above_the_stored_one_shows_that_records_were_lost() {
+        for (new, overtaken) in [(8, false), (9, false), (10, true)] {
+            let mut state = ShardState::new(Step::ReadingLog);
+            let activate = |state: &mut ShardState, fence| {
+                let keep_alive_due = Instant::default();
+                state.life = Life::Active { fence: Fence(fence), keep_alive_due };
+            };
+            activate(&mut state, 5);
+            assert!(state.is_overtaken(Fence(9)), "nothing is known yet");
+            activate(&mut state, new);
+            assert_eq!(state.is_overtaken(Fence(11)), overtaken, "fence {new}");
+        }
+    }
+}

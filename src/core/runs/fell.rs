@@ -86,3 +86,37 @@ fn lower_within(stretch: Positions, before: Piece, after: Option<Piece>) -> Opti
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fell_between(before: &[(i64, i64, i64)], after: &[(i64, i64, i64)]) -> Vec<Positions> {
+        let spans = |runs: &[(i64, i64, i64)]| -> Vec<Span> {
+            let span = |(source, target, len): &(i64, i64, i64)| Span {
+                source: *source,
+                target: *target,
+                len: *len,
+            };
+            runs.iter().map(span).collect()
+        };
+        fell(&spans(before), &spans(after))
+    }
+
+    #[test]
+    fn what_fell_is_told_in_one_stretch_where_it_is_one_and_what_lies_between_is_not() {
+        let before = [(0, 100, 10), (20, 200, 10), (40, 300, 10)];
+        let after = [(0, 90, 10), (20, 200, 10), (40, 290, 10)];
+        let first = Positions { from: 0, until: Some(20) };
+        let last = Positions { from: 40, until: None };
+        assert_eq!(fell_between(&before, &after), [first, last]);
+    }
+
+    #[test]
+    fn what_rose_or_stayed_did_not_fall() {
+        assert_eq!(fell_between(&[(0, 0, 5)], &[(0, 0, 10)]), []);
+        assert_eq!(fell_between(&[(5, 5, 5)], &[(0, 0, 10)]), []);
+        assert_eq!(fell_between(&[(0, 0, 5), (5, 9, 5)], &[(0, 0, 5), (5, 9, 5)]), []);
+        assert_eq!(fell_between(&[], &[(0, 0, 5)]), []);
+    }
+}

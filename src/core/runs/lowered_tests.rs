@@ -76,3 +76,14 @@ fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
         }
     }
 }
+
+#[test]
+fn up_to_the_limit_nothing_is_made_coarser() {
+    let mut lowered = Lowered::default();
+    let notes = MOST_STEPS as i64 / 2;
+    for nth in 0..notes {
+        note(&mut lowered, nth * 10, Some(nth * 10 + 5), 1);
+    }
+    assert_eq!(lowered.steps.len(), MOST_STEPS);
+    assert!((0..notes).all(|nth| !lowered.after(nth * 10 + 5, MappingOffset(0))));
+}
