@@ -87,3 +87,25 @@ fn up_to_the_limit_nothing_is_made_coarser() {
     assert_eq!(lowered.steps.len(), MOST_STEPS);
     assert!((0..notes).all(|nth| !lowered.after(nth * 10 + 5, MappingOffset(0))));
 }
+
+#[test]
+fn beyond_the_limit_the_narrowest_are_raised_to_the_lower_of_those_above_them() {
+    let mut lowered = Lowered::default();
+    let notes = MOST_STEPS as i64 / 2;
+    for nth in 0..notes {
+        note(&mut lowered, nth * 20, Some(nth * 20 + 10), 1 + nth % 2);
+    }
+    // Three positions lie between the last of them, as of 2, and this one.
+    let end = notes * 20 - 10;
+    note(&mut lowered, end + 3, Some(end + 13), 9);
+    assert_eq!(lowered.steps.len(), MOST_STEPS);
+    let newest = |position| {
+        let known = (0..10).rev().find(|as_of| lowered.after(position, MappingOffset(*as_of)));
+        known.map(|as_of| as_of + 1)
+    };
+    assert_eq!((newest(end), newest(end + 2), newest(end + 3)), (Some(2), Some(2), Some(9)));
+    // The first of those that are ten wide lies between one as of 1 and one as of 2.
+    assert_eq!((newest(10), newest(19), newest(20)), (Some(1), Some(1), Some(2)));
+    assert!((1..notes - 1).all(|nth| newest(nth * 20 + 10).is_none()), "no more than need be");
+    assert_eq!(newest(end + 13), None);
+}
