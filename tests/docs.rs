@@ -18,8 +18,16 @@ use sprag::mapping::replication_policy::ReplicationPolicy;
 use sprag::mapping::{Decoder, Format};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const DOCUMENTS: [&str; 4] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/protocol.md"];
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/mutants.md",
+    "docs/protocol.md",
+    "fuzz/README.md",
+    "sim/README.md",
+    "sim/explore/README.md",
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
