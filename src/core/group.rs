@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::action::TransactionEnd;
 use super::decide::{Decision, Subject};
-use super::event::TargetOffsets;
+use super::event::{TargetCommit, TargetOffsets};
 use super::failure::Failure;
 use super::ids::{Shard, TargetPartition};
 use super::source::SourceMemory;
@@ -100,6 +100,25 @@ impl Group {
             written: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             unknown: None,
+        }
+    }
+
+    /// What stands on the target was read. What we see there first counts as written now.
+    pub(crate) fn saw_stored(
+        &mut self,
+        target: &BTreeMap<TargetPartition, Option<TargetCommit>>,
+        now: Instant,
+    ) {
+        for (partition, stored) in target {
+            match stored {
+                Some(_) => {
+                    self.written.entry(partition.clone()).or_insert(now);
+                }
+                // Expired, or deleted with its topic: nothing is left to look after.
+                None => {
+                    self.written.remove(partition);
+                }
+            }
         }
     }
 

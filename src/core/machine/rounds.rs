@@ -249,17 +249,7 @@ impl Core {
             // A fence above ours stays a regressed one for as long as the first look finds it, also
             // where another reason comes before it.
             group.loaded |= !decision.later_fence;
-            for (partition, stored) in &target {
-                match stored {
-                    Some(_) => {
-                        group.written.entry(partition.clone()).or_insert(now);
-                    }
-                    // Expired, or deleted with its topic: nothing is left to look after.
-                    None => {
-                        group.written.remove(partition);
-                    }
-                }
-            }
+            group.saw_stored(&target, now);
         }
         self.decided(name, own.shard, decision);
     }
