@@ -28,6 +28,8 @@ use crate::ports::Mappings;
 
 const BATCH: usize = 10_000;
 const POLL: Duration = Duration::from_millis(100);
+/// How soon a client that could not be made is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 /// Batches that wait for the index before the reader pauses.
 const AHEAD: usize = 8;
 
@@ -147,17 +149,10 @@ struct Part {
 
 impl Reading {
     fn run(mut self, properties: &Properties) {
-        let mut reader = match self.assigned(properties) {
-            Ok(reader) => reader,
-            Err(error) => {
-                let what = format!("reading mapping topic {}", self.name);
-                let failure = failure(&super::errors::native(&error), Doing::Reading, &what);
-                let partition = MappingPartition(0);
-                self.send(self.failed(partition, false, failure));
-                return;
-            }
+        let Some(mut reader) = self.begun(properties) else {
+            return;
         };
-        while self.number == self.present.load(Ordering::Acquire) {
+        while self.is_wanted() {
             let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
             reader.poll(POLL, |delivered| self.take(delivered, &mut parts));
             for (partition, part) in parts {
@@ -166,6 +161,30 @@ impl Reading {
                 }
             }
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.number == self.present.load(Ordering::Acquire)
+    }
+
+    /// A client that cannot be made, of threads or sockets too few, is made later; `None` when nobody
+    /// listens any more.
+    #[expect(clippy::disallowed_methods, reason = "this thread has nothing to do until then")]
+    fn begun(&self, properties: &Properties) -> Option<BatchReader<DefaultConsumerContext>> {
+        let what = format!("reading mapping topic {}", self.name);
+        while self.is_wanted() {
+            match self.assigned(properties) {
+                Ok(reader) => return Some(reader),
+                Err(error) => {
+                    let failure = failure(&super::errors::native(&error), Doing::Reading, &what);
+                    if !self.send(self.failed(MappingPartition(0), false, failure)) {
+                        return None;
+                    }
+                }
+            }
+            std::thread::sleep(RETRY);
+        }
+        None
     }
 
     fn assigned(
