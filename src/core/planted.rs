@@ -7,7 +7,7 @@ mod arrivals;
 mod misread;
 
 pub(crate) use self::arrivals::Arrivals;
-pub(crate) use self::misread::misread;
+pub(crate) use self::misread::{into_run, misread};
 
 /// A bug that somebody might write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,7 +21,7 @@ use self::packed::Packed;
 use self::span::Span;
 use super::ids::{MappingOffset, SourceOffset, TargetOffset};
 use super::mapping::Run;
-use super::planted::{Bug, has};
+use super::planted::{Bug, has, into_run};
 
 /// The copies of one source partition in one target partition.
 #[derive(Clone, Debug, Default)]
@@ -133,11 +133,9 @@ impl Staircase {
     pub fn translate(&self, position: SourceOffset) -> Translation {
         let at = position.get();
         match self.runs.around(at) {
-            (Some(below), _) if at < below.end() && has(Bug::StartOfRun) => {
-                Translation::Exact { target: TargetOffset(below.target) }
-            }
             (Some(below), _) if at < below.end() || has(Bug::Interpolation) => {
-                Translation::Exact { target: TargetOffset(below.target + (at - below.source)) }
+                let into = into_run(at - below.source);
+                Translation::Exact { target: TargetOffset(below.target + into) }
             }
             (Some(below), next) => Translation::LowerBound {
                 target: TargetOffset(below.target_end()),

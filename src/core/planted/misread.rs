@@ -1,4 +1,4 @@
-//! What planted bugs make of a stored commit before the judge sees it.
+//! What planted bugs make of a stored commit before the judge sees it, and of a position within a run.
 
 use super::super::ids::MappingOffset;
 use super::super::judge::{Ownership, Stored};
@@ -34,4 +34,9 @@ fn misread_stamp(stamp: Stamp, own: &Ownership) -> Stamp {
         true => Stamp { as_of: MappingOffset::default(), ..stamp },
         false => stamp,
     }
+}
+
+/// How far into a run a position lies: `distance`, unless a bug is planted.
+pub(crate) fn into_run(distance: i64) -> i64 {
+    if has(Bug::StartOfRun) { 0 } else { distance }
 }

@@ -157,3 +157,7 @@ impl Block {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "block_tests.rs"]
+mod tests;

@@ -78,6 +78,16 @@ fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
 }
 
 #[test]
+fn a_first_step_that_has_none_before_it_is_raised_to_the_next() {
+    let mut lowered = Lowered::default();
+    note(&mut lowered, 0, Some(2), 3);
+    note(&mut lowered, 2, Some(12), 9);
+    lowered.coarsen();
+    let step = |from, as_of: Option<i64>| Step { from, as_of: as_of.map(MappingOffset) };
+    assert_eq!(lowered.steps, [step(0, Some(9)), step(12, None)]);
+}
+
+#[test]
 fn up_to_the_limit_nothing_is_made_coarser() {
     let mut lowered = Lowered::default();
     let notes = MOST_STEPS as i64 / 2;

@@ -111,24 +111,6 @@ fn the_last_run_grows_beyond_what_a_cell_holds() {
 }
 
 #[test]
-fn a_search_agrees_with_a_plain_one_however_uneven_the_numbers() {
-    let uneven: [&[i64]; 4] = [
-        &[0],
-        &[0, 1, 2, 3, 1 << 62],
-        &[0, 1 << 60, (1 << 60) + 1, (1 << 60) + 2, (1 << 60) + 3, i64::MAX],
-        &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1000, 1001, 1002],
-    ];
-    for numbers in uneven {
-        let ends = (numbers[0], numbers[numbers.len() - 1]);
-        for wanted in numbers.iter().flat_map(|at| [at - 1, *at, at.saturating_add(1)]) {
-            let found = count_at_or_below(wanted, numbers.len(), ends, |nth| numbers[nth]);
-            let expected = numbers.iter().filter(|number| **number <= wanted).count();
-            assert_eq!(found, expected, "{wanted} in {numbers:?}");
-        }
-    }
-}
-
-#[test]
 fn blocks_that_hold_more_or_fewer_runs_than_they_should_are_noticed() {
     let mut packed = pack(&ascending(7, 40));
     assert!(packed.is_consistent());
@@ -149,4 +131,65 @@ fn a_run_that_outgrows_its_cell_takes_no_other_with_it() {
         assert!(packed.iter().eq(held.iter().copied()), "{count}");
         assert!(packed.is_consistent());
     }
+}
+
+/// Blocks of these lengths.
+fn blocks_of(lens: &[usize]) -> Packed {
+    let mut nth = 0;
+    let mut next = || {
+        nth += 10;
+        Span { source: nth, target: nth, len: 1 }
+    };
+    let mut blocks = Vec::new();
+    for len in lens {
+        let spans: Vec<Span> = (0..*len).map(|_| next()).collect();
+        blocks.extend(packed(&spans));
+    }
+    Packed { len: lens.iter().sum(), blocks }
+}
+
+fn lens(packed: &Packed) -> Vec<usize> {
+    packed.blocks.iter().map(Block::len).collect()
+}
+
+/// The lengths after `count` runs from there on became `new` ones.
+fn replaced(
+    before: &[usize],
+    (block, index): (usize, usize),
+    count: usize,
+    new: i64,
+) -> Vec<usize> {
+    let mut packed = blocks_of(before);
+    let first = packed.iter_from(Place { block, index }).next();
+    let from = first.map_or(0, |first| first.source);
+    let new: Vec<Span> =
+        (0..new).map(|nth| Span { source: from + nth, target: from + nth, len: 1 }).collect();
+    packed.replace(Place { block, index }, count, &new);
+    assert!(packed.is_consistent());
+    lens(&packed)
+}
+
+#[test]
+fn a_change_writes_no_block_anew_but_those_that_it_lies_in() {
+    let blocks = [512, 300, 100, 300];
+    assert_eq!(replaced(&blocks, (1, 150), 1, 2), [512, 301, 100, 300]);
+    assert_eq!(replaced(&blocks, (1, 299), 1, 2), [512, 301, 100, 300], "up to its end");
+    assert_eq!(replaced(&blocks, (1, 299), 2, 3), [512, 401, 300], "and one beyond");
+    assert_eq!(replaced(&blocks, (0, 10), 1, 2), [257, 256, 300, 100, 300], "no room is left");
+    assert_eq!(replaced(&[], (0, 0), 0, 1), [1]);
+}
+
+#[test]
+fn a_block_that_shrank_below_a_quarter_takes_its_neighbour_in() {
+    assert_eq!(replaced(&[200, 512, 200], (0, 10), 72, 0), [128, 512, 200]);
+    assert_eq!(replaced(&[200, 512, 200], (0, 10), 73, 0), [320, 319, 200]);
+    assert_eq!(replaced(&[200, 512, 200], (0, 10), 74, 1), [320, 319, 200]);
+    assert_eq!(replaced(&[200], (0, 10), 150, 0), [50], "there is none");
+}
+
+#[test]
+fn all_of_the_heap_is_counted() {
+    let packed = blocks_of(&[512, 300]);
+    let runs = packed.blocks.iter().map(Block::heap_bytes).sum::<usize>();
+    assert!(packed.heap_bytes() >= runs + 2 * size_of::<Block>(), "{}", packed.heap_bytes());
 }

@@ -73,3 +73,7 @@ fn guess(part: i64, whole: i64, steps: usize) -> usize {
         None => (u128::from(part) * u128::from(steps) / u128::from(whole)) as usize,
     }
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;
