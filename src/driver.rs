@@ -119,8 +119,8 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
             let asked = ports.ownership().check(shard);
             answer(asked, move |outcome| Event::AssignmentChecked { request, outcome })
         }
-        Action::ReadFenceLog { request, shard } => {
-            let asked = ports.committer().fence_log(shard);
+        Action::ReadFenceLog { request, of, .. } => {
+            let asked = ports.committer().fence_log(of);
             answer(asked, move |outcome| Event::FenceLogRead { request, outcome })
         }
         Action::InitTransactions { request, shard } => {

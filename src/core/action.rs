@@ -24,12 +24,15 @@ pub enum Action {
         /// The shard in question.
         shard: Shard,
     },
-    /// Read the shard's fence partition to its end → `FenceLogRead`.
+    /// Read a fence partition to its end → `FenceLogRead`.
     ReadFenceLog {
         /// To be quoted.
         request: RequestId,
-        /// The shard.
+        /// The shard that is being taken over.
         shard: Shard,
+        /// The shard whose fence partition is to be read; another one where `shard` has none to
+        /// follow.
+        of: Shard,
     },
     /// Make the shard's transactional producer and fence every earlier one →
     /// `TransactionsInitialised`.

@@ -270,6 +270,7 @@ fn decide_partition(
     let candidate = translated.as_ref().map_err(Clone::clone).map(|translated| Candidate {
         source: position,
         target: translated.target,
+        first_copy: translated.first_copy,
         incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
         confirmed,
     });

@@ -184,6 +184,12 @@ impl IncarnationFloor {
 }
 
 impl FenceLog {
+    /// Whether anybody ever took the shard over.
+    #[must_use]
+    pub fn has_take_over(&self) -> bool {
+        self.newest.contains_key(TAKE_OVER)
+    }
+
     /// The floors kept, by (source topic, target topic). A record that cannot be read is left out:
     /// the topic then counts as seen for the first time.
     #[must_use]

@@ -62,7 +62,12 @@ pub(crate) enum Stage {
     /// The first half of the commit is being written.
     Writing(Arc<Decision>),
     /// What was judged is being read once more.
-    Verifying(Arc<Decision>),
+    Verifying {
+        /// What is to be committed if nothing changed.
+        decision: Arc<Decision>,
+        /// When that read was asked for: what it finds may be as old as this.
+        asked: Instant,
+    },
     /// The transaction is being ended.
     Ending {
         /// What is in it.
@@ -125,7 +130,7 @@ impl Group {
     /// Whether the group has a transaction open, or is about to have one.
     pub(crate) fn in_transaction(&self) -> bool {
         match &self.stage {
-            Stage::Writing(_) | Stage::Verifying(_) | Stage::Ending { .. } => true,
+            Stage::Writing(_) | Stage::Verifying { .. } | Stage::Ending { .. } => true,
             Stage::Committing(_) => true,
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }

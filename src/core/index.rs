@@ -55,11 +55,26 @@ pub(crate) struct Copies {
     publishers: BTreeMap<PublisherId, (SourceOffset, SourceOffset)>,
 }
 
-/// A replay: the offset syncs went back on the source.
+/// A replay: the offset syncs went back on the source. It is over when they reach the source's log
+/// end as asked for after they last went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Replay {
-    /// It is over when the syncs reach the source's log end as read after it was noticed.
-    pub(crate) until: Option<SourceOffset>,
+pub(crate) enum Replay {
+    /// The log end was not asked for since.
+    Noticed,
+    /// It was.
+    EndAsked,
+    /// It lies here.
+    Until(SourceOffset),
+}
+
+impl Replay {
+    /// Where it is over, as far as that is known.
+    pub(crate) fn until(self) -> Option<SourceOffset> {
+        match self {
+            Self::Noticed | Self::EndAsked => None,
+            Self::Until(end) => Some(end),
+        }
+    }
 }
 
 /// What applying a batch brought to light.
@@ -165,24 +180,31 @@ impl Index {
         applied
     }
 
-    /// Source partitions whose replay waits for the source's log end.
-    pub(crate) fn replays_without_end(&self) -> BTreeSet<SourcePartition> {
-        let waits = |copies: &Copies| copies.replay == Some(Replay { until: None });
-        self.copies
-            .iter()
-            .filter(|(_, lineages)| lineages.values().any(waits))
-            .map(|(source, _)| source.clone())
-            .collect()
+    /// Whether a replay of the source partition waits for the source's log end, which is asked for
+    /// now. What was asked for before does not count any more.
+    pub(crate) fn ask_source_end(&mut self, source: &SourcePartition) -> bool {
+        let mut asked = false;
+        for replay in self.copies_of(source).filter_map(|copies| copies.replay.as_mut()) {
+            if replay.until().is_none() {
+                *replay = Replay::EndAsked;
+                asked = true;
+            }
+        }
+        asked
     }
 
-    /// The source's log end was read.
+    /// The source's log end was read, as asked for last.
     pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
-        for copies in self.copies.get_mut(source).into_iter().flat_map(BTreeMap::values_mut) {
-            if copies.replay == Some(Replay { until: None }) {
-                copies.replay = Some(Replay { until: Some(end) });
+        for copies in self.copies_of(source) {
+            if copies.replay == Some(Replay::EndAsked) {
+                copies.replay = Some(Replay::Until(end));
             }
             copies.end_replay();
         }
+    }
+
+    fn copies_of(&mut self, source: &SourcePartition) -> impl Iterator<Item = &mut Copies> {
+        self.copies.get_mut(source).into_iter().flat_map(BTreeMap::values_mut)
     }
 
     /// Syncs of this pair of topics below `floor` belong to an earlier incarnation. True if some of
@@ -234,7 +256,7 @@ impl Index {
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
         if sync.source_offset < copies.newest_source {
-            copies.replay = Some(Replay { until: None });
+            copies.replay = Some(Replay::Noticed);
         }
         copies.newest_source = sync.source_offset;
         let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
@@ -284,7 +306,7 @@ impl Copies {
     }
 
     fn end_replay(&mut self) {
-        let Some(Replay { until: Some(until) }) = self.replay else {
+        let Some(until) = self.replay.and_then(Replay::until) else {
             return;
         };
         if self.newest_source.get().saturating_add(1) >= until.get() {

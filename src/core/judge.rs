@@ -32,6 +32,9 @@ pub struct Candidate {
     pub source: SourceOffset,
     /// Its translation, clamped up to the target's log start.
     pub target: TargetOffset,
+    /// Where the first known copy of a record at or after `source` lies on the target; `None` if
+    /// none is known.
+    pub first_copy: Option<TargetOffset>,
     /// The pair of topics it belongs to.
     pub incarnation: Incarnation,
     /// The source read is confirmed.
@@ -271,7 +274,10 @@ fn ours(
         return correct(policy); // row 12
     }
     let source_back = candidate.source < stamp.source;
-    if back && !source_back && lowered {
+    // What was lowered is remembered in the order of reading; a copy that lies below what is stored
+    // says the same in any order.
+    let skips = candidate.first_copy.is_some_and(|copy| copy < stored);
+    if back && !source_back && (lowered || skips) {
         return correct(policy); // row 13
     }
     if back && source_back {

@@ -56,6 +56,9 @@ pub(crate) enum Step {
     CheckingAssignment,
     /// The fence partition is read, so that a misconfigured instance fences nobody.
     ReadingLog,
+    /// Nobody ever took the shard over, so the first shard's fence partition is read too: the fence topic
+    /// may have been given this shard's while others run with fewer.
+    ReadingFirstLog,
     /// Every earlier holder is being fenced.
     Initialising,
     /// The fence partition is read once more: nobody can write to it any more but us.

@@ -3,7 +3,7 @@
 
 use super::event::LogRange;
 use super::ids::{SourceOffset, TargetOffset};
-use super::index::{Copies, Replay};
+use super::index::Copies;
 use super::policy::OnBelowFirstMapping;
 use super::runs::Translation;
 use super::verdict::HoldReason;
@@ -15,6 +15,8 @@ pub(crate) struct Translated {
     pub(crate) target: TargetOffset,
     /// How many records are read again at the most; `None` where that is not known.
     pub(crate) re_read: Option<u64>,
+    /// Where the first known copy of a record at or after the position lies; `None` if none is known.
+    pub(crate) first_copy: Option<TargetOffset>,
 }
 
 /// Translates `position`, clamped up to the target's log start: below it a consumer would fall back
@@ -30,25 +32,29 @@ pub(crate) fn translate(
     log: LogRange,
 ) -> Result<Translated, HoldReason> {
     // While the replicator copies again, the first copy of a record may lie below what is known.
-    if let Some(Replay { until }) = copies.replay
-        && until.is_none_or(|until| position < until)
+    if let Some(replay) = copies.replay
+        && replay.until().is_none_or(|until| position < until)
     {
-        return Err(HoldReason::Replay { until });
+        return Err(HoldReason::Replay { until: replay.until() });
     }
     let planted = copies.arrivals.translate(position);
     match planted.unwrap_or_else(|| copies.staircase.translate(position)) {
         Translation::Exact { target } => {
-            Ok(Translated { target: target.max(log.start), re_read: Some(0) })
+            let first_copy = Some(target);
+            Ok(Translated { target: target.max(log.start), re_read: Some(0), first_copy })
         }
         Translation::LowerBound { target, next } => {
             let target = target.max(log.start);
             let until = next.unwrap_or(log.end).get();
             let re_read = u64::try_from(until.saturating_sub(target.get())).unwrap_or(0);
-            Ok(Translated { target, re_read: Some(re_read) })
+            Ok(Translated { target, re_read: Some(re_read), first_copy: next })
         }
         Translation::BelowFirst { first } => match below_first {
             OnBelowFirstMapping::Hold => Err(HoldReason::BelowFirst { first: first.source }),
-            OnBelowFirstMapping::LogStart => Ok(Translated { target: log.start, re_read: None }),
+            OnBelowFirstMapping::LogStart => {
+                let first_copy = Some(first.target);
+                Ok(Translated { target: log.start, re_read: None, first_copy })
+            }
         },
         Translation::Empty => Err(HoldReason::NoMapping),
     }

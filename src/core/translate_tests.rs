@@ -19,18 +19,21 @@ fn source() -> SourcePartition {
 fn index(syncs: &[(i64, i64)]) -> Index {
     let mut index = Index::default();
     index.restart(MappingTopic { id: TopicId([8; 16]), partitions: 1 });
-    let record = |(nth, (from, to)): (usize, &(i64, i64))| {
-        let sync = OffsetSync {
-            source: source(),
-            target: TargetPartition::new("main.orders", 0),
-            source_offset: SourceOffset(*from),
-            target_offset: TargetOffset(*to),
-        };
-        (MappingOffset(nth as i64), MappingRecord::Sync(sync))
-    };
-    let records = syncs.iter().enumerate().map(record).collect();
-    index.apply(MappingPartition(0), records, MappingOffset(syncs.len() as i64));
+    for (nth, offsets) in syncs.iter().enumerate() {
+        sync(&mut index, nth as i64, *offsets);
+    }
     index
+}
+
+fn sync(index: &mut Index, at: i64, (from, to): (i64, i64)) {
+    let sync = OffsetSync {
+        source: source(),
+        target: TargetPartition::new("main.orders", 0),
+        source_offset: SourceOffset(from),
+        target_offset: TargetOffset(to),
+    };
+    let record = (MappingOffset(at), MappingRecord::Sync(sync));
+    index.apply(MappingPartition(0), vec![record], MappingOffset(at + 1));
 }
 
 fn at(index: &Index, position: i64, log: LogRange) -> Result<Translated, HoldReason> {
@@ -39,24 +42,25 @@ fn at(index: &Index, position: i64, log: LogRange) -> Result<Translated, HoldRea
     translate(SourceOffset(position), copies, OnBelowFirstMapping::Hold, log)
 }
 
-fn good(target: i64, re_read: u64) -> Result<Translated, HoldReason> {
-    Ok(Translated { target: TargetOffset(target), re_read: Some(re_read) })
+fn good(target: i64, re_read: u64, first: Option<i64>) -> Result<Translated, HoldReason> {
+    let first_copy = first.map(TargetOffset);
+    Ok(Translated { target: TargetOffset(target), re_read: Some(re_read), first_copy })
 }
 
 #[test]
 fn what_is_read_again_ends_at_the_next_copy_or_at_the_logs_end() {
     let index = index(&[(100, 1_100), (200, 1_250)]);
-    assert_eq!(at(&index, 100, LOG), good(1_100, 0));
-    assert_eq!(at(&index, 150, LOG), good(1_101, 149));
-    assert_eq!(at(&index, 260, LOG), good(1_251, 749));
+    assert_eq!(at(&index, 100, LOG), good(1_100, 0, Some(1_100)));
+    assert_eq!(at(&index, 150, LOG), good(1_101, 149, Some(1_250)));
+    assert_eq!(at(&index, 260, LOG), good(1_251, 749, None));
 }
 
 #[test]
 fn a_position_that_was_deleted_on_the_target_is_moved_up_to_the_logs_start() {
     let index = index(&[(100, 1_100), (200, 1_250)]);
     let late = LogRange { start: TargetOffset(1_200), ..LOG };
-    assert_eq!(at(&index, 100, late), good(1_200, 0));
-    assert_eq!(at(&index, 150, late), good(1_200, 50));
+    assert_eq!(at(&index, 100, late), good(1_200, 0, Some(1_100)));
+    assert_eq!(at(&index, 150, late), good(1_200, 50, Some(1_250)));
 }
 
 #[test]
@@ -68,7 +72,8 @@ fn below_the_first_copy_the_policy_decides() {
     let (_, copies) = index.lineages(&source).next().unwrap();
     let from_start =
         translate(SourceOffset(99), copies, OnBelowFirstMapping::LogStart, LOG).unwrap();
-    assert_eq!(from_start, Translated { target: LOG.start, re_read: None });
+    let first_copy = Some(TargetOffset(1_100));
+    assert_eq!(from_start, Translated { target: LOG.start, re_read: None, first_copy });
 }
 
 #[test]
@@ -78,11 +83,31 @@ fn while_the_replicator_copies_again_nothing_below_the_sources_end_is_translated
         assert_eq!(at(&index, position, LOG), Err(HoldReason::Replay { until: None }));
     }
     let end = SourceOffset(210);
+    assert!(index.ask_source_end(&source()));
     index.source_end_read(&source(), end);
     for position in [0, 100, 209] {
         assert_eq!(at(&index, position, LOG), Err(HoldReason::Replay { until: Some(end) }));
     }
     for position in [210, 300] {
-        assert_eq!(at(&index, position, LOG), good(1_251, 749), "{position} was never copied");
+        assert_eq!(
+            at(&index, position, LOG),
+            good(1_251, 749, None),
+            "{position} was never copied"
+        );
     }
+}
+
+#[test]
+fn a_log_end_that_was_asked_for_before_the_syncs_went_back_once_more_does_not_end_the_replay() {
+    let mut index = index(&[(100, 1_100), (200, 1_250), (50, 1_400)]);
+    assert!(index.ask_source_end(&source()));
+    sync(&mut index, 3, (40, 1_500));
+    index.source_end_read(&source(), SourceOffset(210));
+    assert_eq!(at(&index, 300, LOG), Err(HoldReason::Replay { until: None }));
+    assert!(index.ask_source_end(&source()), "it is asked for again");
+    index.source_end_read(&source(), SourceOffset(310));
+    assert_eq!(at(&index, 300, LOG), Err(HoldReason::Replay { until: Some(SourceOffset(310)) }));
+    assert!(!index.ask_source_end(&source()), "it is known");
+    sync(&mut index, 4, (309, 1_800));
+    assert_eq!(at(&index, 309, LOG), good(1_800, 0, Some(1_800)));
 }

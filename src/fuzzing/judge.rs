@@ -48,7 +48,7 @@ impl Knowledge for Known {
 pub(super) fn run(bytes: &[u8], situations: &mut Situations) {
     let choices = &mut Choices::new(bytes);
     let policy = policy(choices);
-    let (stored, candidate) = (stored(choices), candidate(choices));
+    let (stored, mut candidate) = (stored(choices), candidate(choices));
     let own = ownership(choices);
     let knowledge = known(choices);
     let findings = Findings {
@@ -56,6 +56,9 @@ pub(super) fn run(bytes: &[u8], situations: &mut Situations) {
         foreign_sibling: choices.rarely(8),
         log_end: TargetOffset(if choices.rarely(4) { choices.number() } else { i64::MAX }),
     };
+    if let Ok(candidate) = &mut candidate {
+        candidate.first_copy = choices.flag().then(|| TargetOffset(choices.number()));
+    }
     let verdict_of_guard = judge(&stored, candidate.clone(), &own, &knowledge, findings, &policy);
     let facts = Facts {
         stored: &stored,
@@ -148,6 +151,7 @@ fn candidate(choices: &mut Choices<'_>) -> Result<Candidate, HoldReason> {
     Ok(Candidate {
         source: SourceOffset(choices.number()),
         target: TargetOffset(choices.number()),
+        first_copy: None,
         incarnation: Incarnation(other(choices)),
         confirmed: !choices.rarely(8),
     })

@@ -9,7 +9,7 @@ use crate::core::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset,
     TopicName,
 };
-use crate::core::index::{Copies, Lineage, Replay};
+use crate::core::index::{Copies, Lineage};
 use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
 use crate::core::runs::Translation;
 
@@ -40,6 +40,8 @@ pub(super) struct Lane {
     published: Vec<(PublisherId, i64, i64)>,
     newest: i64,
     pub(super) replay: Option<Option<i64>>,
+    /// The end of the replay was asked for since the syncs last went back.
+    end_asked: bool,
 }
 
 impl Reference {
@@ -65,6 +67,13 @@ impl Reference {
         twice
     }
 
+    /// The source's log end is asked for.
+    pub(super) fn ask_source_end(&mut self, source: &SourcePartition) {
+        for (_, lane) in self.lanes.iter_mut().filter(|((at, _), _)| at == source) {
+            lane.end_asked = true;
+        }
+    }
+
     /// The source's log end was read: replays that were waiting for it go on to there.
     pub(super) fn source_end_read(
         &mut self,
@@ -73,7 +82,7 @@ impl Reference {
         situations: &mut Situations,
     ) {
         for (_, lane) in self.lanes.iter_mut().filter(|((at, _), _)| at == source) {
-            if lane.replay == Some(None) {
+            if lane.replay == Some(None) && lane.end_asked {
                 lane.replay = Some(Some(end));
             }
             lane.end_replay(situations);
@@ -124,6 +133,7 @@ impl Reference {
         let (from, to) = (sync.source_offset.get(), sync.target_offset.get());
         if from < lane.newest {
             lane.replay = Some(None);
+            lane.end_asked = false;
             situations.reach("index: replay");
         }
         lane.newest = from;
@@ -162,8 +172,8 @@ impl Lane {
         if let Err(error) = copies.staircase.validate() {
             panic!("{error}");
         }
-        let until = |until: Option<i64>| Replay { until: until.map(SourceOffset) };
-        assert_eq!(copies.replay, self.replay.map(until), "{:?}", self.told);
+        let replay = copies.replay.map(|replay| replay.until().map(SourceOffset::get));
+        assert_eq!(replay, self.replay, "{:?}", self.told);
         for position in positions(base) {
             let found = copies.staircase.translate(SourceOffset(position));
             let (situation, expected) = translation(&self.kept, position);
@@ -208,6 +218,11 @@ fn positions(base: i64) -> RangeInclusive<i64> {
 fn target(kept: &BTreeMap<i64, i64>, position: i64) -> Option<i64> {
     let below = kept.range(..position).next_back().map(|(_, target)| target + 1);
     kept.get(&position).copied().or(below)
+}
+
+/// Where the first kept copy of a record at or after `position` lies.
+pub(super) fn first_copy(kept: &BTreeMap<i64, i64>, position: i64) -> Option<TargetOffset> {
+    kept.range(position..).map(|(_, target)| TargetOffset(*target)).min()
 }
 
 pub(super) fn translation(kept: &BTreeMap<i64, i64>, position: i64) -> (&'static str, Translation) {

@@ -18,10 +18,11 @@ use super::super::note::Note;
 use super::super::planted::{Bug, has};
 use super::super::policy::CommitMode;
 use super::super::shard::{Lane, ShardState};
+use super::super::time::Instant;
 use super::{Core, Waiter};
 
-/// How old the check behind a plain commit may be when the commit is sent.
-const GUARDED_CHECK_AGE: Duration = Duration::from_secs(1);
+/// How long before a plain commit is sent the check behind it may have been asked for, at the most.
+const GUARDED_CHECK_AGE: Duration = Duration::from_secs(2);
 /// How often the end of a transaction is asked for before its producer is given up.
 const END_ATTEMPTS: u32 = 5;
 
@@ -152,30 +153,32 @@ impl Core {
         // All of the group: where nothing was stored, somebody may have committed meanwhile.
         let scope = ReadScope::AllAnd(decision.judged.keys().cloned().collect());
         let stable = self.policy().commit_mode == CommitMode::Guarded;
+        let stage = Stage::Verifying { decision: Arc::clone(&decision), asked: self.now };
+        self.set_stage(&name, stage);
         if has(Bug::NoVerification) {
             let unread =
                 decision.judged.iter().map(|(at, judged)| (at.clone(), Ok(judged.clone())));
             let unread = unread.collect();
-            self.set_stage(&name, Stage::Verifying(decision));
             return self.verified(name, Ok(unread));
         }
-        self.set_stage(&name, Stage::Verifying(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
         self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable }));
     }
 
     pub(super) fn verified(&mut self, name: GroupId, outcome: Result<TargetOffsets, Failure>) {
-        let Some(Group { stage: Stage::Verifying(decision), .. }) = self.groups.get(&name) else {
+        let Some(Group { stage: Stage::Verifying { decision, asked }, .. }) =
+            self.groups.get(&name)
+        else {
             return;
         };
-        let decision = Arc::clone(decision);
+        let (decision, asked) = (Arc::clone(decision), *asked);
         let aborted = match outcome.and_then(decide::all_read) {
             Ok(read) => overtaken(&decision, &read).map(Aborted::Overtaken),
             Err(failure) => Some(Aborted::Failed(failure)),
         };
         match (self.policy().commit_mode, aborted) {
             (CommitMode::Fenced, aborted) => self.end(name, decision, aborted, 1),
-            (CommitMode::Guarded, None) => self.commit_plainly(name, decision),
+            (CommitMode::Guarded, None) => self.commit_plainly(name, decision, asked),
             (CommitMode::Guarded, Some(aborted)) => self.aborted(name, aborted),
         }
     }
@@ -241,11 +244,12 @@ impl Core {
         }
     }
 
-    fn commit_plainly(&mut self, name: GroupId, decision: Arc<Decision>) {
+    /// Commits without a transaction, by a check that was `asked` for not long ago.
+    fn commit_plainly(&mut self, name: GroupId, decision: Arc<Decision>, asked: Instant) {
         let offsets = self.offsets(&decision);
         self.set_stage(&name, Stage::Committing(decision));
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        let not_after = self.now + GUARDED_CHECK_AGE;
+        let not_after = asked + GUARDED_CHECK_AGE;
         self.act(Action::Commit(Commit::Plain { request, group: name, offsets, not_after }));
     }
 
@@ -264,7 +268,7 @@ impl Core {
                 if has(Bug::TimeOutIsNotCommitted)
                     && failure.class == FailureClass::OutcomeUnknown =>
             {
-                return self.commit_plainly(name, decision);
+                return self.commit_plainly(name, decision, self.now);
             }
             Err(failure) => return self.round_failed(name, failure),
         };

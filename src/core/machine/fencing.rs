@@ -16,6 +16,8 @@ use super::super::shard::{Ends, Lane, Life, ShardState, Step};
 use super::super::time::Instant;
 use super::{Core, Waiter};
 
+/// Whoever ran with fewer shards owned this one too.
+const FIRST_SHARD: Shard = Shard(0);
 const ENDS_RETRY: Duration = Duration::from_secs(1);
 /// How long ends are waited for before they are read again: a log that was truncated, or an answer from a
 /// replica that lagged behind, may have told of records that never come.
@@ -154,7 +156,12 @@ impl Core {
         let action = match step {
             Step::BackingOff { .. } => return,
             Step::CheckingAssignment => Action::CheckAssignment { request: ask(), shard },
-            Step::ReadingLog | Step::RereadingLog => Action::ReadFenceLog { request: ask(), shard },
+            Step::ReadingLog | Step::RereadingLog => {
+                Action::ReadFenceLog { request: ask(), shard, of: shard }
+            }
+            Step::ReadingFirstLog => {
+                Action::ReadFenceLog { request: ask(), shard, of: FIRST_SHARD }
+            }
             Step::Initialising => Action::InitTransactions { request: ask(), shard },
             Step::TakingOver => {
                 let record = self.terms.record();
@@ -190,20 +197,26 @@ impl Core {
         {
             return self.fail(reason);
         }
-        if self.floors_read(shard, &log) {
+        let Some(Life::Fencing(step)) = self.shards.get(&shard).map(|state| &state.life) else {
+            return;
+        };
+        let step = *step;
+        if step != Step::ReadingFirstLog && self.floors_read(shard, &log) {
             return;
         }
-        let fenced = self.policy().commit_mode == CommitMode::Fenced;
-        match self.shards.get(&shard).map(|state| &state.life) {
-            Some(Life::Fencing(Step::ReadingLog)) if fenced => {
-                self.begin(shard, Step::Initialising);
+        match step {
+            Step::ReadingLog if shard != FIRST_SHARD && !log.has_take_over() => {
+                self.begin(shard, Step::ReadingFirstLog);
             }
-            Some(Life::Fencing(Step::ReadingLog | Step::RereadingLog)) => {
-                self.begin(shard, Step::TakingOver);
-            }
-            Some(Life::Fencing(_) | Life::CatchingUp { .. } | Life::Loading { .. })
-            | Some(Life::Active { .. })
-            | None => {}
+            Step::ReadingLog | Step::ReadingFirstLog => match self.policy().commit_mode {
+                CommitMode::Fenced => self.begin(shard, Step::Initialising),
+                CommitMode::Guarded => self.begin(shard, Step::TakingOver),
+            },
+            Step::RereadingLog => self.begin(shard, Step::TakingOver),
+            Step::BackingOff { .. }
+            | Step::CheckingAssignment
+            | Step::Initialising
+            | Step::TakingOver => {}
         }
     }
 

@@ -68,7 +68,7 @@ impl Core {
             match &group.stage {
                 Stage::Queued(decision)
                 | Stage::Writing(decision)
-                | Stage::Verifying(decision)
+                | Stage::Verifying { decision, .. }
                 | Stage::Ending { decision, .. }
                 | Stage::Committing(decision) => self.planted.keep(shard, name, decision),
                 Stage::Resting { .. }

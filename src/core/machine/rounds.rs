@@ -139,7 +139,6 @@ impl Core {
             return;
         }
         let waiting = std::mem::take(&mut self.topic_reads.next);
-        let replaying = self.index.replays_without_end();
         let (mut source, mut target) = (BTreeSet::new(), BTreeSet::new());
         let mut source_ends = BTreeSet::new();
         for group in waiting.iter().filter_map(|name| self.groups.get(name)) {
@@ -147,7 +146,8 @@ impl Core {
             let mapped = sources.iter().filter(|at| self.index.lineages(at).next().is_some());
             source.extend(mapped.map(|at| at.topic.clone()));
             target.extend(targets);
-            source_ends.extend(sources.intersection(&replaying).cloned());
+            let asked = sources.into_iter().filter(|at| self.index.ask_source_end(at));
+            source_ends.extend(asked);
         }
         self.topic_reads.under_way = Some(waiting);
         let request = self.requests.ask(Waiter::Topics);
@@ -202,7 +202,7 @@ impl Core {
                 }
                 Err(failure) => self.round_failed(name, failure),
             },
-            Stage::Verifying(_) => self.verified(name, outcome),
+            Stage::Verifying { .. } => self.verified(name, outcome),
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
             | Stage::ReadingTopics { .. }
@@ -353,10 +353,8 @@ impl Core {
         group.failures = 0;
         let idle = (1 + group.idle / IDLE_ROUNDS).min(IDLE_MOST);
         let interval = if group.on_source { poll.saturating_mul(idle) } else { refresh / 2 };
-        let due = match group.source.confirm_due(confirm) {
-            Some(due) => due.max(now + Duration::from_millis(1)),
-            None => now + interval,
-        };
+        let confirms = group.source.confirm_due(confirm).unwrap_or(now + interval);
+        let due = confirms.min(now + interval).max(now + Duration::from_millis(1));
         self.rest(name, due);
     }
 

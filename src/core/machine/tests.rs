@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod corrections;
 mod fairness;
 mod faults;
 mod incarnations;

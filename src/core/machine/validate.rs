@@ -26,7 +26,7 @@ impl Core {
                 | Stage::ReadingTopics { .. }
                 | Stage::Queued(_)
                 | Stage::Writing(_)
-                | Stage::Verifying(_)
+                | Stage::Verifying { .. }
                 | Stage::Ending { .. }
                 | Stage::Committing(_) => false,
             };

@@ -56,8 +56,8 @@ pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option
             let outcome = done.map(|_| fault != Fault::Stale && world.assigned.contains(shard));
             Event::AssignmentChecked { request: *request, outcome }
         }
-        Action::ReadFenceLog { request, shard } => {
-            let outcome = done.map(|_| fence_log(world, *shard, fault));
+        Action::ReadFenceLog { request, of, .. } => {
+            let outcome = done.map(|_| fence_log(world, *of, fault));
             Event::FenceLogRead { request: *request, outcome }
         }
         Action::InitTransactions { request, .. } => {

@@ -17,6 +17,8 @@ use super::model::Model;
 pub(super) struct Planned {
     pub(super) commits: BTreeMap<TargetPartition, TargetCommit>,
     pub(super) judged: Target,
+    /// When what was judged was asked for once more.
+    pub(super) checked: u64,
     end: Option<TransactionEnd>,
     /// How often the end was asked for.
     attempts: u32,
@@ -162,13 +164,15 @@ impl Model {
         offsets: &BTreeMap<TargetPartition, TargetCommit>,
         not_after: u64,
     ) {
-        let (guarded, now) = (self.is_guarded(), self.now);
+        let guarded = self.is_guarded();
         let Some(group) = self.groups.get(name) else {
             panic!("a commit of {name}, which is not looked after");
         };
         assert!(guarded && group.stage == StageView::Committing, "{name} at {:?}", group.stage);
         assert_eq!(*offsets, group.planned.commits, "{name}; left: ordered, right: decided");
-        assert!((now..=now + 1_000).contains(&not_after), "{name}: the check grows too old");
+        let checked = group.planned.checked;
+        let fresh = checked..=checked + 2_000;
+        assert!(fresh.contains(&not_after), "{name}: the check grows too old");
     }
 
     pub(super) fn committed_plainly(

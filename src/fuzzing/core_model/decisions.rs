@@ -19,7 +19,7 @@ use super::super::Situations;
 use super::super::judge::specification::{
     Facts, is_foreign, is_of_later_fence, may_refresh, verdict,
 };
-use super::super::known_copies::{Lane, Reference, translation};
+use super::super::known_copies::{Lane, Reference, first_copy, translation};
 use super::belief::Memory;
 
 /// All that a round has to go by.
@@ -173,6 +173,7 @@ fn judged(
     let candidate = target_of(ground, claim, range).map(|target| Candidate {
         source: claim.commit.offset,
         target,
+        first_copy: first_copy(&claim.lane.kept, claim.commit.offset.get()),
         incarnation: claim.incarnation,
         confirmed,
     });

@@ -130,13 +130,14 @@ impl Model {
 
     /// Every partition that matters is asked for by name, and pending transactions are no answer.
     pub(super) fn target_asked(&mut self, name: &GroupId, scope: &ReadScope, stable: bool) {
-        let guarded = self.is_guarded();
+        let (guarded, now) = (self.is_guarded(), self.now);
         let (ReadScope::AllAnd(named) | ReadScope::Only(named)) = scope;
         let all = matches!(scope, ReadScope::AllAnd(_));
-        let Some(group) = self.groups.get(name) else {
+        let Some(group) = self.groups.get_mut(name) else {
             panic!("{name} is not looked after");
         };
         if group.stage == StageView::Verifying {
+            group.planned.checked = now;
             assert_eq!(stable, guarded, "{name}: read before a commit");
             let missing = group.planned.judged.keys().find(|at| !named.contains(at));
             return assert!(all && missing.is_none(), "{name}: {missing:?} is not read again");
@@ -197,6 +198,9 @@ impl Model {
                 }
             }
         }
+        for source in source_ends {
+            self.known.ask_source_end(source);
+        }
         self.topics_asked = Some(waiting);
     }
 
@@ -244,8 +248,11 @@ impl Model {
         if let Some(group) = self.groups.get_mut(name) {
             group.memory = memory;
             group.loaded |= !decided.later_fence;
-            for (at, _) in target.iter().filter(|(_, commit)| commit.is_some()) {
-                group.written.entry(at.clone()).or_insert(now);
+            for (at, commit) in &target {
+                match commit {
+                    Some(_) => *group.written.entry(at.clone()).or_insert(now),
+                    None => group.written.remove(at).unwrap_or_default(),
+                };
             }
         }
         let fails = self.policy.on_active_group == OnActiveGroup::Fail;

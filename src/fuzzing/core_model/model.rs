@@ -245,6 +245,7 @@ impl Model {
                     LifeView::BackingOff { .. }
                     | LifeView::CheckingAssignment
                     | LifeView::ReadingLog
+                    | LifeView::ReadingFirstLog
                     | LifeView::Initialising
                     | LifeView::RereadingLog
                     | LifeView::TakingOver

@@ -33,6 +33,7 @@ impl ShardModel {
             LifeView::BackingOff { .. }
             | LifeView::CheckingAssignment
             | LifeView::ReadingLog
+            | LifeView::ReadingFirstLog
             | LifeView::Initialising
             | LifeView::RereadingLog
             | LifeView::TakingOver
@@ -50,6 +51,7 @@ impl ShardModel {
         match self.view.life {
             LifeView::CheckingAssignment
             | LifeView::ReadingLog
+            | LifeView::ReadingFirstLog
             | LifeView::Initialising
             | LifeView::RereadingLog
             | LifeView::TakingOver => true,
@@ -66,10 +68,17 @@ impl ShardModel {
             Action::CheckAssignment { shard, .. } => {
                 (shard, self.view.life == LifeView::CheckingAssignment)
             }
-            Action::ReadFenceLog { shard, .. } => {
-                let reads = [LifeView::ReadingLog, LifeView::RereadingLog];
-                (shard, reads.contains(&self.view.life))
-            }
+            Action::ReadFenceLog { shard, of, .. } => match self.view.life {
+                LifeView::ReadingLog | LifeView::RereadingLog => (shard, of == shard),
+                LifeView::ReadingFirstLog => (shard, *of == Shard(0)),
+                LifeView::BackingOff { .. }
+                | LifeView::CheckingAssignment
+                | LifeView::Initialising
+                | LifeView::TakingOver
+                | LifeView::CatchingUp { .. }
+                | LifeView::Loading { .. }
+                | LifeView::Active { .. } => (shard, false),
+            },
             Action::InitTransactions { shard, .. } => {
                 (shard, self.view.life == LifeView::Initialising)
             }
@@ -234,11 +243,16 @@ impl Model {
         if log.newest.get(&own.key).is_some_and(|(_, value)| *value != own.value) {
             return self.fail();
         }
-        let guarded = self.is_guarded();
+        let fenced = !self.is_guarded();
+        let never_owned = shard != Shard(0) && !log.newest.contains_key(&own.key);
         if let Some(state) = self.shards.get_mut(&shard) {
-            let first = state.view.life == LifeView::ReadingLog;
-            state.view.life =
-                if first && !guarded { LifeView::Initialising } else { LifeView::TakingOver };
+            state.view.life = match state.view.life {
+                LifeView::ReadingLog if never_owned => LifeView::ReadingFirstLog,
+                LifeView::ReadingLog | LifeView::ReadingFirstLog if fenced => {
+                    LifeView::Initialising
+                }
+                _ => LifeView::TakingOver,
+            };
         }
     }
 

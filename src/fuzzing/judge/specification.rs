@@ -160,6 +160,7 @@ fn stamped<K: Knowledge>(
     let (stored_n, n) = (stamp.source, candidate.source);
     let lowered = stamp.mapping_topic != facts.own.mapping_topic
         || facts.knowledge.lowered_after(stamp.as_of);
+    let skips = candidate.first_copy.is_some_and(|first| first < s);
     let corrected = || match facts.policy.on_correction {
         OnCorrection::Follow => Verdict::Commit(CommitReason::Correct),
         OnCorrection::Hold => Verdict::Hold(HoldReason::Correction),
@@ -175,7 +176,7 @@ fn stamped<K: Knowledge>(
         ("11", Verdict::Commit(CommitReason::Reincarnate))
     } else if s > facts.findings.log_end && t < s {
         ("12", corrected())
-    } else if t < s && n >= stored_n && lowered {
+    } else if t < s && n >= stored_n && (lowered || skips) {
         ("13", corrected())
     } else if t < s && n < stored_n {
         ("14", rewound())

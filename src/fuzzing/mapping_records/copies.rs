@@ -152,11 +152,30 @@ impl Bench {
         situations.reach("index: read once more");
     }
 
+    /// Mostly asked for right before it is read; now and then something comes between the two.
     fn source_end_read(&mut self, choices: &mut Choices<'_>, situations: &mut Situations) {
         let source = SourcePartition::new(choices.of(&["orders", "bills"]), 0);
         let end = Self::offset(self.bases.0, choices);
+        let (asked, read) = match choices.below(4) {
+            1 => (true, false),
+            2 => (false, true),
+            _ => (true, true),
+        };
+        if asked {
+            self.ask_source_end(&source);
+        }
+        if !read {
+            return;
+        }
         self.index.source_end_read(&source, SourceOffset(end));
         self.reference.source_end_read(&source, end, situations);
+    }
+
+    fn ask_source_end(&mut self, source: &SourcePartition) {
+        let mut lanes = self.reference.lanes.iter();
+        let expected = lanes.any(|((at, _), lane)| at == source && lane.replay == Some(None));
+        assert_eq!(self.index.ask_source_end(source), expected, "{source}");
+        self.reference.ask_source_end(source);
     }
 
     /// Where syncs that were applied turn out to be of an earlier incarnation, all is read anew.

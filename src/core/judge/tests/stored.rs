@@ -37,6 +37,7 @@ fn a_stored_offset_at_the_end_of_the_log_is_not_beyond_it() {
         same_mapping_topic: true,
         same_incarnation: true,
         lowered: false,
+        first_copy: FirstCopy::AtStored,
         stored_beyond_end: false,
         beyond_end: false,
         active: false,

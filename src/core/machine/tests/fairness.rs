@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::super::action::{Action, Commit, Read};
 use super::super::super::event::{CommitDone, Event, GroupActivity};
 use super::super::super::failure::FailureClass;
-use super::super::super::ids::{GroupId, Shard, ShardCount};
+use super::super::super::ids::{GroupId, Shard, ShardCount, SourcePartition};
 use super::super::super::policy::{CommitMode, Policy};
 use super::super::super::time::Instant;
 use super::super::Core;
@@ -188,4 +188,19 @@ fn groups_whose_coordinator_does_not_answer_leave_room_for_the_others() {
         core.handle(world.now, Event::TimePassed);
     }
     assert!(last > 400 && longest <= 21, "served at {last}, after {longest} seconds");
+}
+
+#[test]
+fn a_partition_that_waits_to_be_confirmed_does_not_slow_the_groups_others_down() {
+    let mut world = World::new();
+    let other = SourcePartition::new("orders", 1);
+    world.beside.insert(other.clone(), 90);
+    let mut core = world.settled(policy());
+    assert_eq!(world.stored(), Some(1150));
+    world.beside.insert(other, 80);
+    world.pass(&mut core, poll());
+    world.source = Some(200);
+    world.pass(&mut core, poll());
+    assert!(policy().confirm_after > poll(), "else nothing is shown");
+    assert_eq!(world.stored(), Some(1250), "{:#?}", world.transcript);
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::super::action::{Action, Read};
+use super::super::super::action::{Action, Commit, Read};
 use super::super::super::event::{Event, TargetCommit};
 use super::super::super::failure::{Failure, FailureClass};
 use super::super::super::ids::{
-    MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
-    TopicId,
+    MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
+    TargetPartition, TopicId,
 };
 use super::super::super::mapping::{MappingRecord, OffsetSync};
+use super::super::super::policy::{CommitMode, Policy};
 use super::super::Core;
 use super::world::{World, target};
 use super::{policy, poll, until};
@@ -38,6 +39,25 @@ fn a_commit_of_another_partition_by_somebody_else_is_seen_too() {
     });
     world.settled(policy());
     assert!(world.told("abort transaction") && !world.told("commit transaction"));
+}
+
+#[test]
+fn the_age_of_a_check_counts_from_when_it_was_asked_for() {
+    let mut world = World::new();
+    let mut core = world.core(Policy { commit_mode: CommitMode::Guarded, ..policy() });
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
+    let reads = |action: &Action| matches!(action, Action::Read(Read::TargetOffsets { .. }));
+    let judged = until(&mut world, &mut core, reads);
+    world.answer(&mut core, judged);
+    let check = until(&mut world, &mut core, reads);
+    let asked = world.now;
+    world.now = asked + Duration::from_secs(60);
+    world.answer(&mut core, check);
+    let commit = until(&mut world, &mut core, |action| matches!(action, Action::Commit(_)));
+    let Action::Commit(Commit::Plain { not_after, .. }) = commit else {
+        panic!("{commit:?}");
+    };
+    assert!(not_after <= asked + Duration::from_secs(2), "{not_after:?}, asked at {asked:?}");
 }
 
 #[test]

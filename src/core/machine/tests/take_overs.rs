@@ -50,6 +50,32 @@ fn a_shard_that_the_group_denies_for_a_while_is_taken_over_when_it_no_longer_doe
 }
 
 #[test]
+fn a_shard_that_nobody_owned_is_not_taken_over_beside_owners_of_fewer_shards() {
+    for (shards, ends) in [(8, true), (16, false)] {
+        let mut world = World::new();
+        world.shards = shards;
+        world.settled(policy());
+        let first = std::mem::take(&mut world.fences.newest);
+        world.transcript.clear();
+        world.shards = 16;
+        let mut core = world.core(policy());
+        core.handle(world.now, Event::ShardAssigned { shard: Shard(12) });
+        let log = |action: &Action| matches!(action, Action::ReadFenceLog { .. });
+        let own = until(&mut world, &mut core, log);
+        assert!(matches!(own, Action::ReadFenceLog { of: Shard(12), .. }), "{own:?}");
+        world.answer(&mut core, own);
+        world.fences.newest = first;
+        let firsts = until(&mut world, &mut core, log);
+        assert!(matches!(firsts, Action::ReadFenceLog { of: Shard(0), .. }), "{firsts:?}");
+        world.answer(&mut core, firsts);
+        world.settle(&mut core);
+        assert_eq!(world.told("was written for 8 shards"), ends, "{:#?}", world.transcript);
+        assert_eq!(world.stopped.is_some(), ends);
+        assert_eq!(world.told("init transactions"), !ends);
+    }
+}
+
+#[test]
 fn an_answer_that_comes_after_a_new_take_over_is_nobodys() {
     let mut world = World::new();
     let mut core = world.core(policy());
