@@ -9,13 +9,9 @@ use super::{Invariant, Violation};
 /// Checks one partition of one group, at `now`.
 #[must_use]
 pub fn check(now: Instant, settled: &Settled) -> Option<Violation> {
-    let Settled { group, at, source, stored, expected, may_be_sharper, .. } = settled;
+    let Settled { group, at, source, stored, expected, at_most, .. } = settled;
     let stands = stored.as_ref().map(|stored| stored.offset);
-    let right = match stands {
-        Some(stands) if *may_be_sharper => stands >= *expected,
-        Some(stands) => stands == *expected,
-        None => false,
-    };
+    let right = stands.is_some_and(|stands| (*expected..=*at_most).contains(&stands));
     (!right).then(|| Violation {
         invariant: Invariant::Converges,
         time: now,

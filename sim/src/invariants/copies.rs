@@ -29,13 +29,7 @@ impl Copies {
         if self.replayed {
             return None;
         }
-        let of = self.told.iter().filter(|(told, _)| told.is_none_or(|told| told == ids));
-        let mut all: Vec<(i64, i64)> = of
-            .flat_map(|(_, run)| {
-                let steps = 0..run.len.cast_signed();
-                steps.map(|step| (run.source.get() + step, run.target.get() + step))
-            })
-            .collect();
+        let mut all: Vec<(i64, i64)> = self.of(ids).collect();
         all.sort_unstable_by_key(|(source, target)| (-source, *target));
         let mut lowest = i64::MAX;
         for (source, target) in all {
@@ -47,6 +41,22 @@ impl Copies {
             }
         }
         None
+    }
+
+    /// Where the first copy of a record at or after the position lies; beyond it something known is
+    /// skipped.
+    #[must_use]
+    pub fn first_from(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
+        self.of(ids).filter(|(source, _)| *source >= position).map(|(_, target)| target).min()
+    }
+
+    /// The copies from one topic to the other, one by one.
+    fn of(&self, ids: (TopicId, TopicId)) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let of = self.told.iter().filter(move |(told, _)| told.is_none_or(|told| told == ids));
+        of.flat_map(|(_, run)| {
+            let steps = 0..run.len.cast_signed();
+            steps.map(|step| (run.source.get() + step, run.target.get() + step))
+        })
     }
 }
 

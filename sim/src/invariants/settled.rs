@@ -26,8 +26,8 @@ pub struct Settled {
     pub stored: Option<Committed>,
     /// What must stand there.
     pub expected: i64,
-    /// A larger offset is right too: who committed it knew mappings that are gone.
-    pub may_be_sharper: bool,
+    /// Up to here a larger offset is right too, where who committed it knew mappings that are gone.
+    pub at_most: i64,
 }
 
 /// All that must have been translated in this run by now.
@@ -91,9 +91,13 @@ impl Position<'_> {
         if expected > end {
             return None;
         }
-        let may_be_sharper = !rules.follow_corrections || loses_mappings(scenario);
+        let at_most = match (rules.follow_corrections, loses_mappings(scenario)) {
+            (false, _) => i64::MAX,
+            (true, true) => known.first_from(position, ids).unwrap_or(i64::MAX).max(expected),
+            (true, false) => expected,
+        };
         let (group, source) = (group.clone(), position);
-        Some(Settled { group, at, source, ids, stored, expected, may_be_sharper })
+        Some(Settled { group, at, source, ids, stored, expected, at_most })
     }
 }
 
