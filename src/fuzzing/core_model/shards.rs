@@ -246,12 +246,13 @@ impl Model {
         let fenced = !self.is_guarded();
         let never_owned = shard != Shard(0) && !log.newest.contains_key(&own.key);
         if let Some(state) = self.shards.get_mut(&shard) {
-            state.view.life = match state.view.life {
-                LifeView::ReadingLog if never_owned => LifeView::ReadingFirstLog,
-                LifeView::ReadingLog | LifeView::ReadingFirstLog if fenced => {
-                    LifeView::Initialising
-                }
-                _ => LifeView::TakingOver,
+            let first = state.view.life != LifeView::RereadingLog;
+            state.view.life = if state.view.life == LifeView::ReadingLog && never_owned {
+                LifeView::ReadingFirstLog
+            } else if first && fenced {
+                LifeView::Initialising
+            } else {
+                LifeView::TakingOver
             };
         }
     }
