@@ -12,8 +12,6 @@ pub const SOURCE: &str = "source";
 pub const TARGET: &str = "target";
 /// The host of the replicator.
 pub const REPLICATOR: &str = "replicator";
-/// The host of all other clients.
-pub const CLIENTS: &str = "clients";
 
 /// The pipeline's name in the configuration.
 pub const PIPELINE: &str = "dr";

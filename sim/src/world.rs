@@ -14,12 +14,10 @@ use crate::clock::SimClock;
 use crate::cluster::{Cluster, Version};
 use crate::gate::Gate;
 use crate::hosts::broker::Broker;
-use crate::hosts::clients::Clients;
+use crate::hosts::clients::{Clients, Role};
 use crate::hosts::instance::Instance;
 use crate::hosts::replicator::{PROGRESS, Replicator};
-use crate::names::{
-    self, CLIENTS, Names, PIPELINE, REPLICATOR, SOURCE, TARGET, instance_host, syncs,
-};
+use crate::names::{self, Names, PIPELINE, REPLICATOR, SOURCE, TARGET, instance_host, syncs};
 use crate::net::Mail;
 use crate::ports::{Timing, Wiring};
 use crate::scenario::{OnForeign, Publisher, Scenario};
@@ -89,7 +87,14 @@ impl World {
         let restarts = Rc::new(RefCell::new(Vec::new()));
         let visits = Rc::new(RefCell::new(Vec::new()));
         let clients = clients(scenario, &names, &target, &restarts, &visits);
-        sim.client(CLIENTS, clients.run(mail));
+        // A host that has nothing to do would cost time in every step.
+        let works = |role: &Role| {
+            let visited = *role == Role::Consumers;
+            visited || scenario.work.iter().any(|work| Role::of(&work.what) == *role)
+        };
+        for role in Role::ALL.into_iter().filter(works) {
+            sim.client(role.host(), clients.clone().run(role, mail.clone()));
+        }
         Self { sim, source, target, instances, restarts, visits, again, names }
     }
 }
@@ -193,6 +198,7 @@ fn clients(
         visits: Rc::clone(visits),
         classic: scenario.shape.classic,
         timing: timing(scenario),
+        positions: Rc::default(),
         work: scenario.work.clone(),
     }
 }

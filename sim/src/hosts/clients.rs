@@ -1,7 +1,8 @@
-//! Everybody else: applications that produce and consume on the source, consumers on the target, and
-//! operators.
+//! Everybody else: applications that produce and consume on the source, consumers on the target,
+//! operators, and a replicator that was taken for dead; a host each.
 
 mod foreign;
+mod roles;
 pub mod zombie;
 
 use std::cell::RefCell;
@@ -14,17 +15,18 @@ use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicName};
 use sprag::core::time::Instant;
 use sprag::ports::Clock;
 
+pub use self::roles::Role;
 use self::zombie::Again;
 use super::broker::Broker;
 use crate::clock::SimClock;
 use crate::coverage::{Kind, reached};
-use crate::names::CLIENTS;
 use crate::net::{Client, Mail};
 use crate::ports::{Doing, Link, Timing};
 use crate::scenario::{Publisher, Timed, Work};
 use crate::wire::{Committed, NO_GENERATION, NewRecord, Partition, Protocol, Request, Response};
 
 /// What all of them know.
+#[derive(Clone)]
 pub struct Clients {
     /// The host of the source cluster.
     pub source: String,
@@ -50,6 +52,8 @@ pub struct Clients {
     pub classic: bool,
     /// Their time-outs.
     pub timing: Timing,
+    /// Where each group stands on the source: its consumers go on from there, operators set it back.
+    pub positions: Rc<RefCell<BTreeMap<(usize, Partition), i64>>>,
     /// What they do, by time.
     pub work: Vec<Timed<Work>>,
 }
@@ -59,29 +63,23 @@ struct Hands<'a> {
     told: &'a Clients,
     source: Link,
     target: Link,
-    /// Where each group stands on the source: consumers only go on.
-    positions: RefCell<BTreeMap<(usize, Partition), i64>>,
 }
 
 impl Clients {
-    /// Does the work, each part at its time.
+    /// Does the work of `role`, each part at its time.
     ///
     /// # Errors
     ///
     /// What turmoil says, where no port can be had.
-    pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
-        let client = Rc::new(Client::bind(mail, CLIENTS).await?);
+    pub async fn run(self, role: Role, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
+        let client = Rc::new(Client::bind(mail, role.host()).await?);
         let clock = SimClock::default();
         let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
-        let hands = Hands {
-            source: link(&self.source),
-            target: link(&self.target),
-            positions: RefCell::default(),
-            told: &self,
-        };
+        let hands = Hands { source: link(&self.source), target: link(&self.target), told: &self };
         let all = async {
             let mut under_way = FuturesUnordered::new();
-            for (nth, Timed { at, what }) in self.work.iter().enumerate() {
+            let work = self.work.iter().enumerate();
+            for (nth, Timed { at, what }) in work.filter(|(_, it)| Role::of(&it.what) == role) {
                 under_way.push(hands.at(*at, nth, what));
             }
             while under_way.next().await.is_some() {}
@@ -90,7 +88,7 @@ impl Clients {
         tokio::select! {
             biased;
             () = all => {}
-            () = hands.visit() => {}
+            () = hands.visit(), if role == Role::Consumers => {}
             () = client.receive() => {}
         }
         Ok(())
@@ -116,14 +114,14 @@ impl Hands<'_> {
                 let at = self.from(*topic, *partition)?;
                 let end = self.end(&self.source, &at).await?;
                 let key = (*group, at.clone());
-                let known = self.positions.borrow().get(&key).copied().unwrap_or_default();
+                let known = self.told.positions.borrow().get(&key).copied().unwrap_or_default();
                 // A topic that was made again begins anew.
                 let known = if known > end { 0 } else { known };
                 self.commit_source(nth, key, known.max(end - lag)).await
             }
             Work::SourceReset { group, topic, partition, by } => {
                 let key = (*group, self.from(*topic, *partition)?);
-                let known = *self.positions.borrow().get(&key)?;
+                let known = *self.told.positions.borrow().get(&key)?;
                 self.commit_source(nth, key, (known - by).max(0)).await
             }
             Work::TargetConsumer { group, topic, partition, new_protocol, stays } => {
@@ -216,7 +214,7 @@ impl Hands<'_> {
         let group = self.group(key.0)?;
         let metadata = if nth.is_multiple_of(4) { format!("m{nth}") } else { String::new() };
         self.commit(&self.source, group, "", NO_GENERATION, &key.1, offset, &metadata).await?;
-        self.positions.borrow_mut().insert(key, offset);
+        self.told.positions.borrow_mut().insert(key, offset);
         Some(())
     }
 
