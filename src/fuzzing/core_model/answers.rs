@@ -98,8 +98,10 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             let outcome = done.map(|()| control(world, fault));
             ReadDone::ControlTopics { request: *request, outcome }
         }
-        Read::MappingEnds { request, .. } => {
-            let outcome = done.map(|()| mapping_ends(world, fault));
+        Read::MappingEnds { request, partitions } => {
+            let asked = |(at, _): &(MappingPartition, _)| partitions.contains(at);
+            let ends = |()| mapping_ends(world, fault).into_iter().filter(asked).collect();
+            let outcome = done.map(ends);
             ReadDone::MappingEnds { request: *request, outcome }
         }
         Read::SourceGroups { request } => {

@@ -51,6 +51,8 @@ pub(super) struct Model {
     pub(super) owed: Owed,
     /// Shards that were left in this event, and may have been asked something for before.
     pub(super) left: BTreeSet<Shard>,
+    /// Groups that were forgotten in this event, likewise: others stood their shard down.
+    pub(super) forgotten: BTreeSet<GroupId>,
 }
 
 /// What must be ordered or told before the next event.
@@ -93,6 +95,7 @@ impl Model {
             stopped: false,
             owed: Owed::default(),
             left: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Model {
     pub(super) fn event(&mut self, now: u64, event: &Event, situations: &mut Situations) {
         self.now = now;
         self.left.clear();
+        self.forgotten.clear();
         if self.stopped {
             return;
         }
@@ -255,6 +259,9 @@ impl Model {
             }
             Read::SourceOffsets { group, coordinator_since, .. } => {
                 self.round_begun(group, coordinator_since.map(|since| since.as_millis()));
+            }
+            Read::TargetOffsets { request, group, .. } if self.forgotten.contains(group) => {
+                self.asked.entry(*request).and_modify(|(_, wanted)| *wanted = false);
             }
             Read::TargetOffsets { group, scope, stable, .. } => {
                 self.target_asked(group, scope, *stable);

@@ -133,6 +133,8 @@ impl Model {
             let of_shard = ends.get(request) == Some(&shard);
             *wanted &= !(of_shard || is_for(action, shard, of_group));
         }
+        let of_it = self.groups.iter().filter(|(_, group)| group.shard == shard);
+        self.forgotten.extend(of_it.map(|(name, _)| name.clone()));
         self.groups.retain(|_, group| group.shard != shard);
         let groups = &self.groups;
         self.topics_wanted.retain(|name| groups.contains_key(name));
