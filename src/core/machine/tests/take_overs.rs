@@ -76,6 +76,20 @@ fn a_shard_that_nobody_owned_is_not_taken_over_beside_owners_of_fewer_shards() {
 }
 
 #[test]
+fn a_shard_that_was_owned_before_has_its_own_terms_to_follow() {
+    let mut world = World::new();
+    world.shards = 16;
+    world.settled(policy());
+    let mut core = world.core(policy());
+    core.handle(world.now, Event::ShardAssigned { shard: Shard(12) });
+    while let Some(action) = core.poll_action() {
+        let others = matches!(action, Action::ReadFenceLog { of, .. } if of != Shard(12));
+        assert!(!others, "{action:?}");
+        world.answer(&mut core, action);
+    }
+}
+
+#[test]
 fn an_answer_that_comes_after_a_new_take_over_is_nobodys() {
     let mut world = World::new();
     let mut core = world.core(policy());
