@@ -61,6 +61,7 @@ fn main() {
     let candidate = Candidate {
         source: SourceOffset(123_456_999),
         target: TargetOffset(123_400_210),
+        first_copy: Some(TargetOffset(123_400_210)),
         incarnation: stamp.incarnation,
         confirmed: true,
     };
