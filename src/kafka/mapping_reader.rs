@@ -171,7 +171,8 @@ impl Reading {
     /// listens any more.
     #[expect(clippy::disallowed_methods, reason = "this thread has nothing to do until then")]
     fn begun(&self, properties: &Properties) -> Option<BatchReader<DefaultConsumerContext>> {
-        let what = format!("reading mapping topic {}", self.name);
+        let (name, again) = (&self.name, RETRY.as_secs());
+        let what = format!("reading mapping topic {name} (tried again in {again} s)");
         while self.is_wanted() {
             match self.assigned(properties) {
                 Ok(reader) => return Some(reader),

@@ -48,6 +48,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ahead_of_the_mappings_that_are_left_may_skip_no_copy_that_they_tell_of() {
+        let (made, ..) = made_settled(false);
+        let mut one = settled(&made.scenario, &made.truth, made.clusters()).remove(0);
+        one.at_most = one.expected + 3;
+        for (ahead, right) in [(-1, false), (0, true), (3, true), (4, false)] {
+            let offset = one.expected + ahead;
+            one.stored.as_mut().unwrap().offset = offset;
+            assert_eq!(check(made.now(), &one).is_none(), right, "{ahead}");
+        }
+    }
+
+    #[test]
     fn a_position_below_the_first_mapping_and_one_without_any_need_nothing() {
         let mut made = super::super::made_up::MadeUp::new(false);
         made.copied(5, 5, true);

@@ -192,15 +192,16 @@ impl Core {
             Ok(log) => log,
             Err(failure) => return self.fencing_failed(shard, failure, false),
         };
-        if let Err(reason) = self.terms.may_follow(&log)
-            && !has(Bug::TwoShardCounts)
-        {
-            return self.fail(reason);
-        }
         let Some(Life::Fencing(step)) = self.shards.get(&shard).map(|state| &state.life) else {
             return;
         };
         let step = *step;
+        if let Err(reason) = self.terms.may_follow(&log)
+            && !has(Bug::TwoShardCounts)
+        {
+            let of = if step == Step::ReadingFirstLog { FIRST_SHARD } else { shard };
+            return self.fail(format!("fence partition {of}: {reason}"));
+        }
         if step != Step::ReadingFirstLog && self.floors_read(shard, &log) {
             return;
         }

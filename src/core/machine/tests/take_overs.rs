@@ -70,6 +70,7 @@ fn a_shard_that_nobody_owned_is_not_taken_over_beside_owners_of_fewer_shards() {
         world.answer(&mut core, firsts);
         world.settle(&mut core);
         assert_eq!(world.told("was written for 8 shards"), ends, "{:#?}", world.transcript);
+        assert_eq!(world.told("fence partition 0: "), ends, "it stands in the first one");
         assert_eq!(world.stopped.is_some(), ends);
         assert_eq!(world.told("init transactions"), !ends);
     }
