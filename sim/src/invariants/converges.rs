@@ -54,7 +54,8 @@ mod tests {
         one.at_most = one.expected + 3;
         for (ahead, right) in [(-1, false), (0, true), (3, true), (4, false)] {
             let offset = one.expected + ahead;
-            one.stored.as_mut().unwrap().offset = offset;
+            let metadata = String::new();
+            one.stored = Some(crate::wire::Committed { offset, metadata });
             assert_eq!(check(made.now(), &one).is_none(), right, "{ahead}");
         }
     }
