@@ -11,6 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::core::action::{Action, Commit, Read, StopReason};
+use crate::core::coordinators::Side;
 use crate::core::event::{CommitDone, Event, ReadDone};
 use crate::core::machine::Core;
 use crate::core::note::{Level, Note};
@@ -47,8 +48,6 @@ pub async fn run<P: Ports>(
                 Event::StopRequested
             }
             event = ports.ownership().next() => event,
-            // Before answers: they may be the very ones that are in doubt now.
-            () = ports.source_groups().disturbed() => Event::SourceDisturbed,
             Some(event) = answers.next(), if !answers.is_empty() => event,
             event = ports.mappings().next() => event,
             () = clock.sleep_until(deadline) => {
@@ -64,7 +63,7 @@ pub async fn run<P: Ports>(
             if let Some(reason) = carry_out_all(&mut core, ports, &mut answers) {
                 return reason;
             }
-            let Some(event) = ready(ports, &mut answers).await else {
+            let Some(event) = ready(&mut answers).await else {
                 break;
             };
             trace!(answer = ?event, "heard");
@@ -73,10 +72,9 @@ pub async fn run<P: Ports>(
     }
 }
 
-async fn ready<P: Ports>(ports: &P, answers: &mut FuturesUnordered<Answer<'_>>) -> Option<Event> {
+async fn ready(answers: &mut FuturesUnordered<Answer<'_>>) -> Option<Event> {
     tokio::select! {
         biased;
-        () = ports.source_groups().disturbed() => Some(Event::SourceDisturbed),
         event = answers.next() => event,
         () = std::future::ready(()) => None,
     }
@@ -157,6 +155,13 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> ReadDone {
             let outcome = ports.mappings().ends(&partitions).await;
             ReadDone::MappingEnds { request, outcome }
         }
+        Read::Coordinators { request, side } => {
+            let outcome = match side {
+                Side::Source => ports.source_groups().coordinators().await,
+                Side::Target => ports.target_groups().coordinators().await,
+            };
+            ReadDone::Coordinators { request, side, outcome }
+        }
         Read::SourceGroups { request } => {
             let outcome = ports.source_groups().list().await;
             ReadDone::SourceGroups { request, outcome }
@@ -165,15 +170,17 @@ async fn ask_read<P: Ports>(read: Read, ports: &P) -> ReadDone {
             let outcome = ports.target_groups().list().await;
             ReadDone::TargetGroups { request, outcome }
         }
-        Read::SourceOffsets { request, group, coordinator_since } => {
-            let outcome = ports.source_groups().offsets(&group, coordinator_since).await;
+        Read::SourceOffsets { request, group, coordinator, coordinator_since } => {
+            let groups = ports.source_groups();
+            let outcome = groups.offsets(&group, coordinator, coordinator_since).await;
             ReadDone::SourceOffsets { request, outcome }
         }
-        Read::TargetOffsets { request, group, scope, stable } => {
+        Read::TargetOffsets { request, group, coordinator_since, scope, stable } => {
             if !stable {
                 failpoint::reach(Point::HalfWritten, &group).await;
             }
-            let outcome = ports.target_groups().offsets(&group, &scope, stable).await;
+            let groups = ports.target_groups();
+            let outcome = groups.offsets(&group, coordinator_since, &scope, stable).await;
             if stable {
                 failpoint::reach(Point::BeforeDecision, &group).await;
             }

@@ -8,14 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::action::{ReadScope, TransactionEnd};
+use crate::core::coordinators::Coordinators;
 use crate::core::event::{
-    ControlTopics, Event, GroupActivity, SourceCommit, TargetCommit, TargetOffsets, Topics,
+    Aftermath, ControlTopics, Event, GroupActivity, MappingEnds, SourceListing, SourceOffsets,
+    TargetCommit, TargetOffsets, Topics,
 };
 use crate::core::failure::Failure;
 use crate::core::fence_log::{FenceLog, FenceRecord};
 use crate::core::ids::{
-    Fence, GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TargetPartition,
-    TopicId, TopicName,
+    BrokerId, Fence, GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId,
+    TopicName,
 };
 use crate::core::planted::{Bug, has};
 use crate::core::time::Instant;
@@ -40,18 +42,20 @@ pub trait Clock {
 /// The groups of the source cluster.
 pub trait SourceGroups {
     /// All groups. An incomplete list is a failure.
-    fn list(&self) -> impl Future<Output = Result<Vec<GroupId>, Failure>>;
+    fn list(&self) -> impl Future<Output = Result<SourceListing, Failure>>;
 
-    /// All committed offsets of `group`, not stable. The coordinator must have been looked up
-    /// after `coordinator_since`. One partition that errors fails the whole.
+    /// Which broker coordinates which groups.
+    fn coordinators(&self) -> impl Future<Output = Result<Coordinators, Failure>>;
+
+    /// All committed offsets of `group`, not stable, and who answered. The coordinator must have
+    /// been looked up after `coordinator_since`; `coordinator` says which broker that probably is,
+    /// so that the answer can name its connection. One partition that errors fails the whole.
     fn offsets(
         &self,
         group: &GroupId,
+        coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
-    ) -> impl Future<Output = Result<BTreeMap<SourcePartition, SourceCommit>, Failure>>;
-
-    /// Waits until a connection to the source broke.
-    fn disturbed(&self) -> impl Future<Output = ()>;
+    ) -> impl Future<Output = Result<SourceOffsets, Failure>>;
 }
 
 /// The groups of the target cluster.
@@ -59,10 +63,15 @@ pub trait TargetGroups {
     /// All groups with whether they have members. An incomplete list is a failure.
     fn list(&self) -> impl Future<Output = Result<BTreeMap<GroupId, GroupActivity>, Failure>>;
 
-    /// Committed offsets of `group`; every partition that `scope` names is in the answer.
+    /// Which broker coordinates which groups.
+    fn coordinators(&self) -> impl Future<Output = Result<Coordinators, Failure>>;
+
+    /// Committed offsets of `group`; every partition that `scope` names is in the answer. The
+    /// coordinator must have been looked up after `coordinator_since`.
     fn offsets(
         &self,
         group: &GroupId,
+        coordinator_since: Option<Instant>,
         scope: &ReadScope,
         stable: bool,
     ) -> impl Future<Output = Result<TargetOffsets, Failure>>;
@@ -99,11 +108,12 @@ pub trait Mappings {
     /// The next [`Event::MappingsRead`] or [`Event::MappingReadFailed`].
     fn next(&self) -> impl Future<Output = Event>;
 
-    /// The log ends, from metadata refreshed now, under the reader's own isolation level.
+    /// The log ends, from metadata refreshed now, under the reader's own isolation level. The topic
+    /// has the id in the answer before and after they are read.
     fn ends(
         &self,
         partitions: &BTreeSet<MappingPartition>,
-    ) -> impl Future<Output = Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>>;
+    ) -> impl Future<Output = Result<MappingEnds, Failure>>;
 }
 
 /// The coordination group, which shares the shards out.
@@ -155,12 +165,16 @@ pub trait Committer {
     ) -> impl Future<Output = Result<(), Failure>>;
 
     /// Ends the open transaction. May be called again while the outcome is unknown.
+    ///
+    /// Of the methods above, those that succeed had every request of the shard's producer answered;
+    /// where one was sent and never answered they fail with `FailureClass::LateRequest`. This one
+    /// says so in its success, because the end stands.
     fn end_transaction(
         &self,
         shard: Shard,
         fence: Fence,
         end: TransactionEnd,
-    ) -> impl Future<Output = Result<(), Failure>>;
+    ) -> impl Future<Output = Result<Aftermath, Failure>>;
 
     /// Destroys the shard's producer, after whatever it is doing.
     fn destroy(&self, shard: Shard);

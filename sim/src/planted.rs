@@ -144,6 +144,8 @@ const fn name(bug: Bug) -> &'static str {
         Bug::VanishedIsZero => "vanished source offset taken for 0",
         Bug::StartOfRun => "start of the run for a mapped position",
         Bug::FailedRoundForgotten => "failed round never tried again",
+        Bug::LateRequestIgnored => "late request ignored",
+        Bug::EndsOfAnotherTopic => "mapping ends of another topic",
     }
 }
 

@@ -60,10 +60,10 @@ async fn groups(config: &Config, source: &Rc<AdminClient>, report: &mut Report) 
             return Vec::new();
         }
     };
-    let all = listed.len();
+    let all = listed.groups.len();
     let filter = &config.policy.groups;
     let selected: Vec<GroupId> =
-        listed.into_iter().filter(|group| filter.admits(group).is_ok()).collect();
+        listed.groups.into_iter().filter(|group| filter.admits(group).is_ok()).collect();
     let found = format!("{all} groups seen, {} of them selected", selected.len());
     if selected.is_empty() {
         let remedy = "see groups.consumerGroups and groups.exclude; a principal without Describe on \
@@ -74,7 +74,7 @@ async fn groups(config: &Config, source: &Rc<AdminClient>, report: &mut Report) 
     }
     let mut read = 0;
     for group in &selected {
-        match port.offsets(group, None).await {
+        match port.offsets(group, None, None).await {
             Ok(_) => read += 1,
             Err(failure) => {
                 let remedy = acl(&["Describe", "Read"], &format!("--group {group}"));

@@ -66,7 +66,7 @@ async fn read_groups(port: &KafkaTargetGroups, groups: &[GroupId], report: &mut 
     let what = "target: read committed offsets";
     for group in groups {
         let all = ReadScope::AllAnd(std::collections::BTreeSet::new());
-        if let Err(failure) = port.offsets(group, &all, true).await {
+        if let Err(failure) = port.offsets(group, None, &all, true).await {
             let remedy = acl(&["Describe", "Read"], &format!("--group {group}"));
             return report.missing(what, &failure, &remedy);
         }
@@ -164,7 +164,7 @@ async fn write_and_abort(
     let written = committer.write_offsets(shard, fence, group, &offsets).await;
     let aborted = committer.end_transaction(shard, fence, TransactionEnd::Abort).await;
     match (written, aborted) {
-        (Ok(()), Ok(())) => report.ok(what, format!("of group {group}, and aborted")),
+        (Ok(()), Ok(_)) => report.ok(what, format!("of group {group}, and aborted")),
         (Err(Failure { class: FailureClass::GroupActive, .. }), _) => {
             report.ok(what, format!("group {group} has members and is left alone"));
         }

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::coordinators::Side;
 use super::event::TargetCommit;
 use super::fence_log::FenceRecord;
 use super::ids::{
-    Fence, GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId, TopicName,
+    BrokerId, Fence, GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId,
+    TopicName,
 };
 use super::note::Note;
 use super::request::RequestId;
@@ -112,6 +114,7 @@ impl Action {
             | Self::Read(
                 Read::ControlTopics { request }
                 | Read::MappingEnds { request, .. }
+                | Read::Coordinators { request, .. }
                 | Read::SourceGroups { request }
                 | Read::TargetGroups { request }
                 | Read::SourceOffsets { request, .. }
@@ -149,6 +152,14 @@ pub enum Read {
         partitions: BTreeSet<MappingPartition>,
     },
 
+    /// Read which broker coordinates which groups → `ReadDone::Coordinators`.
+    Coordinators {
+        /// To be quoted.
+        request: RequestId,
+        /// Whose groups.
+        side: Side,
+    },
+
     /// List the source's groups → `ReadDone::SourceGroups`.
     SourceGroups {
         /// To be quoted.
@@ -165,6 +176,8 @@ pub enum Read {
         request: RequestId,
         /// The group.
         group: GroupId,
+        /// Its coordinator, as far as that is known.
+        coordinator: Option<BrokerId>,
         /// The coordinator must have been looked up after this time.
         coordinator_since: Option<Instant>,
     },
@@ -174,6 +187,8 @@ pub enum Read {
         request: RequestId,
         /// The group.
         group: GroupId,
+        /// The coordinator must have been looked up after this time.
+        coordinator_since: Option<Instant>,
         /// Which partitions.
         scope: ReadScope,
         /// Whether a pending transaction makes the partition unknown (`require_stable`).

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use super::coordinators::{Coordinators, Side};
 use super::failure::Failure;
 use super::fence_log::FenceLog;
 use super::ids::{
-    Fence, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
+    BrokerId, Fence, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
     SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
 };
 use super::mapping::MappingRecord;
@@ -100,10 +101,6 @@ pub enum Event {
     Read(ReadDone),
     /// A step of a commit was carried out, or was not.
     Commit(CommitDone),
-
-    /// The connection to the source, or the coordinator of a group there, changed: what it answers
-    /// may be older than what it answered before.
-    SourceDisturbed,
 }
 
 /// The answer to a [`Read`](super::action::Read).
@@ -120,15 +117,24 @@ pub enum ReadDone {
     MappingEnds {
         /// The request answered.
         request: RequestId,
-        /// Per partition asked for: its end, under the reader's isolation level.
-        outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
+        /// The ends, and the topic that they belong to.
+        outcome: Result<MappingEnds, Failure>,
+    },
+    /// The coordinators of a cluster's groups were read.
+    Coordinators {
+        /// The request answered.
+        request: RequestId,
+        /// Whose groups.
+        side: Side,
+        /// Who coordinates what.
+        outcome: Result<Coordinators, Failure>,
     },
     /// The groups of the source were listed, completely.
     SourceGroups {
         /// The request answered.
         request: RequestId,
         /// Their names.
-        outcome: Result<Vec<GroupId>, Failure>,
+        outcome: Result<SourceListing, Failure>,
     },
     /// The groups of the target were listed, completely.
     TargetGroups {
@@ -141,8 +147,8 @@ pub enum ReadDone {
     SourceOffsets {
         /// The request answered.
         request: RequestId,
-        /// All committed offsets of the group.
-        outcome: Result<BTreeMap<SourcePartition, SourceCommit>, Failure>,
+        /// All committed offsets of the group, and who said so.
+        outcome: Result<SourceOffsets, Failure>,
     },
     /// A group's committed offsets on the target were read.
     TargetOffsets {
@@ -174,8 +180,8 @@ pub enum CommitDone {
     Ended {
         /// The request answered.
         request: RequestId,
-        /// Whether it is known to have ended so.
-        outcome: Result<(), Failure>,
+        /// What its end leaves behind, where it is known to have ended so.
+        outcome: Result<Aftermath, Failure>,
     },
     /// A plain commit came back.
     Plain {
@@ -184,6 +190,55 @@ pub enum CommitDone {
         /// Per partition.
         outcome: Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure>,
     },
+}
+
+/// What the end of a transaction leaves behind (`docs/protocol.md`, "Late requests").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aftermath {
+    /// Every request that the shard's producer sent was answered.
+    Settled,
+    /// A request was sent and never answered. A broker may still carry it out, inside a later
+    /// transaction of the same producer.
+    LateRequest,
+}
+
+/// The log end offsets of the mapping partitions, under the reader's isolation level.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MappingEnds {
+    /// The topic's id, the same before and after the ends were read.
+    pub topic: TopicId,
+    /// Per partition asked for.
+    pub ends: BTreeMap<MappingPartition, Result<MappingOffset, Failure>>,
+}
+
+/// The groups of the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceListing {
+    /// Groups whose protocol commits offsets.
+    pub groups: Vec<GroupId>,
+    /// Groups whose protocol commits none, each with its protocol type.
+    pub without_offsets: BTreeMap<GroupId, String>,
+}
+
+/// What a group has committed on the source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceOffsets {
+    /// All its committed offsets.
+    pub commits: BTreeMap<SourcePartition, SourceCommit>,
+    /// Who answered; `None` where the connection changed while the request was under way.
+    pub answered_by: Option<Answerer>,
+}
+
+/// Who answered a source read. Two equal ones are the same connection to the same coordinator: the
+/// second answer is never older than the first (`docs/protocol.md`, "Source reads").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Answerer {
+    /// The client, which looks the coordinator up once.
+    pub client: u64,
+    /// The coordinator; `None` where it is not known which broker that is.
+    pub coordinator: Option<BrokerId>,
+    /// The connection to it: another number after each one that ended.
+    pub connection: u64,
 }
 
 /// Whether a group has members on the target.

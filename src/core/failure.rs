@@ -28,6 +28,13 @@ pub enum FailureClass {
     Abort,
     /// The request may or may not have taken effect.
     OutcomeUnknown,
+    /// A request of the shard's producer was sent and never answered. A broker may carry it out
+    /// later, whatever became of the call (`docs/protocol.md`, "Late requests").
+    LateRequest,
+    /// A commit's metadata is longer than the broker's `offset.metadata.max.bytes`.
+    MetadataTooLarge,
+    /// A transaction with offsets of the partition is pending (UNSTABLE_OFFSET_COMMIT).
+    Unstable,
     /// The topic or partition does not exist: the broker said so.
     Missing,
     /// Going on is useless until the configuration, the rights or the cluster change.

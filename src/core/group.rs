@@ -1,6 +1,6 @@
 //! What is remembered of one group while its shard is active, and where its present round stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::action::TransactionEnd;
@@ -20,6 +20,9 @@ pub(crate) struct Group {
     pub(crate) on_source: bool,
     pub(crate) stage: Stage,
     pub(crate) source: SourceMemory,
+    /// On either cluster, its coordinator must have been looked up after this.
+    pub(crate) source_since: Option<Instant>,
+    pub(crate) target_since: Option<Instant>,
     /// Its target offsets were judged once since the shard was taken over.
     pub(crate) loaded: bool,
     /// Rounds in a row that failed.
@@ -44,15 +47,26 @@ pub(crate) enum Stage {
     },
     /// Its committed offsets on the source are being read.
     ReadingSource {
-        /// The coordinator is looked up anew for it.
-        rediscovered: bool,
+        /// The coordinator was looked up after this.
+        looked_up_after: Option<Instant>,
+        /// It serves to confirm what is in doubt.
+        confirms: bool,
     },
     /// Its committed offsets on the target are being read.
     ReadingTarget {
         /// Why the source could not be read: nothing but a refresh may come of this round.
         source_failed: Option<Failure>,
     },
-    /// The topics are being read, by a request that other groups may share.
+    /// It waits for room at its coordinator on the target.
+    WaitingForTarget {
+        /// Why the source could not be read, as below.
+        source_failed: Option<Failure>,
+        /// The partitions to be read.
+        targets: BTreeSet<TargetPartition>,
+        /// Since when.
+        since: Instant,
+    },
+    /// The topics are being read.
     ReadingTopics {
         /// What is stored on the target.
         target: TargetOffsets,
@@ -93,12 +107,19 @@ pub(crate) enum Aborted {
 }
 
 impl Group {
-    pub(crate) fn new(shard: Shard, on_source: bool, due: Instant) -> Self {
+    pub(crate) fn new(
+        shard: Shard,
+        on_source: bool,
+        due: Instant,
+        source_since: Option<Instant>,
+    ) -> Self {
         Self {
             shard,
             on_source,
             stage: Stage::Resting { due },
             source: SourceMemory::default(),
+            source_since,
+            target_since: None,
             loaded: false,
             failures: 0,
             idle: 0,
@@ -134,6 +155,7 @@ impl Group {
             Stage::Committing(_) => true,
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
+            | Stage::WaitingForTarget { .. }
             | Stage::ReadingTarget { .. }
             | Stage::ReadingTopics { .. }
             | Stage::Queued(_) => false,

@@ -100,6 +100,7 @@ number_id!(/** A partition of the mapping topic. */ MappingPartition(i32));
 number_id!(/** An offset in a mapping partition. As an *as-of*: everything below it has been applied. */ MappingOffset(i64));
 number_id!(/** A slice of the groups; equal to the index of its partition of the fence topic. */ Shard(u32));
 number_id!(/** The number of shards, at least 1: the partition count of the fence topic. */ ShardCount(u32));
+number_id!(/** A broker's node id. */ BrokerId(i32));
 number_id!(/** The offset of a take-over record in its fence partition: one per ownership, only grows. */ Fence(i64));
 
 short_id!(/** Hash of (pipeline name, source cluster id, target cluster id). */ PipelineId);

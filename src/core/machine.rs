@@ -3,6 +3,7 @@
 mod agenda;
 mod commits;
 mod control;
+mod coordination;
 mod fencing;
 mod incarnations;
 mod listings;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::action::{Action, StopReason};
+use super::coordinators::Side;
 use super::event::{CommitDone, Event, FenceTopic, ReadDone};
 use super::failure::{Failure, FailureClass};
 use super::fence_log::TakeOver;
@@ -100,14 +102,12 @@ pub struct Core {
     index: Index,
     control: control::Control,
     listings: listings::Listings,
+    coordination: coordination::Coordination,
     shards: BTreeMap<Shard, ShardState>,
     groups: BTreeMap<GroupId, Group>,
     agenda: agenda::Agenda,
-    topic_reads: rounds::TopicReads,
     /// Which incarnation of each pair of topics the offset syncs belong to.
     floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
-    /// When the source was last disturbed.
-    source_disturbed: Option<Instant>,
     stopping: Option<Instant>,
     stopped: bool,
     planted: planted::Memory,
@@ -119,7 +119,7 @@ enum Waiter {
     Control,
     SourceList,
     TargetList,
-    Topics,
+    Coordinators(Side),
     Shard(Shard),
     Group(GroupId),
 }
@@ -145,12 +145,11 @@ impl Core {
             index: Index::default(),
             control: control::Control::new(now),
             listings: listings::Listings::default(),
+            coordination: coordination::Coordination::new(now),
             shards: BTreeMap::new(),
             groups: BTreeMap::new(),
             agenda: agenda::Agenda::default(),
-            topic_reads: rounds::TopicReads::default(),
             floors: BTreeMap::new(),
-            source_disturbed: None,
             stopping: None,
             stopped: false,
             planted: planted::Memory::default(),
@@ -207,7 +206,6 @@ impl Core {
             Event::MappingReadFailed { topic, partition, out_of_range, failure } => {
                 self.mapping_read_failed(topic, partition, out_of_range, failure);
             }
-            Event::SourceDisturbed => self.source_disturbed(),
             Event::Read(done) => self.dispatch_read(done),
             Event::Commit(done) => self.dispatch_commit(done),
         }
@@ -222,6 +220,11 @@ impl Core {
             }
             ReadDone::MappingEnds { request, outcome } => {
                 self.for_shard(request, |core, shard| core.mapping_ends_read(shard, outcome));
+            }
+            ReadDone::Coordinators { request, side, outcome } => {
+                if self.requests.answered(request).is_some() {
+                    self.coordinators_read(side, outcome);
+                }
             }
             ReadDone::SourceGroups { request, outcome } => {
                 if self.requests.answered(request).is_some() {
@@ -240,9 +243,7 @@ impl Core {
                 self.for_group(request, |core, group| core.target_offsets_read(group, outcome));
             }
             ReadDone::Topics { request, outcome } => {
-                if self.requests.answered(request).is_some() {
-                    self.topics_read(outcome);
-                }
+                self.for_group(request, |core, group| core.topics_read(group, outcome));
             }
         }
     }
@@ -268,6 +269,7 @@ impl Core {
         }
         self.advance_stop();
         self.advance_control();
+        self.advance_coordination();
         self.advance_fencing();
         self.advance_listings();
         self.advance_rounds();

@@ -12,6 +12,7 @@
 //! No I/O, no clock, no randomness, no async: [`machine::Core`] states the contract.
 
 pub mod action;
+pub mod coordinators;
 mod decide;
 pub mod event;
 pub mod failure;

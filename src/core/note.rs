@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::ids::{
-    Fence, GroupId, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
+    BrokerId, Fence, GroupId, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicName,
 };
 use super::verdict::Verdict;
 
 const GUARD_IS_OFF: &str = "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
      backwards; use this for a full reset or for troubleshooting only";
-const SOURCE_DISTURBED: &str = "a connection to the source broke; what it answers next may be \
-                                older, and is read once more before it counts";
+const SOURCE_DISTURBED: &str = "another connection or another broker answers now; offsets that changed \
+     with its answer are read again before they count";
 
 /// How loudly to tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,8 +168,20 @@ pub enum Note {
         /// The failure.
         failure: Failure,
     },
-    /// The source may answer with older offsets; reads are confirmed before they count.
-    SourceDisturbed,
+    /// Somebody else than before answers for the groups of this coordinator on the source: what
+    /// changes with that answer is confirmed before it counts.
+    SourceDisturbed {
+        /// The coordinator, where it is known.
+        coordinator: Option<BrokerId>,
+    },
+    /// A request of the shard's producer may be carried out late, so the shard gets another producer
+    /// before it goes on.
+    ProducerReplaced {
+        /// The shard.
+        shard: Shard,
+        /// What showed it.
+        detail: Arc<str>,
+    },
 }
 
 impl Note {
@@ -197,7 +209,8 @@ impl Note {
             Self::SourceMetadataDropped { .. } => "source_metadata_dropped",
             Self::GroupFailed { .. } => "group_failed",
             Self::ListingFailed { .. } => "listing_failed",
-            Self::SourceDisturbed => "source_disturbed",
+            Self::SourceDisturbed { .. } => "source_disturbed",
+            Self::ProducerReplaced { .. } => "producer_replaced",
         }
     }
 
@@ -224,7 +237,8 @@ impl Note {
             | Self::SourceMetadataDropped { .. }
             | Self::GroupFailed { .. }
             | Self::ListingFailed { .. }
-            | Self::SourceDisturbed => None,
+            | Self::SourceDisturbed { .. }
+            | Self::ProducerReplaced { .. } => None,
         }
     }
 
@@ -249,7 +263,8 @@ impl Note {
             | Self::ShardActive { .. }
             | Self::ShardLeft { .. }
             | Self::Committed { .. }
-            | Self::SourceDisturbed => Level::Info,
+            | Self::ProducerReplaced { .. }
+            | Self::SourceDisturbed { .. } => Level::Info,
             Self::Refreshed { .. } => Level::Debug,
             Self::Judged { verdict, .. } => match verdict {
                 Verdict::Commit(_) | Verdict::Keep(_) => Level::Debug,
@@ -318,7 +333,17 @@ impl fmt::Display for Note {
             ),
             Self::GroupFailed { group, failure } => write!(f, "{group}: {failure}"),
             Self::ListingFailed { failure } => write!(f, "{failure}"),
-            Self::SourceDisturbed => f.write_str(SOURCE_DISTURBED),
+            Self::SourceDisturbed { coordinator: Some(broker) } => {
+                write!(f, "source broker {broker}, a coordinator: {SOURCE_DISTURBED}")
+            }
+            Self::SourceDisturbed { coordinator: None } => {
+                write!(f, "a coordinator on the source: {SOURCE_DISTURBED}")
+            }
+            Self::ProducerReplaced { shard, detail } => write!(
+                f,
+                "shard {shard} gets a new producer before it goes on, so that brokers refuse the \
+                 late request: {detail}"
+            ),
         }
     }
 }

@@ -52,6 +52,10 @@ pub enum Bug {
     StartOfRun,
     /// A group whose round failed is not looked at again.
     FailedRoundForgotten,
+    /// A producer one of whose requests was never answered goes on.
+    LateRequestIgnored,
+    /// The mapping ends of another topic count as those of the one that is being read.
+    EndsOfAnotherTopic,
 }
 
 #[cfg(not(feature = "planted-bugs"))]

@@ -1,14 +1,15 @@
 //! Whether a source read may be believed (`docs/protocol.md`, "Source reads").
 //!
 //! OffsetFetch carries no version, and a coordinator that lost its leadership may answer with old
-//! offsets. A read is therefore unconfirmed after any disturbance or decrease, until a second read,
-//! equal or newer, with a coordinator looked up anew and at least `groups.confirmAfter` later.
+//! offsets. Doubt is kept per partition: a partition is in doubt after a decrease, after a change
+//! that another answerer reports, and after a failed read. A second read ends the doubt: equal or
+//! newer, by a coordinator looked up since, and at least `groups.confirmAfter` later.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::event::SourceCommit;
-use super::ids::{SourceOffset, SourcePartition};
+use super::event::{Answerer, SourceCommit, SourceOffsets};
+use super::ids::{Incarnation, SourceOffset, SourcePartition};
 use super::planted::{Bug, has};
 use super::time::Instant;
 
@@ -16,6 +17,9 @@ use super::time::Instant;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct SourceMemory {
     positions: BTreeMap<SourcePartition, Position>,
+    /// Who answered the last ordinary read; `None` before the first.
+    answerer: Option<Answerer>,
+    /// A read failed, or its connection changed: whatever changes next is in doubt.
     disturbed: bool,
 }
 
@@ -25,11 +29,13 @@ struct Position {
     /// that one that comes back lower is still a decrease.
     current: Option<SourceCommit>,
     belief: Belief,
+    /// The topics that the position was last judged for.
+    incarnation: Option<Incarnation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Belief {
-    /// Equal or newer than all before it. `reread` tells that it was read twice in the way that
+    /// Equal or newer than all before it. `reread` says that it was read twice in the way that
     /// confirms a decrease.
     Confirmed { highest: SourceOffset, reread: bool },
     /// In doubt since a read at `since`; a later read at or above `offset`, the newest one, confirms
@@ -37,41 +43,58 @@ enum Belief {
     Unconfirmed { offset: SourceOffset, since: Instant },
 }
 
+/// How a read was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// When its answer was handled.
+    pub(crate) now: Instant,
+    /// Its coordinator was looked up after this.
+    pub(crate) looked_up_after: Option<Instant>,
+    /// It serves to confirm the partitions in doubt, and says nothing about the others.
+    pub(crate) confirms: bool,
+    /// How much later than the doubtful read a confirming one must be.
+    pub(crate) confirm_after: Duration,
+}
+
 impl SourceMemory {
-    /// The source was disturbed: the next answer may be an older one. True if it was not known yet.
-    pub(crate) fn disturb(&mut self) -> bool {
-        !std::mem::replace(&mut self.disturbed, true)
+    /// A read failed: the next change may be an older state.
+    pub(crate) fn disturb(&mut self) {
+        self.disturbed = true;
     }
 
-    /// A read succeeded. `rediscovered` tells that its coordinator was looked up after the time
-    /// that [`Self::coordinator_since`] asked for.
-    pub(crate) fn read(
+    /// A read succeeded. Returns whether somebody else answered than before.
+    pub(crate) fn read(&mut self, read: SourceOffsets, reading: Reading) -> bool {
+        let SourceOffsets { mut commits, answered_by } = read;
+        if reading.confirms {
+            self.confirming_read(&mut commits, reading);
+            return false;
+        }
+        let other = self.answerer.is_some() && (self.answerer != answered_by);
+        let doubtful = self.disturbed || other;
+        for (partition, position) in &mut self.positions {
+            position.read(commits.remove(partition), reading, doubtful);
+        }
+        for (partition, commit) in commits {
+            self.positions.insert(partition, Position::new(commit, reading.now, doubtful));
+        }
+        self.answerer = answered_by.or(self.answerer);
+        // Without an answerer to compare the next read with, that one is in doubt too.
+        self.disturbed = answered_by.is_none();
+        other
+    }
+
+    /// Another client, whose look-up is new, reads what is in doubt. It says nothing about the
+    /// partitions that are not.
+    fn confirming_read(
         &mut self,
-        now: Instant,
-        mut offsets: BTreeMap<SourcePartition, SourceCommit>,
-        rediscovered: bool,
-        confirm_after: Duration,
+        commits: &mut BTreeMap<SourcePartition, SourceCommit>,
+        reading: Reading,
     ) {
         for (partition, position) in &mut self.positions {
-            position.current = offsets.remove(partition);
-            if position.current.is_none() && has(Bug::VanishedIsZero) {
-                position.current =
-                    Some(SourceCommit { offset: SourceOffset(0), metadata: String::new() });
-            }
-            if let Some(commit) = &position.current {
-                let read = Read { now, offset: commit.offset, rediscovered, confirm_after };
-                position.belief = position.belief.after(read, self.disturbed);
+            if position.is_due(reading) {
+                position.read(commits.remove(partition), reading, false);
             }
         }
-        for (partition, commit) in offsets {
-            let belief = if self.disturbed {
-                Belief::Unconfirmed { offset: commit.offset, since: now }
-            } else {
-                Belief::Confirmed { highest: commit.offset, reread: false }
-            };
-            self.positions.insert(partition, Position { current: Some(commit), belief });
-        }
-        self.disturbed = false;
     }
 
     /// What the group has committed on the source.
@@ -115,56 +138,106 @@ impl SourceMemory {
         }
     }
 
-    /// When a confirming read is due, if one is needed.
-    pub(crate) fn confirm_due(&self, confirm_after: Duration) -> Option<Instant> {
-        self.unconfirmed().map(|since| since + confirm_after).max()
+    /// The position is judged for the topics of `present`; the stamp stored on the target was made
+    /// for those of `stamped`. The position may be older than the topics: where they are others than
+    /// before, it is in doubt.
+    pub(crate) fn judged_for(
+        &mut self,
+        now: Instant,
+        partition: &SourcePartition,
+        present: Incarnation,
+        stamped: Option<Incarnation>,
+    ) {
+        let Some(position) = self.positions.get_mut(partition) else {
+            return;
+        };
+        let before = position.incarnation.replace(present).or(stamped);
+        if let (Some(before), Some(commit)) = (before, &position.current)
+            && before != present
+        {
+            position.belief = Belief::Unconfirmed { offset: commit.offset, since: now };
+        }
     }
 
-    /// When a confirming read is due: its coordinator must have been looked up after this, which is
-    /// when the doubtful read was. (Not later than need be: one look-up serves all groups that came
-    /// into doubt together.)
+    /// When the next confirming read is due, if one is needed.
+    pub(crate) fn confirm_due(&self, confirm_after: Duration) -> Option<Instant> {
+        self.unconfirmed().map(|since| since + confirm_after).min()
+    }
+
+    /// After which time the coordinator of a confirming read must have been looked up, where one is
+    /// due now: after the latest of the doubtful reads that it can confirm. (Not later than need be:
+    /// one look-up serves all groups that came into doubt together.)
     pub(crate) fn coordinator_since(
         &self,
         now: Instant,
         confirm_after: Duration,
     ) -> Option<Instant> {
-        let doubtful = self.unconfirmed().max()?;
-        (doubtful + confirm_after <= now).then_some(doubtful)
+        self.unconfirmed().filter(|since| *since + confirm_after <= now).max()
     }
 
     fn unconfirmed(&self) -> impl Iterator<Item = Instant> {
-        self.positions.values().filter(|position| position.current.is_some()).filter_map(
-            |position| match position.belief {
-                Belief::Confirmed { .. } => None,
-                Belief::Unconfirmed { since, .. } => Some(since),
-            },
-        )
+        self.positions
+            .values()
+            .filter(|position| position.current.is_some())
+            .filter_map(|position| position.belief.in_doubt_since())
     }
 }
 
-#[derive(Clone, Copy)]
-struct Read {
-    now: Instant,
-    offset: SourceOffset,
-    rediscovered: bool,
-    confirm_after: Duration,
+impl Position {
+    fn new(commit: SourceCommit, now: Instant, doubtful: bool) -> Self {
+        let offset = commit.offset;
+        let belief = match doubtful {
+            true => Belief::Unconfirmed { offset, since: now },
+            false => Belief::Confirmed { highest: offset, reread: false },
+        };
+        Self { current: Some(commit), belief, incarnation: None }
+    }
+
+    fn read(&mut self, commit: Option<SourceCommit>, reading: Reading, doubtful: bool) {
+        let vanished = SourceCommit { offset: SourceOffset(0), metadata: String::new() };
+        let commit = commit.or_else(|| has(Bug::VanishedIsZero).then_some(vanished));
+        if let Some(commit) = &commit {
+            self.belief = self.belief.after(commit.offset, reading, doubtful);
+        }
+        self.current = commit;
+    }
+
+    /// Whether this reading can end the doubt.
+    fn is_due(&self, reading: Reading) -> bool {
+        self.current.is_some()
+            && self.belief.in_doubt_since().is_some_and(|since| reading.may_confirm(since))
+    }
+}
+
+impl Reading {
+    fn may_confirm(self, since: Instant) -> bool {
+        self.looked_up_after.is_some_and(|looked_up_after| looked_up_after >= since)
+            && self.now.since(since) >= self.confirm_after
+    }
 }
 
 impl Belief {
-    fn after(self, read: Read, disturbed: bool) -> Self {
-        let doubted = Self::Unconfirmed { offset: read.offset, since: read.now };
+    fn in_doubt_since(self) -> Option<Instant> {
         match self {
-            Self::Confirmed { highest, .. } if disturbed || read.offset < highest => doubted,
-            Self::Confirmed { reread, .. } => Self::Confirmed { highest: read.offset, reread },
-            Self::Unconfirmed { offset, .. } if read.offset < offset => doubted,
+            Self::Confirmed { .. } => None,
+            Self::Unconfirmed { since, .. } => Some(since),
+        }
+    }
+
+    fn after(self, read: SourceOffset, reading: Reading, doubtful: bool) -> Self {
+        let doubted = Self::Unconfirmed { offset: read, since: reading.now };
+        match self {
+            Self::Confirmed { highest, .. } if read < highest => doubted,
+            // What did not change is as true as it was.
+            Self::Confirmed { highest, .. } if doubtful && read != highest => doubted,
+            Self::Confirmed { reread, .. } => Self::Confirmed { highest: read, reread },
+            Self::Unconfirmed { offset, .. } if read < offset => doubted,
             // A disturbance does not begin the wait again: whoever answers now had the first
             // answer's state, or a newer one, when that was given.
-            Self::Unconfirmed { since, .. }
-                if read.rediscovered && read.now.since(since) >= read.confirm_after =>
-            {
-                Self::Confirmed { highest: read.offset, reread: true }
+            Self::Unconfirmed { since, .. } if reading.may_confirm(since) => {
+                Self::Confirmed { highest: read, reread: true }
             }
-            Self::Unconfirmed { since, .. } => Self::Unconfirmed { offset: read.offset, since },
+            Self::Unconfirmed { since, .. } => Self::Unconfirmed { offset: read, since },
         }
     }
 }

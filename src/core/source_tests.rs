@@ -8,112 +8,232 @@ fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-fn partition() -> SourcePartition {
-    SourcePartition::new("orders", 0)
+fn partition(nth: i32) -> SourcePartition {
+    SourcePartition::new("orders", nth)
 }
 
-fn offsets(offset: i64) -> BTreeMap<SourcePartition, SourceCommit> {
-    let commit = SourceCommit { offset: SourceOffset(offset), metadata: String::new() };
-    BTreeMap::from([(partition(), commit)])
+fn commit(offset: i64) -> SourceCommit {
+    SourceCommit { offset: SourceOffset(offset), metadata: String::new() }
 }
 
-struct Group(SourceMemory);
+fn connection(number: u64) -> Answerer {
+    Answerer { connection: number, ..Answerer::default() }
+}
+
+/// A group, and the connection that answers for it.
+struct Group {
+    memory: SourceMemory,
+    answered_by: Option<Answerer>,
+}
 
 impl Group {
-    fn read(&mut self, millis: u64, offset: i64, rediscovered: bool) -> bool {
-        self.0.read(at(millis), offsets(offset), rediscovered, AFTER);
-        self.0.confirm(at(millis), &partition(), None)
+    fn new() -> Self {
+        Self { memory: SourceMemory::default(), answered_by: Some(connection(0)) }
+    }
+
+    fn reads(&mut self, millis: u64, offsets: &[i64], looked_up_after: Option<u64>) {
+        let partitions = (0..).map(partition);
+        let commits = partitions.zip(offsets.iter().map(|offset| commit(*offset))).collect();
+        let reading = Reading {
+            now: at(millis),
+            looked_up_after: looked_up_after.map(at),
+            confirms: looked_up_after.is_some(),
+            confirm_after: AFTER,
+        };
+        self.memory.read(SourceOffsets { commits, answered_by: self.answered_by }, reading);
+    }
+
+    fn confirmed(&mut self, millis: u64, nth: i32) -> bool {
+        self.memory.confirm(at(millis), &partition(nth), None)
+    }
+
+    /// An ordinary read of one partition.
+    fn read(&mut self, millis: u64, offset: i64) -> bool {
+        self.reads(millis, &[offset], None);
+        self.confirmed(millis, 0)
+    }
+
+    /// A read by a coordinator that was looked up after `since`.
+    fn read_again(&mut self, millis: u64, offset: i64, since: u64) -> bool {
+        self.reads(millis, &[offset], Some(since));
+        self.confirmed(millis, 0)
+    }
+
+    fn answered_by(&mut self, number: u64) {
+        self.answered_by = Some(connection(number));
     }
 }
 
 #[test]
 fn a_first_read_and_every_advance_is_believed() {
-    let mut group = Group(SourceMemory::default());
-    assert!(group.read(0, 100, false));
-    assert!(group.read(1, 100, false));
-    assert!(group.read(2, 150, false));
-    assert_eq!(group.0.confirm_due(AFTER), None);
+    let mut group = Group::new();
+    assert!(group.read(0, 100));
+    assert!(group.read(1, 100));
+    assert!(group.read(2, 150));
+    assert_eq!(group.memory.confirm_due(AFTER), None);
 }
 
 #[test]
-fn a_decrease_needs_a_second_read_later_with_a_coordinator_looked_up_anew() {
-    let mut group = Group(SourceMemory::default());
-    assert!(group.read(0, 100, false));
-    assert!(!group.read(1_000, 50, false));
-    assert_eq!(group.0.confirm_due(AFTER), Some(at(11_000)));
-    assert_eq!(group.0.coordinator_since(at(10_999), AFTER), None);
-    assert!(!group.read(9_000, 50, true), "too early");
-    assert!(!group.read(12_000, 50, false), "the old coordinator");
-    assert_eq!(group.0.coordinator_since(at(12_000), AFTER), Some(at(1_000)));
-    assert!(group.read(12_001, 60, true));
-    assert_eq!(group.0.confirm_due(AFTER), None);
+fn a_decrease_needs_a_second_read_later_with_a_coordinator_looked_up_since() {
+    let mut group = Group::new();
+    assert!(group.read(0, 100));
+    assert!(!group.read(1_000, 50));
+    assert_eq!(group.memory.confirm_due(AFTER), Some(at(11_000)));
+    assert_eq!(group.memory.coordinator_since(at(10_999), AFTER), None);
+    assert!(!group.read_again(9_000, 50, 1_000), "too early");
+    assert!(!group.read(12_000, 50), "the old coordinator");
+    assert!(!group.read_again(12_000, 50, 999), "looked up before the doubt");
+    assert_eq!(group.memory.coordinator_since(at(12_000), AFTER), Some(at(1_000)));
+    assert!(group.read_again(12_001, 60, 1_000));
+    assert_eq!(group.memory.confirm_due(AFTER), None);
 }
 
 #[test]
 fn a_further_decrease_starts_over() {
-    let mut group = Group(SourceMemory::default());
-    group.read(0, 100, false);
-    assert!(!group.read(1_000, 50, false));
-    assert!(!group.read(11_500, 40, true));
-    assert_eq!(group.0.confirm_due(AFTER), Some(at(21_500)));
-    assert!(group.read(21_500, 40, true));
+    let mut group = Group::new();
+    group.read(0, 100);
+    assert!(!group.read(1_000, 50));
+    assert!(!group.read_again(11_500, 40, 1_000));
+    assert_eq!(group.memory.confirm_due(AFTER), Some(at(21_500)));
+    assert!(group.read_again(21_500, 40, 11_500));
 }
 
 #[test]
-fn a_disturbance_makes_even_an_advance_doubtful() {
-    let mut group = Group(SourceMemory::default());
-    group.read(0, 100, false);
-    group.0.disturb();
-    assert!(!group.read(1_000, 120, false));
-    assert!(group.read(11_000, 120, true));
-    group.0.disturb();
-    group.0.disturb();
-    assert!(!group.read(12_000, 120, true));
+fn an_advance_that_another_connection_reports_is_in_doubt() {
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.answered_by(1);
+    assert!(!group.read(1_000, 120));
+    assert!(group.read_again(11_000, 120, 1_000));
+    assert!(group.read(11_500, 130), "the connection is known by now");
+}
+
+#[test]
+fn an_offset_that_another_connection_repeats_is_as_true_as_before() {
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.answered_by(1);
+    assert!(group.read(1_000, 100));
+    assert!(group.read(2_000, 110));
+}
+
+#[test]
+fn an_answer_without_a_connection_puts_changes_in_doubt_and_so_does_the_next_one() {
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.answered_by = None;
+    assert!(!group.read(1_000, 110));
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.answered_by = None;
+    assert!(group.read(1_000, 100));
+    group.answered_by(0);
+    assert!(!group.read(2_000, 110), "nobody knows who answered between");
+}
+
+#[test]
+fn a_failed_read_puts_the_next_change_in_doubt() {
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.memory.disturb();
+    assert!(!group.read(1_000, 120));
+    let mut group = Group::new();
+    group.memory.disturb();
+    assert!(!group.read(0, 100), "also the first offset of all");
+}
+
+#[test]
+fn a_partition_that_goes_back_and_forth_holds_no_other() {
+    let mut group = Group::new();
+    group.reads(0, &[200, 316], None);
+    let mut offsets = [100, 200].into_iter().cycle();
+    for second in 1..=10 {
+        group.reads(second * 1_000, &[offsets.next().unwrap(), 50], None);
+        assert!(!group.confirmed(second * 1_000, 1), "second {second}");
+    }
+    let since = group.memory.coordinator_since(at(11_000), AFTER);
+    assert_eq!(since, Some(at(1_000)), "partition 1 went back at 1 s, and is due");
+    group.reads(11_000, &[offsets.next().unwrap(), 50], Some(1_000));
+    assert!(group.confirmed(11_000, 1));
+    assert!(!group.confirmed(11_000, 0));
+}
+
+#[test]
+fn a_confirming_read_leaves_the_partitions_that_are_not_in_doubt_alone() {
+    let mut group = Group::new();
+    group.reads(0, &[100, 10], None);
+    group.reads(1_000, &[50, 20], None);
+    group.answered_by(7);
+    group.reads(11_000, &[50, 500], Some(1_000));
+    assert!(group.confirmed(11_000, 0) && group.confirmed(11_000, 1));
+    let told: Vec<_> = group.memory.commits().map(|(_, commit)| commit.offset.get()).collect();
+    assert_eq!(told, [50, 20], "500 is another client's word");
+    group.answered_by(0);
+    group.reads(12_000, &[60, 30], None);
+    assert!(group.confirmed(12_000, 0) && group.confirmed(12_000, 1));
 }
 
 #[test]
 fn an_offset_below_the_stored_stamp_is_a_decrease_once() {
-    let mut group = Group(SourceMemory::default());
-    group.read(0, 100, false);
+    let mut group = Group::new();
+    group.read(0, 100);
     let stamped = Some(SourceOffset(300));
-    assert!(!group.0.confirm(at(0), &partition(), stamped));
-    assert_eq!(group.0.confirm_due(AFTER), Some(at(10_000)));
-    assert!(group.read(10_000, 100, true));
+    assert!(!group.memory.confirm(at(0), &partition(0), stamped));
+    assert_eq!(group.memory.confirm_due(AFTER), Some(at(10_000)));
+    assert!(group.read_again(10_000, 100, 0));
     // Under `onSourceRewind: hold` the stamp stays ahead; the read stays confirmed all the same.
-    assert!(group.0.confirm(at(10_001), &partition(), stamped));
-    assert!(group.0.confirm(at(10_002), &partition(), Some(SourceOffset(90))));
+    assert!(group.memory.confirm(at(10_001), &partition(0), stamped));
+    assert!(group.memory.confirm(at(10_002), &partition(0), Some(SourceOffset(90))));
 }
 
 #[test]
 fn an_offset_that_vanished_is_none_and_one_that_comes_back_lower_is_a_decrease() {
-    let mut group = Group(SourceMemory::default());
-    group.read(0, 100, false);
-    group.0.read(at(1), BTreeMap::new(), false, AFTER);
-    assert_eq!(group.0.commits().count(), 0);
-    assert!(!group.0.confirm(at(1), &partition(), None));
-    assert_eq!(group.0.confirm_due(AFTER), None);
-    assert!(!group.read(2, 10, false));
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.reads(1, &[], None);
+    assert_eq!(group.memory.commits().count(), 0);
+    assert!(!group.confirmed(1, 0));
+    assert_eq!(group.memory.confirm_due(AFTER), None);
+    assert!(!group.read(2, 10));
 }
 
 #[test]
-fn disturbances_that_do_not_end_do_not_put_the_confirmation_off_for_ever() {
-    let mut group = Group(SourceMemory::default());
-    group.0.disturb();
-    assert!(!group.read(0, 100, false));
-    group.0.disturb();
-    assert!(!group.read(5_000, 100, false));
-    group.0.disturb();
-    assert!(group.read(10_000, 100, true));
-    group.0.disturb();
-    assert!(!group.read(15_000, 100, false), "a new doubt");
+fn connections_that_break_again_and_again_do_not_put_the_confirmation_off() {
+    let mut group = Group::new();
+    group.read(0, 100);
+    for (millis, offset) in [(1_000, 110), (5_000, 120), (9_000, 130)] {
+        group.answered_by(millis);
+        assert!(!group.read(millis, offset));
+    }
+    assert!(group.read_again(11_000, 140, 1_000));
 }
 
 #[test]
 fn a_read_below_any_since_the_doubt_began_is_a_decrease() {
-    let mut group = Group(SourceMemory::default());
-    group.0.disturb();
-    assert!(!group.read(0, 100, false));
-    assert!(!group.read(5_000, 120, false));
-    assert!(!group.read(10_000, 110, true));
-    assert!(group.read(20_000, 110, true));
+    let mut group = Group::new();
+    group.read(0, 90);
+    group.answered_by(1);
+    assert!(!group.read(1_000, 100));
+    assert!(!group.read(5_000, 120));
+    assert!(!group.read_again(11_000, 110, 1_000));
+    assert!(group.read_again(21_000, 110, 11_000));
+}
+
+#[test]
+fn a_position_is_in_doubt_where_its_topics_are_others_than_before() {
+    let (old, new) = (Incarnation(1), Incarnation(2));
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.memory.judged_for(at(0), &partition(0), old, None);
+    assert!(group.confirmed(0, 0), "never judged before");
+    group.memory.judged_for(at(1), &partition(0), new, Some(old));
+    assert!(!group.confirmed(1, 0));
+    assert!(group.read_again(10_001, 100, 1));
+    group.memory.judged_for(at(10_001), &partition(0), new, Some(old));
+    assert!(group.confirmed(10_001, 0), "read since, for these topics");
+
+    let mut group = Group::new();
+    group.read(0, 100);
+    group.memory.judged_for(at(0), &partition(0), new, Some(old));
+    assert!(!group.confirmed(0, 0), "the stamp was made for other topics");
 }

@@ -8,14 +8,15 @@ use std::rc::Rc;
 
 use super::clusters::{FENCES, MAPPINGS, SOURCE_ID, SOURCE_TOPIC, TARGET_ID};
 use crate::core::action::ReadScope;
+use crate::core::coordinators::Coordinators;
 use crate::core::event::{
-    ControlTopics, Event, FenceTopic, GroupActivity, MappingTopic, SourceCommit, TargetCommit,
-    TargetOffsets, Topics,
+    Answerer, ControlTopics, Event, FenceTopic, GroupActivity, MappingEnds, MappingTopic,
+    SourceCommit, SourceListing, SourceOffsets, TargetCommit, TargetOffsets, Topics,
 };
 use crate::core::failure::Failure;
 use crate::core::ids::{
-    GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset, SourcePartition,
-    TargetPartition, TopicId, TopicName,
+    BrokerId, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
+    SourcePartition, TargetPartition, TopicId, TopicName,
 };
 use crate::core::policy::CommitMode;
 use crate::core::time::Instant;
@@ -153,23 +154,28 @@ pub(super) struct Source {
 }
 
 impl SourceGroups for Source {
-    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
-        Ok(self.groups.clone())
+    async fn list(&self) -> Result<SourceListing, Failure> {
+        Ok(SourceListing { groups: self.groups.clone(), ..SourceListing::default() })
+    }
+
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
     }
 
     async fn offsets(
         &self,
         group: &GroupId,
-        _coordinator_since: Option<Instant>,
-    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+        _coordinator: Option<BrokerId>,
+        coordinator_since: Option<Instant>,
+    ) -> Result<SourceOffsets, Failure> {
         let known = self.remembered.as_ref().and_then(|all| all.borrow().get(group).cloned());
         if let Some(known) = known {
-            return Ok(known);
+            return Ok(answered(known));
         }
         let at = TargetPartition::new(SOURCE_TOPIC, 0);
         let named = ReadScope::Only(BTreeSet::from([at]));
         let mut read = BTreeMap::new();
-        for (at, found) in self.inner.offsets(group, &named, false).await? {
+        for (at, found) in self.inner.offsets(group, coordinator_since, &named, false).await? {
             if let Some(TargetCommit { offset, metadata }) = found? {
                 let offset = SourceOffset(offset.get());
                 let at = SourcePartition { topic: at.topic, partition: at.partition };
@@ -179,12 +185,13 @@ impl SourceGroups for Source {
         if let Some(remembered) = &self.remembered {
             remembered.borrow_mut().insert(group.clone(), read.clone());
         }
-        Ok(read)
+        Ok(answered(read))
     }
+}
 
-    async fn disturbed(&self) {
-        std::future::pending().await
-    }
+/// A mock cluster has one broker, and one connection to it.
+fn answered(commits: BTreeMap<SourcePartition, SourceCommit>) -> SourceOffsets {
+    SourceOffsets { commits, answered_by: Some(Answerer::default()) }
 }
 
 /// The target's groups; counts how often one was looked at.
@@ -206,9 +213,14 @@ impl TargetGroups for Target {
         Ok(self.groups.iter().map(|group| (group.clone(), GroupActivity::Empty)).collect())
     }
 
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
+    }
+
     async fn offsets(
         &self,
         group: &GroupId,
+        coordinator_since: Option<Instant>,
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
@@ -216,7 +228,8 @@ impl TargetGroups for Target {
         let named = match scope {
             ReadScope::AllAnd(named) | ReadScope::Only(named) => named.clone(),
         };
-        let read = self.inner.offsets(group, &ReadScope::Only(named), stable).await;
+        let read =
+            self.inner.offsets(group, coordinator_since, &ReadScope::Only(named), stable).await;
         self.looks.set(self.looks.get() + 1);
         read
     }
@@ -278,14 +291,12 @@ impl Mappings for PartialMappings {
         }
     }
 
-    async fn ends(
-        &self,
-        partitions: &BTreeSet<MappingPartition>,
-    ) -> Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure> {
-        match self.until {
-            Some(until) => Ok(partitions.iter().map(|at| (*at, Ok(until))).collect()),
-            None => self.inner.ends(partitions).await,
-        }
+    async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
+        let ends = match self.until {
+            Some(until) => partitions.iter().map(|at| (*at, Ok(until))).collect(),
+            None => self.inner.ends_by_name(partitions).await?,
+        };
+        Ok(MappingEnds { topic: MAPPING_TOPIC.id, ends })
     }
 }
 

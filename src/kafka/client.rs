@@ -13,7 +13,6 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tokio::sync::Notify;
 
 use super::clock::ProcessClock;
 use super::complaints::{Complaints, plain_sentence};
@@ -53,18 +52,12 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
 #[derive(Clone)]
 pub struct Watch {
     side: &'static str,
-    disturbed: Arc<Notify>,
     complaints: Complaints,
     /// What went wrong last, and what it is about.
     last: Arc<Mutex<Option<String>>>,
 }
 
 impl Watch {
-    /// Waits until a connection broke.
-    pub async fn disturbed(&self) {
-        self.disturbed.notified().await;
-    }
-
     fn remember(&self, sentence: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(sentence.to_owned());
@@ -76,11 +69,9 @@ impl ClientContext for Watch {
         let sentence = plain_sentence(reason);
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => {
-                self.disturbed.notify_one();
                 tracing::debug!(%error, reason, "connection");
             }
             Some(Code::BrokerTransportFailure) => {
-                self.disturbed.notify_one();
                 self.remember(sentence);
                 tracing::debug!(%error, reason, "connection");
             }
@@ -112,18 +103,8 @@ impl AdminClient {
     /// A client of the cluster `side`; nothing is connected yet.
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
-        let watch = Watch {
-            side,
-            disturbed: Arc::default(),
-            complaints: Complaints::new(clock),
-            last: Arc::default(),
-        };
+        let watch = Watch { side, complaints: Complaints::new(clock), last: Arc::default() };
         Self { properties, side, clock, watch, present: RefCell::new(None) }
-    }
-
-    /// Waits until a connection broke.
-    pub async fn disturbed(&self) {
-        self.watch.disturbed().await;
     }
 
     /// What went wrong with a connection last, as a clause to put behind a sentence.

@@ -12,7 +12,7 @@ use super::fence_log::read_fence_partition;
 use super::groups::offset_list;
 use super::producer::{Producers, ShardProducer};
 use crate::core::action::TransactionEnd;
-use crate::core::event::TargetCommit;
+use crate::core::event::{Aftermath, TargetCommit};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::{FenceLog, FenceRecord};
 use crate::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
@@ -147,8 +147,8 @@ impl Committer for KafkaCommitter {
         shard: Shard,
         fence: Fence,
         end: TransactionEnd,
-    ) -> Result<(), Failure> {
-        self.owned(shard, fence)?.end_transaction(end).await
+    ) -> Result<Aftermath, Failure> {
+        self.owned(shard, fence)?.end_transaction(end).await.map(|()| Aftermath::Settled)
     }
 
     fn destroy(&self, shard: Shard) {

@@ -10,9 +10,15 @@ use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::admin::{GroupListings, PartitionOffset};
 use crate::core::action::ReadScope;
-use crate::core::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets};
+use crate::core::coordinators::Coordinators;
+use crate::core::event::{
+    Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
+    TargetOffsets,
+};
 use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use crate::core::ids::{
+    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
+};
 use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
@@ -48,6 +54,7 @@ impl KafkaTargetGroups {
         group: &GroupId,
         named: Option<&BTreeSet<TargetPartition>>,
         stable: bool,
+        coordinator_since: Option<Instant>,
     ) -> Result<TargetOffsets, Failure> {
         let list = named.map(|named| {
             let mut list = TopicPartitionList::new();
@@ -57,7 +64,7 @@ impl KafkaTargetGroups {
             list
         });
         let what = format!("reading the committed offsets of group {group}");
-        let admin = self.admin.since(None)?;
+        let admin = self.admin.since(coordinator_since)?;
         let read = admin
             .group_offsets(group.as_str(), list.as_ref(), stable, REQUEST_TIMEOUT)
             .await
@@ -89,11 +96,12 @@ impl KafkaTargetGroups {
         group: &GroupId,
         named: &BTreeSet<TargetPartition>,
         stable: bool,
+        coordinator_since: Option<Instant>,
     ) -> Result<TargetOffsets, Failure> {
         if named.is_empty() {
             return Ok(TargetOffsets::new());
         }
-        let mut read = self.read(group, Some(named), stable).await?;
+        let mut read = self.read(group, Some(named), stable, coordinator_since).await?;
         for at in named {
             read.entry(at.clone()).or_insert_with(|| {
                 Err(Failure::new(
@@ -107,16 +115,22 @@ impl KafkaTargetGroups {
 }
 
 impl SourceGroups for KafkaSourceGroups {
-    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
+    async fn list(&self) -> Result<SourceListing, Failure> {
         let listings = list(&self.admin).await?;
-        Ok(listings.groups.iter().map(|listed| GroupId::from(listed.group.as_str())).collect())
+        let names = listings.groups.iter().map(|listed| GroupId::from(listed.group.as_str()));
+        Ok(SourceListing { groups: names.collect(), ..SourceListing::default() })
+    }
+
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
     }
 
     async fn offsets(
         &self,
         group: &GroupId,
+        _coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
-    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+    ) -> Result<SourceOffsets, Failure> {
         let what = format!("reading the committed offsets of group {group}");
         let admin = self.admin.since(coordinator_since)?;
         let read = admin
@@ -133,11 +147,7 @@ impl SourceGroups for KafkaSourceGroups {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        Ok(offsets)
-    }
-
-    async fn disturbed(&self) {
-        self.admin.disturbed().await;
+        Ok(SourceOffsets { commits: offsets, answered_by: Some(Answerer::default()) })
     }
 }
 
@@ -155,21 +165,28 @@ impl TargetGroups for KafkaTargetGroups {
             .collect())
     }
 
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
+    }
+
     async fn offsets(
         &self,
         group: &GroupId,
+        coordinator_since: Option<Instant>,
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
         match scope {
-            ReadScope::Only(named) => self.read_named(group, named, stable).await,
+            ReadScope::Only(named) => {
+                self.read_named(group, named, stable, coordinator_since).await
+            }
             ReadScope::AllAnd(named) => {
                 // A fetch of all leaves out a partition whose first commit is pending: what is
                 // missing is asked for by name.
-                let mut read = self.read(group, None, stable).await?;
+                let mut read = self.read(group, None, stable, coordinator_since).await?;
                 let missing: BTreeSet<_> =
                     named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
-                read.extend(self.read_named(group, &missing, stable).await?);
+                read.extend(self.read_named(group, &missing, stable, coordinator_since).await?);
                 Ok(read)
             }
         }

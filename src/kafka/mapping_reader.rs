@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Mutex, mpsc};
@@ -17,9 +17,9 @@ use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config};
 use super::complaints::plain_sentence;
 use super::errors::{Doing, failure};
 use super::ffi::NativeError;
-use super::ffi::admin::{Isolation, OffsetSpec};
+use super::ffi::admin::{Admin, Isolation, OffsetSpec};
 use super::ffi::batch::{BatchReader, Delivered};
-use crate::core::event::Event;
+use crate::core::event::{Event, MappingEnds};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
 use crate::core::mapping::MappingRecord;
@@ -98,30 +98,72 @@ impl Mappings for KafkaMappings {
         }
     }
 
-    async fn ends(
-        &self,
-        partitions: &std::collections::BTreeSet<MappingPartition>,
-    ) -> Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure> {
-        let what = format!("reading the log ends of mapping topic {}", self.topic);
+    async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
         // A client that has looked nothing up yet: its metadata is newer than the fence.
         let admin = self.admin.fresh()?;
+        let topic = self.id(&admin).await?;
+        let ends = self.ends_seen_by(&admin, partitions).await?;
+        // The ends are listed by name: they are this topic's if its id did not change meanwhile.
+        if self.id(&admin).await? != topic {
+            let detail = format!(
+                "the mapping topic {} was recreated while its log ends were read; they are read again",
+                self.topic
+            );
+            return Err(Failure::new(FailureClass::Retry, detail));
+        }
+        Ok(MappingEnds { topic, ends })
+    }
+}
+
+type Ends = BTreeMap<MappingPartition, Result<MappingOffset, Failure>>;
+
+impl KafkaMappings {
+    /// The log ends of whatever topic has the mapping topic's name, by a client that has looked
+    /// nothing up yet.
+    ///
+    /// # Errors
+    ///
+    /// The request's failure.
+    pub async fn ends_by_name(
+        &self,
+        partitions: &BTreeSet<MappingPartition>,
+    ) -> Result<Ends, Failure> {
+        self.ends_seen_by(&*self.admin.fresh()?, partitions).await
+    }
+
+    async fn ends_seen_by<C: ConsumerContext>(
+        &self,
+        admin: &Admin<C>,
+        partitions: &BTreeSet<MappingPartition>,
+    ) -> Result<Ends, Failure> {
+        let what = format!("reading the log ends of mapping topic {}", self.topic);
         let wanted = partitions.iter().map(|at| (self.topic.as_str(), at.get()));
         let (latest, committed) = (OffsetSpec::Latest, Isolation::ReadCommitted);
         let listed = admin
             .list_offsets(wanted, latest, committed, REQUEST_TIMEOUT)
             .await
             .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
-        Ok(listed
-            .into_iter()
-            .map(|part| {
-                let end = match part.outcome {
-                    Ok(Some((offset, _))) => Ok(MappingOffset(offset)),
-                    Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: none"))),
-                    Err(error) => Err(self.admin.failed(&error, Doing::Reading, &what)),
-                };
-                (MappingPartition(part.partition), end)
-            })
-            .collect())
+        let end = |outcome: Result<Option<(i64, String)>, NativeError>| match outcome {
+            Ok(Some((offset, _))) => Ok(MappingOffset(offset)),
+            Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: none"))),
+            Err(error) => Err(self.admin.failed(&error, Doing::Reading, &what)),
+        };
+        let ends = listed.into_iter();
+        Ok(ends.map(|part| (MappingPartition(part.partition), end(part.outcome))).collect())
+    }
+
+    /// The mapping topic's id, as this client's brokers have it.
+    async fn id<C: ConsumerContext>(&self, admin: &Admin<C>) -> Result<TopicId, Failure> {
+        let what = format!("describing mapping topic {}", self.topic);
+        let described = admin
+            .describe_topics([self.topic.as_str()].into_iter(), REQUEST_TIMEOUT)
+            .await
+            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+        match described.into_iter().next() {
+            Some((_, Ok(topic))) => Ok(TopicId(topic.id)),
+            Some((_, Err(error))) => Err(self.admin.failed(&error, Doing::Reading, &what)),
+            None => Err(Failure::new(FailureClass::Retry, format!("{what}: no answer"))),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Instance {
     }
 
     async fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
-        self.committer.end_transaction(SHARD, self.fence, end).await
+        self.committer.end_transaction(SHARD, self.fence, end).await.map(|_aftermath| ())
     }
 
     async fn commit(&self, group: &str, offset: i64) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ impl Instance {
     }
 
     async fn read(&self, group: &str, scope: ReadScope, stable: bool) -> TargetOffsets {
-        let read = self.groups.offsets(&GroupId::from(group), &scope, stable).await;
+        let read = self.groups.offsets(&GroupId::from(group), None, &scope, stable).await;
         read.expect("the broker to answer")
     }
 

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use sprag::core::action::{Action, Commit, Read, ReadScope, TransactionEnd};
-use sprag::core::event::{CommitDone, Event, ReadDone, SourceCommit, TargetCommit, TargetOffsets};
+use sprag::core::event::{
+    Aftermath, Answerer, CommitDone, Event, MappingEnds, ReadDone, SourceCommit, SourceOffsets,
+    TargetCommit, TargetOffsets,
+};
 use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::ids::{Fence, MappingOffset, MappingPartition, TargetOffset};
 use sprag::core::policy::CommitMode;
@@ -174,12 +177,15 @@ impl Brokers {
             Read::MappingEnds { request, partitions } => {
                 let end = MappingOffset(i64::from(behind(self.mappings)));
                 let ends = partitions.iter().map(|at| (*at, Ok(end))).collect();
+                let ends = MappingEnds { topic: script::MAPPING_TOPIC.id, ends };
                 Some(ReadDone::MappingEnds { request: *request, outcome: Ok(ends) })
             }
             Read::SourceOffsets { request, .. } => {
                 let offset = script::source_commit(behind(self.source));
                 let commit = SourceCommit { offset, metadata: String::new() };
-                let outcome = Ok(BTreeMap::from([(script::source(), commit)]));
+                let commits = BTreeMap::from([(script::source(), commit)]);
+                let answered_by = Some(Answerer::default());
+                let outcome = Ok(SourceOffsets { commits, answered_by });
                 Some(ReadDone::SourceOffsets { request: *request, outcome })
             }
             Read::TargetOffsets { request, scope, stable, .. } => {
@@ -187,6 +193,7 @@ impl Brokers {
                 Some(ReadDone::TargetOffsets { request: *request, outcome })
             }
             Read::ControlTopics { .. }
+            | Read::Coordinators { .. }
             | Read::SourceGroups { .. }
             | Read::TargetGroups { .. }
             | Read::Topics { .. } => None,
@@ -232,14 +239,14 @@ impl Brokers {
                 let outcome = match (self.producer_of(sent, true, plant), plant, &sent.checked) {
                     (Ok(()), _, _) => {
                         self.end(*end, sent.epoch);
-                        Ok(())
+                        Ok(Aftermath::Settled)
                     }
                     (Err(_), Some(Plant::RetriedAfterTakeOver), Some(half))
                         if *end == TransactionEnd::Commit =>
                     {
                         self.epoch += 1;
                         self.store(half.clone());
-                        Ok(())
+                        Ok(Aftermath::Settled)
                     }
                     (Err(fenced), _, _) => Err(fenced),
                 };

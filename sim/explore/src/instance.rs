@@ -142,6 +142,7 @@ impl Instance {
                 Why::ActionQueued
                 | Why::ControlTopics
                 | Why::Listings
+                | Why::Coordinators
                 | Why::FencingBackOff
                 | Why::MappingEnds
                 | Why::GroupRound => {}

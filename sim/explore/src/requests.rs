@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use sprag::core::action::{Action, Commit, Read};
-use sprag::core::event::{CommitDone, ControlTopics, Event, GroupActivity, ReadDone, Topics};
+use sprag::core::coordinators::Coordinators;
+use sprag::core::event::{
+    CommitDone, ControlTopics, Event, GroupActivity, ReadDone, SourceListing, Topics,
+};
 use sprag::core::failure::{Failure, FailureClass};
 
 use crate::script;
@@ -21,8 +24,14 @@ pub fn fixed(read: &Read) -> Option<Event> {
             };
             ReadDone::ControlTopics { request: *request, outcome: Ok(topics) }
         }
+        Read::Coordinators { request, side } => {
+            let outcome = Ok(Coordinators::default());
+            ReadDone::Coordinators { request: *request, side: *side, outcome }
+        }
         Read::SourceGroups { request } => {
-            ReadDone::SourceGroups { request: *request, outcome: Ok(vec![script::group()]) }
+            let listing =
+                SourceListing { groups: vec![script::group()], ..SourceListing::default() };
+            ReadDone::SourceGroups { request: *request, outcome: Ok(listing) }
         }
         Read::TargetGroups { request } => {
             let groups = BTreeMap::from([(script::group(), GroupActivity::Unknown)]);
@@ -107,6 +116,7 @@ pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {
         | Action::WriteFenceRecord { .. }
         | Action::Read(
             Read::ControlTopics { .. }
+            | Read::Coordinators { .. }
             | Read::SourceGroups { .. }
             | Read::TargetGroups { .. }
             | Read::Topics { .. },

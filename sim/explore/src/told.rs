@@ -1,7 +1,7 @@
 //! Steps in words, for people.
 
 use sprag::core::action::{Action, Commit, Read};
-use sprag::core::event::{CommitDone, Event, ReadDone, TargetCommit};
+use sprag::core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
 use sprag::core::failure::Failure;
 use sprag::core::request::RequestId;
 
@@ -110,17 +110,23 @@ fn outcome(event: &Event) -> String {
         Event::TransactionsInitialised { outcome, .. } => short(outcome, |()| String::from("done")),
         Event::TakeOverWritten { outcome, .. } => short(outcome, |fence| format!("fence {fence}")),
         Event::Read(ReadDone::MappingEnds { outcome, .. }) => short(outcome, |ends| {
-            ends.values().map(|end| short(end, ToString::to_string)).collect()
+            ends.ends.values().map(|end| short(end, ToString::to_string)).collect()
         }),
         Event::Read(ReadDone::SourceOffsets { outcome, .. }) => short(outcome, |offsets| {
-            offsets.values().map(|commit| commit.offset.to_string()).collect()
+            offsets.commits.values().map(|commit| commit.offset.to_string()).collect()
         }),
         Event::Read(ReadDone::TargetOffsets { outcome, .. }) => short(outcome, |offsets| {
             offsets.values().map(|read| short(read, |stored| commit(stored.as_ref()))).collect()
         }),
-        Event::Commit(
-            CommitDone::HalfWritten { outcome, .. } | CommitDone::Ended { outcome, .. },
-        ) => short(outcome, |()| String::from("done")),
+        Event::Commit(CommitDone::HalfWritten { outcome, .. }) => {
+            short(outcome, |()| String::from("done"))
+        }
+        Event::Commit(CommitDone::Ended { outcome, .. }) => {
+            short(outcome, |aftermath| match aftermath {
+                Aftermath::Settled => String::from("done"),
+                Aftermath::LateRequest => String::from("done, and a request may come late"),
+            })
+        }
         Event::Commit(CommitDone::Plain { outcome, .. }) => short(outcome, |results| {
             results.values().map(|result| short(result, |()| String::from("done"))).collect()
         }),

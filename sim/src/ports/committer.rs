@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use sprag::core::action::TransactionEnd;
-use sprag::core::event::TargetCommit;
+use sprag::core::event::{Aftermath, TargetCommit};
 use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::fence_log::{FenceLog, FenceRecord};
 use sprag::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
@@ -225,7 +225,7 @@ impl Committer for SimCommitter {
         shard: Shard,
         fence: Fence,
         end: TransactionEnd,
-    ) -> Result<(), Failure> {
+    ) -> Result<Aftermath, Failure> {
         let what = format!("shard {shard}: ending a transaction ({end:?})");
         let group = self.writing.borrow().get(&shard).cloned();
         if let Some(group) = group {
@@ -239,7 +239,7 @@ impl Committer for SimCommitter {
             TransactionEnd::Abort => false,
         };
         let request = Request::EndTxn { producer, commit };
-        self.link.ask_on(request, Doing::Ending, &what).await.map(|_done| ())
+        self.link.ask_on(request, Doing::Ending, &what).await.map(|_done| Aftermath::Settled)
     }
 
     fn destroy(&self, shard: Shard) {
@@ -258,6 +258,9 @@ fn abortable<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
         | FailureClass::Fenced
         | FailureClass::Abort
         | FailureClass::Missing
+        | FailureClass::LateRequest
+        | FailureClass::MetadataTooLarge
+        | FailureClass::Unstable
         | FailureClass::Stop => failure,
     })
 }

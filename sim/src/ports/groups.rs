@@ -3,9 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sprag::core::action::ReadScope;
-use sprag::core::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets};
+use sprag::core::coordinators::Coordinators;
+use sprag::core::event::{
+    Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
+    TargetOffsets,
+};
 use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag::core::ids::{
+    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
+};
 use sprag::core::time::Instant;
 use sprag::ports::{Clock, SourceGroups, TargetGroups};
 
@@ -66,15 +72,21 @@ impl SimTargetGroups {
 }
 
 impl SourceGroups for SimSourceGroups {
-    async fn list(&self) -> Result<Vec<GroupId>, Failure> {
-        Ok(list(&self.link).await?.into_keys().collect())
+    async fn list(&self) -> Result<SourceListing, Failure> {
+        let groups = list(&self.link).await?.into_keys().collect();
+        Ok(SourceListing { groups, ..SourceListing::default() })
+    }
+
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
     }
 
     async fn offsets(
         &self,
         group: &GroupId,
+        _coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
-    ) -> Result<BTreeMap<SourcePartition, SourceCommit>, Failure> {
+    ) -> Result<SourceOffsets, Failure> {
         self.link.looked_up_after(coordinator_since);
         let fetched = fetch(&self.link, group, None, false).await?;
         let what = format!("reading the committed offsets of group {group}");
@@ -86,11 +98,7 @@ impl SourceGroups for SimSourceGroups {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        Ok(offsets)
-    }
-
-    async fn disturbed(&self) {
-        self.link.broken().await;
+        Ok(SourceOffsets { commits: offsets, answered_by: Some(Answerer::default()) })
     }
 }
 
@@ -105,12 +113,18 @@ impl TargetGroups for SimTargetGroups {
             .collect())
     }
 
+    async fn coordinators(&self) -> Result<Coordinators, Failure> {
+        Ok(Coordinators::default())
+    }
+
     async fn offsets(
         &self,
         group: &GroupId,
+        coordinator_since: Option<Instant>,
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
+        self.link.looked_up_after(coordinator_since);
         match scope {
             ReadScope::Only(named) => self.read(group, Some(named), stable).await,
             ReadScope::AllAnd(named) => {

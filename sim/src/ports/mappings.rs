@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sprag::core::event::Event;
-use sprag::core::failure::Failure;
+use sprag::core::event::{Event, MappingEnds};
+use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
 use sprag::mapping::{Decoder, Format};
 use sprag::ports::{Clock, Mappings};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::Wiring;
 use super::classify::{Doing, failure, no_answer};
 use super::link::{Link, strange};
-use super::topics::log_ranges;
+use super::topics::{describe_one, log_ranges};
 use crate::coverage::{Kind, reached};
 use crate::wire::{Error, Isolation, Partition, Request, Response};
 
@@ -156,20 +156,20 @@ impl Mappings for SimMappings {
         }
     }
 
-    async fn ends(
-        &self,
-        partitions: &BTreeSet<MappingPartition>,
-    ) -> Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure> {
+    async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
+        let topic = describe_one(&self.link, &self.name).await?.0;
         let at =
             |at: &MappingPartition| Partition { topic: self.name.clone(), partition: at.get() };
         let wanted = partitions.iter().map(at).collect();
         let ranges = log_ranges(&self.link, wanted, Isolation::ReadCommitted).await?;
+        if describe_one(&self.link, &self.name).await?.0 != topic {
+            let detail = "the mapping topic was recreated meanwhile";
+            return Err(Failure::new(FailureClass::Retry, detail));
+        }
         reached(Kind::Step, "Ends read");
-        Ok(ranges
-            .into_iter()
-            .map(|(at, range)| {
-                (MappingPartition(at.partition), range.map(|(_, end)| MappingOffset(end)))
-            })
-            .collect())
+        let ends = ranges.into_iter().map(|(at, range)| {
+            (MappingPartition(at.partition), range.map(|(_, end)| MappingOffset(end)))
+        });
+        Ok(MappingEnds { topic, ends: ends.collect() })
     }
 }

@@ -113,7 +113,11 @@ fn ids(described: Described) -> BTreeMap<TopicName, Result<TopicId, Failure>> {
     described.into_iter().map(|(name, topic)| (name, topic.map(|(id, _)| id))).collect()
 }
 
-async fn describe_one(link: &Link, topic: &TopicName) -> Result<(TopicId, i32), Failure> {
+/// One topic's id and partition count.
+pub(super) async fn describe_one(
+    link: &Link,
+    topic: &TopicName,
+) -> Result<(TopicId, i32), Failure> {
     let described = describe(link, BTreeSet::from([topic.clone()])).await?;
     described.into_values().next().unwrap_or_else(|| {
         Err(Failure::new(FailureClass::Retry, format!("describing topic {topic}: no answer")))

@@ -1,92 +1,152 @@
-//! When the next round of each resting group is due, and how many groups may have one at once.
+//! When the next round of each resting group is due, and how many groups may be read at once.
+//!
+//! Room is shared out by coordinator: where one does not answer, its groups wait for each other, and
+//! the groups of the others wait for none of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::ids::GroupId;
+use super::super::ids::{BrokerId, GroupId};
 use super::super::time::Instant;
 
-/// How many groups may have a round under way at once.
-const ROUNDS_AT_ONCE: usize = 64;
-/// How many of them may be groups whose round before failed: where their coordinator does not answer,
-/// each keeps its room until it times out, and the others must not wait for that.
+/// How many groups of one coordinator may be read at once.
+pub(super) const READS_AT_ONCE: usize = 64;
+/// How many of them may be groups whose previous round failed. Where it is not known which broker
+/// coordinates a group, this is what leaves room for the others.
 const RETRIES_AT_ONCE: usize = 16;
 
-/// Resting groups by when their next round is due. Those whose last round failed are kept apart.
+/// The coordinator that a group waits for; `None` where it is not known.
+pub(super) type Coordinator = Option<BrokerId>;
+
+/// Resting groups by when their next round is due, and those that are being read on the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Agenda {
+    lanes: BTreeMap<Coordinator, Lane>,
+    places: BTreeMap<GroupId, Place>,
+}
+
+/// The groups of one coordinator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Lane {
+    /// Resting groups, by whether their previous round failed.
     rounds: BTreeSet<(Instant, GroupId)>,
     retries: BTreeSet<(Instant, GroupId)>,
-    /// Groups that try again now.
-    retrying: BTreeSet<GroupId>,
+    /// How many groups are being read, and how many of them are retries.
+    reading: usize,
+    retrying: usize,
+}
+
+/// Where a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    coordinator: Coordinator,
+    retry: bool,
+    /// Until when it rests; `None` while it is being read.
+    due: Option<Instant>,
 }
 
 impl Agenda {
-    /// The group rests until `due`; `failed` tells how its round ended.
-    pub(super) fn plan(&mut self, due: Instant, name: GroupId, failed: bool) {
-        self.retrying.remove(&name);
-        let kept = if failed { &mut self.retries } else { &mut self.rounds };
-        kept.insert((due, name));
+    /// The group rests until `due`; `retry` says that its previous round failed.
+    pub(super) fn plan(
+        &mut self,
+        due: Instant,
+        name: GroupId,
+        retry: bool,
+        coordinator: Coordinator,
+    ) {
+        self.forget(&name);
+        let lane = self.lanes.entry(coordinator).or_default();
+        lane.resting(retry).insert((due, name.clone()));
+        self.places.insert(name, Place { coordinator, retry, due: Some(due) });
     }
 
-    /// A resting group is due at another time.
-    pub(super) fn move_to(&mut self, due: Instant, name: &GroupId, from: Instant) {
-        let old = (from, name.clone());
-        for kept in [&mut self.rounds, &mut self.retries] {
-            if kept.remove(&old) {
-                kept.insert((due, name.clone()));
-            }
+    /// The group has been read on the source, and leaves its room to the next one.
+    pub(super) fn read(&mut self, name: &GroupId) {
+        if self.is_reading(name) {
+            self.forget(name);
         }
     }
 
-    /// The group's round hangs on a shard's producer now, which has room of its own.
-    pub(super) fn waits_for_producer(&mut self, name: &GroupId) {
-        self.retrying.remove(name);
+    /// Forgets the group.
+    pub(super) fn forget(&mut self, name: &GroupId) {
+        if let Some(place) = self.places.remove(name)
+            && let Some(lane) = self.lanes.get_mut(&place.coordinator)
+        {
+            lane.leave(name, place);
+        }
     }
 
     /// Forgets every group that is not to be kept.
     pub(super) fn retain(&mut self, keep: impl Fn(&GroupId) -> bool) {
-        self.rounds.retain(|(_, name)| keep(name));
-        self.retries.retain(|(_, name)| keep(name));
-        self.retrying.retain(keep);
+        let gone: Vec<_> = self.places.keys().filter(|name| !keep(name)).cloned().collect();
+        for name in gone {
+            self.forget(&name);
+        }
     }
 
-    /// The group whose round is to begin now, if there is room beside the rounds `under_way`.
-    pub(super) fn begin(&mut self, now: Instant, under_way: usize) -> Option<GroupId> {
-        let (due, retry) = self.next(under_way)?;
+    /// The group whose round is to begin now, if its coordinator has room.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<GroupId> {
+        let (due, coordinator, retry) = self.next()?;
         if due > now {
             return None;
         }
-        let kept = if retry { &mut self.retries } else { &mut self.rounds };
-        let (_, name) = kept.pop_first()?;
-        if retry {
-            self.retrying.insert(name.clone());
-        }
+        let lane = self.lanes.get_mut(&coordinator)?;
+        let (_, name) = lane.resting(retry).pop_first()?;
+        lane.reading += 1;
+        lane.retrying += usize::from(retry);
+        self.places.insert(name.clone(), Place { coordinator, retry, due: None });
         Some(name)
     }
 
-    /// When the next round may begin, if there is room beside the rounds `under_way`.
-    pub(super) fn next_due(&self, under_way: usize) -> Option<Instant> {
-        self.next(under_way).map(|(due, _)| due)
+    /// When the next round may begin.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.next().map(|(due, _, _)| due)
     }
 
-    /// When, and whether it is a retry.
-    fn next(&self, under_way: usize) -> Option<(Instant, bool)> {
-        if under_way >= ROUNDS_AT_ONCE {
+    /// When, in which lane, and whether it is a retry.
+    fn next(&self) -> Option<(Instant, Coordinator, bool)> {
+        let lanes = self.lanes.iter();
+        lanes.filter_map(|(at, lane)| lane.next().map(|(due, retry)| (due, *at, retry))).min()
+    }
+
+    /// Until when the group rests; `None` if it does not.
+    pub(super) fn rests_until(&self, name: &GroupId) -> Option<Instant> {
+        self.places.get(name).and_then(|place| place.due)
+    }
+
+    /// Every group that rests or is being read.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &GroupId> {
+        self.places.keys()
+    }
+
+    /// Whether the group is being read on the source.
+    pub(super) fn is_reading(&self, name: &GroupId) -> bool {
+        self.places.get(name).is_some_and(|place| place.due.is_none())
+    }
+}
+
+impl Lane {
+    fn resting(&mut self, retry: bool) -> &mut BTreeSet<(Instant, GroupId)> {
+        if retry { &mut self.retries } else { &mut self.rounds }
+    }
+
+    fn leave(&mut self, name: &GroupId, place: Place) {
+        match place.due {
+            Some(due) => {
+                self.resting(place.retry).remove(&(due, name.clone()));
+            }
+            None => {
+                self.reading = self.reading.saturating_sub(1);
+                self.retrying = self.retrying.saturating_sub(usize::from(place.retry));
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Instant, bool)> {
+        if self.reading >= READS_AT_ONCE {
             return None;
         }
-        let room = self.retrying.len() < RETRIES_AT_ONCE;
-        let retry = self.retries.first().filter(|_| room).map(|(due, _)| (*due, true));
+        let retry = self.retries.first().filter(|_| self.retrying < RETRIES_AT_ONCE);
+        let retry = retry.map(|(due, _)| (*due, true));
         self.rounds.first().map(|(due, _)| (*due, false)).into_iter().chain(retry).min()
-    }
-
-    /// How many groups rest.
-    pub(super) fn len(&self) -> usize {
-        self.rounds.len() + self.retries.len()
-    }
-
-    /// Whether the group rests until `due`.
-    pub(super) fn has(&self, due: Instant, name: &GroupId) -> bool {
-        let planned = (due, name.clone());
-        self.rounds.contains(&planned) || self.retries.contains(&planned)
     }
 }

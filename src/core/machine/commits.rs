@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::super::action::{Action, Commit, Read, ReadScope, TransactionEnd};
 use super::super::decide::{self, Decision, Planned, PlannedKind};
-use super::super::event::{TargetCommit, TargetOffsets};
+use super::super::event::{Aftermath, TargetCommit, TargetOffsets};
 use super::super::failure::{Failure, FailureClass};
 use super::super::fence_log::FenceRecord;
 use super::super::group::{Aborted, Group, Stage};
@@ -19,19 +19,21 @@ use super::super::planted::{Bug, has};
 use super::super::policy::CommitMode;
 use super::super::shard::{Lane, ShardState};
 use super::super::time::Instant;
+use super::timing::BackOff;
 use super::{Core, Waiter};
 
 /// How long before a plain commit is sent the check behind it may have been asked for, at the most.
 const GUARDED_CHECK_AGE: Duration = Duration::from_secs(2);
 /// How often the end of a transaction is asked for before its producer is given up.
 const END_ATTEMPTS: u32 = 5;
+const LATE_REQUEST: &str =
+    "a transaction ended, but one of the producer's requests was never answered";
 
 impl Core {
     pub(super) fn queue_commit(&mut self, name: GroupId, shard: Shard, decision: Arc<Decision>) {
         match self.policy().commit_mode {
             CommitMode::Fenced => {
                 self.set_stage(&name, Stage::Queued(decision));
-                self.agenda.waits_for_producer(&name);
                 if let Some(state) = self.shards.get_mut(&shard) {
                     state.queue.push_back(name);
                 }
@@ -88,12 +90,15 @@ impl Core {
             (Err(failure), Lane::Record(record)) => match failure.class {
                 FailureClass::Stop => self.fail(failure.detail),
                 FailureClass::Retry => self.put_back(shard, record),
+                FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
                 // Its transaction is still open, and ends with the producer.
                 FailureClass::Abort
                 | FailureClass::Fenced
                 | FailureClass::OutcomeUnknown
                 | FailureClass::GroupActive
                 | FailureClass::HoldGroup
+                | FailureClass::MetadataTooLarge
+                | FailureClass::Unstable
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
             },
         }
@@ -103,7 +108,7 @@ impl Core {
     fn put_back(&mut self, shard: Shard, record: FenceRecord) {
         let failed = |state: &ShardState| state.record_failures.saturating_add(1);
         let failures = self.shards.get(&shard).map_or(1, failed);
-        let due = self.now + self.back_off(failures);
+        let due = self.now + self.back_off(failures, BackOff::Connection);
         if let Some(state) = self.shards.get_mut(&shard) {
             state.record_failures = failures;
             state.records_due = due;
@@ -136,7 +141,14 @@ impl Core {
             Err(failure) => match failure.class {
                 FailureClass::Fenced => self.stand_down(shard, &failure.detail),
                 FailureClass::Stop => self.fail(failure.detail),
+                FailureClass::LateRequest if has(Bug::LateRequestIgnored) => {
+                    self.verify(name, decision);
+                }
+                // Its half is in the open transaction, which the next producer's start aborts.
+                FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
                 FailureClass::GroupActive
+                | FailureClass::MetadataTooLarge
+                | FailureClass::Unstable
                 | FailureClass::HoldGroup
                 | FailureClass::Abort
                 | FailureClass::Retry
@@ -161,8 +173,15 @@ impl Core {
             let unread = unread.collect();
             return self.verified(name, Ok(unread));
         }
+        let coordinator_since = self.groups.get(&name).and_then(|group| group.target_since);
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable }));
+        self.act(Action::Read(Read::TargetOffsets {
+            request,
+            group: name,
+            coordinator_since,
+            scope,
+            stable,
+        }));
     }
 
     pub(super) fn verified(&mut self, name: GroupId, outcome: Result<TargetOffsets, Failure>) {
@@ -205,7 +224,7 @@ impl Core {
         self.act(Action::Commit(Commit::End { request, shard, fence, group: name, end }));
     }
 
-    pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<(), Failure>) {
+    pub(super) fn transaction_ended(&mut self, name: GroupId, outcome: Result<Aftermath, Failure>) {
         let Some(Group {
             shard, stage: Stage::Ending { decision, end, aborted, attempts }, ..
         }) = self.groups.get(&name)
@@ -215,7 +234,7 @@ impl Core {
         let (shard, end, attempts) = (*shard, *end, *attempts);
         let (decision, aborted) = (Arc::clone(decision), aborted.clone());
         match outcome {
-            Ok(()) => {
+            Ok(aftermath) => {
                 self.free_lane(shard);
                 match aborted {
                     Some(aborted) => self.aborted(name, aborted),
@@ -223,6 +242,10 @@ impl Core {
                         self.committed(&name, &decision, |_| true);
                         self.round_ended(&name);
                     }
+                }
+                match aftermath {
+                    Aftermath::Settled => {}
+                    Aftermath::LateRequest => self.replace_producer(shard, LATE_REQUEST),
                 }
             }
             Err(failure) => match failure.class {
@@ -239,6 +262,9 @@ impl Core {
                 | FailureClass::Retry
                 | FailureClass::GroupActive
                 | FailureClass::HoldGroup
+                | FailureClass::MetadataTooLarge
+                | FailureClass::Unstable
+                | FailureClass::LateRequest
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
             },
         }

@@ -41,6 +41,13 @@ impl Core {
         self.control.due
     }
 
+    /// The control topics are described again at once, unless they are being described.
+    pub(super) fn describe_control_topics_now(&mut self) {
+        if let Some(due) = &mut self.control.due {
+            *due = self.now;
+        }
+    }
+
     pub(super) fn advance_control(&mut self) {
         if self.stopping.is_none() && self.control.due.is_some_and(|due| due <= self.now) {
             self.control.due = None;

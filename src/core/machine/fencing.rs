@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::action::{Action, Read};
-use super::super::event::FenceTopic;
+use super::super::event::{FenceTopic, MappingEnds};
 use super::super::failure::{Failure, FailureClass};
 use super::super::fence_log::{FenceLog, keep_alive};
 use super::super::ids::{Fence, MappingOffset, MappingPartition, Shard};
@@ -14,6 +14,7 @@ use super::super::planted::{Bug, has};
 use super::super::policy::CommitMode;
 use super::super::shard::{Ends, Lane, Life, ShardState, Step};
 use super::super::time::Instant;
+use super::timing::BackOff;
 use super::{Core, Waiter};
 
 /// Whoever ran with fewer shards owned this one too.
@@ -60,9 +61,23 @@ impl Core {
         self.leave(shard);
     }
 
-    /// Whether a commit or a record of the shard is being written.
+    /// Whether something that changes the target is under way for the shard. A take-over is that too:
+    /// its `init_transactions` would fence whoever owns the shard next.
     pub(super) fn in_flight(&self, shard: Shard) -> bool {
-        let lane = self.shards.get(&shard).is_some_and(|state| state.lane != Lane::Free);
+        let writes = |state: &ShardState| match &state.life {
+            Life::Fencing(Step::Initialising | Step::TakingOver) => true,
+            Life::Fencing(
+                Step::BackingOff { .. }
+                | Step::CheckingAssignment
+                | Step::ReadingLog
+                | Step::ReadingFirstLog
+                | Step::RereadingLog,
+            )
+            | Life::CatchingUp { .. }
+            | Life::Loading { .. }
+            | Life::Active { .. } => state.lane != Lane::Free,
+        };
+        let lane = self.shards.get(&shard).is_some_and(writes);
         lane || self.groups.values().any(|group| group.shard == shard && group.in_transaction())
     }
 
@@ -89,12 +104,14 @@ impl Core {
         self.requests.abandon(|waiter| match waiter {
             Waiter::Shard(waiting) => *waiting == shard,
             Waiter::Group(group) => groups.get(group).is_some_and(|group| group.shard == shard),
-            Waiter::Control | Waiter::SourceList | Waiter::TargetList | Waiter::Topics => false,
+            Waiter::Control | Waiter::SourceList | Waiter::TargetList | Waiter::Coordinators(_) => {
+                false
+            }
         });
         self.groups.retain(|_, group| group.shard != shard);
         let groups = &self.groups;
         self.agenda.retain(|group| groups.contains_key(group));
-        self.topic_reads.retain(|group| groups.contains_key(group));
+        self.forget_target_reads();
     }
 
     /// Another instance took the shard over, or its producer is beyond use: every decision made
@@ -107,18 +124,50 @@ impl Core {
         self.back_to_fencing(shard, true);
     }
 
+    /// A broker may carry out a request of the shard's producer late: inside the next transaction of
+    /// that producer, or after it. A new producer begins with a new epoch, and the broker refuses the
+    /// late request (`docs/protocol.md`, "Late requests").
+    pub(super) fn replace_producer(&mut self, shard: Shard, detail: &str) {
+        let Some(state) = self.shards.get(&shard) else {
+            return;
+        };
+        if has(Bug::LateRequestIgnored) {
+            return;
+        }
+        let ShardState { failures, regressed, revoked, .. } = *state;
+        self.report(Note::ProducerReplaced { shard, detail: detail.into() });
+        self.forget_decisions(shard);
+        self.act(Action::DestroyProducer { shard });
+        if revoked {
+            return self.leave(shard);
+        }
+        let step = Step::CheckingAssignment;
+        self.shards.insert(shard, ShardState { failures, regressed, ..ShardState::new(step) });
+        self.begin(shard, step);
+    }
+
     /// All shards are taken over anew.
     pub(super) fn fence_anew(&mut self) {
         let shards: Vec<_> = self.shards.keys().copied().collect();
         for shard in shards {
             self.forget_decisions(shard);
             self.act(Action::DestroyProducer { shard });
-            if let Some(state) = self.shards.get_mut(&shard) {
-                let revoked = state.revoked;
-                *state = ShardState::new(Step::ReadingLog);
-                state.revoked = revoked;
-            }
-            self.begin(shard, Step::ReadingLog);
+            let Some(state) = self.shards.get_mut(&shard) else {
+                continue;
+            };
+            let ShardState { failures, regressed, revoked, .. } = *state;
+            // Whoever has to ask first whether the shard is still its own has to ask still.
+            let waits = match state.life {
+                Life::Fencing(step @ Step::BackingOff { .. }) => Some(step),
+                Life::Fencing(Step::CheckingAssignment) => Some(Step::CheckingAssignment),
+                Life::Fencing(_)
+                | Life::CatchingUp { .. }
+                | Life::Loading { .. }
+                | Life::Active { .. } => None,
+            };
+            let step = waits.unwrap_or(Step::ReadingLog);
+            *state = ShardState { failures, regressed, revoked, ..ShardState::new(step) };
+            self.begin(shard, step);
         }
     }
 
@@ -135,7 +184,7 @@ impl Core {
             self.leave(shard);
             return;
         }
-        let until = self.now + self.back_off(failures);
+        let until = self.now + self.back_off(failures, BackOff::Connection);
         let step = Step::BackingOff { until, check };
         self.shards.insert(shard, ShardState { failures, regressed, ..ShardState::new(step) });
     }
@@ -250,9 +299,16 @@ impl Core {
     pub(super) fn mapping_ends_read(
         &mut self,
         shard: Shard,
-        outcome: Result<BTreeMap<MappingPartition, Result<MappingOffset, Failure>>, Failure>,
+        outcome: Result<MappingEnds, Failure>,
     ) {
-        let known = outcome.and_then(|ends| {
+        let present = self.index.topic().map(|topic| topic.id);
+        if let Ok(MappingEnds { topic, .. }) = &outcome
+            && present != Some(*topic)
+            && !has(Bug::EndsOfAnotherTopic)
+        {
+            return self.ends_of_another_topic(shard);
+        }
+        let known = outcome.and_then(|MappingEnds { ends, .. }| {
             let ends = ends.into_iter();
             if has(Bug::CaughtUpDespiteError) {
                 return Ok(ends.map(|(at, end)| (at, end.unwrap_or_default())).collect());
@@ -293,6 +349,18 @@ impl Core {
                 *ends = Ends::Due(due);
                 self.listing_failed(failure);
             }
+        }
+    }
+
+    /// The mapping topic is another one than the one that is being read: nobody is caught up until the
+    /// topics have been described again.
+    fn ends_of_another_topic(&mut self, shard: Shard) {
+        let due = self.now + ENDS_RETRY;
+        self.describe_control_topics_now();
+        if let Some(Life::CatchingUp { ends, .. }) =
+            self.shards.get_mut(&shard).map(|state| &mut state.life)
+        {
+            *ends = Ends::Due(due);
         }
     }
 

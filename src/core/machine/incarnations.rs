@@ -24,10 +24,9 @@ pub(super) type Floors = BTreeMap<MappingTopicTag, IncarnationFloor>;
 impl Core {
     /// Compares the ids of the topics behind offset syncs with those that the fence log keeps. True
     /// if a topic was recreated, and everything starts anew.
-    pub(super) fn recreated(&mut self, waiting: &BTreeSet<GroupId>, topics: &Topics) -> bool {
-        let groups = waiting.iter().filter_map(|name| self.groups.get(name));
-        let sources: BTreeSet<SourcePartition> =
-            groups.flat_map(|group| group.source.commits()).map(|(at, _)| at.clone()).collect();
+    pub(super) fn recreated(&mut self, name: &GroupId, topics: &Topics) -> bool {
+        let commits = self.groups.get(name).into_iter().flat_map(|group| group.source.commits());
+        let sources: BTreeSet<SourcePartition> = commits.map(|(at, _)| at.clone()).collect();
         let mut recreated = None;
         for (source, target) in decide::synced_topics(&self.index, sources.iter()) {
             let (Some(Ok(source_id)), Some(Ok(target_id))) =

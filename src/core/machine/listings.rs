@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::action::{Action, Read};
-use super::super::event::GroupActivity;
+use super::super::event::{GroupActivity, SourceListing};
 use super::super::failure::Failure;
 use super::super::group::{Group, Stage};
 use super::super::ids::{Fence, GroupId, Shard};
+use super::super::planted::{Bug, has};
 use super::super::shard::Life;
 use super::super::time::Instant;
 use super::{Core, Waiter};
@@ -78,11 +79,11 @@ impl Core {
         }
     }
 
-    pub(super) fn source_groups_listed(&mut self, outcome: Result<Vec<GroupId>, Failure>) {
+    pub(super) fn source_groups_listed(&mut self, outcome: Result<SourceListing, Failure>) {
         match outcome {
-            Ok(groups) => {
+            Ok(listing) => {
                 self.listings.source_due = Some(self.now + self.policy().poll_interval);
-                self.listings.source = self.admitted(groups.into_iter());
+                self.listings.source = self.admitted(listing.groups.into_iter());
                 self.mark_listed(|source_listed, _| *source_listed = true);
                 self.adopt_all();
             }
@@ -143,27 +144,26 @@ impl Core {
         let here = |group: &GroupId| Shard::of(group, shards) == shard;
         let on_target = self.admitted(self.listings.target.keys().cloned());
         let on_source = &self.listings.source;
-        // What the groups before them had to wait out, these have to wait out too.
-        let confirm_after = self.policy().confirm_after;
-        let disturbed = self.source_disturbed.is_some_and(|at| self.now.since(at) < confirm_after);
+        // The last owner may have followed newer offsets than an old coordinator would report.
+        let since = self.shards.get(&shard).map(|state| state.fenced_at);
+        let since = since.filter(|_| !has(Bug::UnconfirmedFollowed));
         for group in on_source.union(&on_target).filter(|group| here(group)) {
             let present = on_source.contains(group);
             match self.groups.get_mut(group) {
                 Some(known) if known.on_source == present => {}
                 Some(known) => {
                     known.on_source = present;
-                    if let Stage::Resting { due } = known.stage {
-                        self.agenda.move_to(self.now, group, due);
+                    if let Stage::Resting { .. } = known.stage {
                         known.stage = Stage::Resting { due: self.now };
+                        let retry = known.failures > 0;
+                        let coordinator = self.coordination.source_of(group);
+                        self.agenda.plan(self.now, group.clone(), retry, coordinator);
                     }
                 }
                 None => {
-                    let mut new = Group::new(shard, present, self.now);
-                    if disturbed {
-                        new.source.disturb();
-                    }
-                    self.agenda.plan(self.now, group.clone(), false);
-                    self.groups.insert(group.clone(), new);
+                    let coordinator = self.coordination.source_of(group);
+                    self.agenda.plan(self.now, group.clone(), false, coordinator);
+                    self.groups.insert(group.clone(), Group::new(shard, present, self.now, since));
                 }
             }
         }
@@ -179,7 +179,7 @@ impl Core {
             .collect();
         for name in gone {
             self.groups.remove(&name);
-            self.agenda.retain(|group| *group != name);
+            self.agenda.forget(&name);
         }
     }
 }

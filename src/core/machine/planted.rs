@@ -73,6 +73,7 @@ impl Core {
                 | Stage::Committing(decision) => self.planted.keep(shard, name, decision),
                 Stage::Resting { .. }
                 | Stage::ReadingSource { .. }
+                | Stage::WaitingForTarget { .. }
                 | Stage::ReadingTarget { .. }
                 | Stage::ReadingTopics { .. } => {}
             }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::action::{Action, Read, ReadScope};
 use super::super::decide::{self, Round};
 use super::super::event::{TargetOffsets, Topics};
 use super::super::failure::{Failure, FailureClass};
@@ -12,7 +11,7 @@ use super::super::group::{Group, Stage};
 use super::super::ids::{GroupId, TargetPartition};
 use super::super::source::SourceMemory;
 use super::super::time::Instant;
-use super::{Core, Waiter};
+use super::Core;
 
 impl Core {
     /// What was written, or first seen, so long ago that it may expire.
@@ -29,13 +28,7 @@ impl Core {
         if due.is_empty() || failure.class == FailureClass::Stop {
             return self.round_failed(name, failure);
         }
-        if let Some(group) = self.groups.get_mut(&name) {
-            group.stage = Stage::ReadingTarget { source_failed: Some(failure) };
-            let request = self.requests.ask(Waiter::Group(name.clone()));
-            let scope = ReadScope::AllAnd(due);
-            let read = Read::TargetOffsets { request, group: name, scope, stable: true };
-            self.act(Action::Read(read));
-        }
+        self.read_target(name, Some(failure), due);
     }
 
     /// The topics could not be read.

@@ -1,22 +1,24 @@
 //! A group's round: read its source offsets, then its target offsets and the topics, then decide.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::action::{Action, Read, ReadScope};
+use super::super::coordinators::Side;
 use super::super::decide::{self, Decision, Round};
-use super::super::event::{SourceCommit, TargetOffsets, Topics};
+use super::super::event::{SourceOffsets, TargetOffsets, Topics};
 use super::super::failure::{Failure, FailureClass};
 use super::super::group::{Group, Stage};
-use super::super::ids::{GroupId, Shard, SourcePartition};
+use super::super::ids::{GroupId, Shard, TargetPartition};
 use super::super::judge::Ownership;
 use super::super::note::Note;
 use super::super::planted::{Bug, has};
 use super::super::policy::OnActiveGroup;
-use super::super::shard::{Lane, ShardState};
+use super::super::source::Reading;
 use super::super::time::Instant;
 use super::super::verdict::{BlockReason, HoldReason, Verdict};
+use super::timing::BackOff;
 use super::{Core, Waiter};
 
 /// After this many rounds without a change the group is polled less often, and then again, ...
@@ -24,156 +26,126 @@ const IDLE_ROUNDS: u32 = 12;
 /// ... but never less often than at this multiple of the poll interval.
 const IDLE_MOST: u32 = 4;
 
-/// Topics are read for all groups that wait, by one request at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct TopicReads {
-    /// Groups that wait for a read that begins after they came.
-    next: BTreeSet<GroupId>,
-    /// Groups that the read under way is for; `None` while there is none.
-    under_way: Option<BTreeSet<GroupId>>,
-}
-
-impl TopicReads {
-    pub(super) fn has(&self, name: &GroupId) -> bool {
-        let waits = |groups: &BTreeSet<GroupId>| groups.contains(name);
-        waits(&self.next) || self.under_way.as_ref().is_some_and(waits)
-    }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(&GroupId) -> bool) {
-        self.next.retain(&keep);
-        if let Some(groups) = &mut self.under_way {
-            groups.retain(&keep);
-        }
-    }
-}
-
 impl Core {
     /// When the next round of a group may begin.
     pub(super) fn next_round_due(&self) -> Option<Instant> {
-        self.agenda.next_due(self.rounds_under_way()).filter(|_| self.stopping.is_none())
-    }
-
-    fn rounds_under_way(&self) -> usize {
-        let resting = self.agenda.len() + self.groups_at_producers();
-        self.groups.len().saturating_sub(resting)
-    }
-
-    /// Groups that use a shard's producer or wait for it: one that hangs must not leave the groups
-    /// of the other shards without rounds.
-    fn groups_at_producers(&self) -> usize {
-        let at = |state: &ShardState| match &state.lane {
-            Lane::Group(_) => state.queue.len() + 1,
-            Lane::Free | Lane::Record(_) => state.queue.len(),
-        };
-        self.shards.values().map(at).sum()
+        self.agenda.next_due().filter(|_| self.stopping.is_none())
     }
 
     pub(super) fn advance_rounds(&mut self) {
         while self.stopping.is_none()
-            && let Some(group) = self.agenda.begin(self.now, self.rounds_under_way())
+            && let Some(group) = self.agenda.begin(self.now)
         {
             self.start_round(group);
         }
-        self.read_topics();
     }
 
     fn start_round(&mut self, name: GroupId) {
         let confirm_after = self.policy().confirm_after;
+        let coordinator = self.coordinator(Side::Source, &name);
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
         let confirming = group.source.coordinator_since(self.now, confirm_after);
-        group.stage = Stage::ReadingSource { rediscovered: confirming.is_some() };
-        // The last owner may have followed newer offsets than an old coordinator would tell.
-        let first = !group.loaded && !has(Bug::UnconfirmedFollowed);
-        let shard = self.shards.get(&group.shard).filter(|_| first);
-        let coordinator_since = confirming.max(shard.map(|shard| shard.fenced_at));
+        let confirms = confirming.is_some();
+        let coordinator_since = confirming.max(group.source_since);
+        group.stage = Stage::ReadingSource { looked_up_after: coordinator_since, confirms };
         let request = self.requests.ask(Waiter::Group(name.clone()));
-        self.act(Action::Read(Read::SourceOffsets { request, group: name, coordinator_since }));
-    }
-
-    pub(super) fn source_disturbed(&mut self) {
-        self.source_disturbed = Some(self.now);
-        let mut news = false;
-        for group in self.groups.values_mut() {
-            news |= group.source.disturb();
-        }
-        // An outage is many disturbances, and no answer comes between them.
-        if news {
-            self.report(Note::SourceDisturbed);
-        }
+        self.act(Action::Read(Read::SourceOffsets {
+            request,
+            group: name,
+            coordinator,
+            coordinator_since,
+        }));
     }
 
     pub(super) fn source_offsets_read(
         &mut self,
         name: GroupId,
-        outcome: Result<BTreeMap<SourcePartition, SourceCommit>, Failure>,
+        outcome: Result<SourceOffsets, Failure>,
     ) {
         let (now, confirm_after) = (self.now, self.policy().confirm_after);
+        self.agenda.read(&name);
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
-        let Stage::ReadingSource { rediscovered } = group.stage else {
+        let Stage::ReadingSource { looked_up_after, confirms } = group.stage else {
             return;
         };
-        let offsets = match outcome {
-            Ok(offsets) => offsets,
+        let read = match outcome {
+            Ok(read) => read,
             Err(failure) => {
                 group.source.disturb();
+                self.look_up_again(Side::Source, &name);
                 return self.source_unread(name, failure);
             }
         };
-        let same = group.source.commits().eq(offsets.iter());
+        let same = group.source.commits().eq(read.commits.iter());
         group.idle = if same { group.idle.saturating_add(1) } else { 0 };
-        group.source.read(now, offsets, rediscovered, confirm_after);
-        group.stage = Stage::ReadingTarget { source_failed: None };
+        let reading = Reading { now, looked_up_after, confirms, confirm_after };
+        let answered_by = read.answered_by;
+        let other = group.source.read(read, reading);
         let (_, mut targets) = decide::wanted(&self.index, &group.source);
         targets.extend(group.written.keys().cloned());
-        let request = self.requests.ask(Waiter::Group(name.clone()));
-        let scope = ReadScope::AllAnd(targets);
-        self.act(Action::Read(Read::TargetOffsets { request, group: name, scope, stable: true }));
+        if other {
+            self.answered_by_another(&name, answered_by);
+        }
+        self.read_target(name, None, targets);
     }
 
-    fn read_topics(&mut self) {
-        if self.topic_reads.under_way.is_some() || self.topic_reads.next.is_empty() {
+    /// Reads the group on the target, when its coordinator there has room.
+    pub(super) fn read_target(
+        &mut self,
+        name: GroupId,
+        source_failed: Option<Failure>,
+        targets: BTreeSet<TargetPartition>,
+    ) {
+        let begins = self.begin_target_read(&name);
+        let now = self.now;
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        if !begins {
+            group.stage = Stage::WaitingForTarget { source_failed, targets, since: now };
             return;
         }
-        let waiting = std::mem::take(&mut self.topic_reads.next);
-        let (mut source, mut target) = (BTreeSet::new(), BTreeSet::new());
-        let mut source_ends = BTreeSet::new();
-        for group in waiting.iter().filter_map(|name| self.groups.get(name)) {
-            let (sources, targets) = decide::wanted(&self.index, &group.source);
-            let mapped = sources.iter().filter(|at| self.index.lineages(at).next().is_some());
-            source.extend(mapped.map(|at| at.topic.clone()));
-            target.extend(targets);
-            let asked = sources.into_iter().filter(|at| self.index.ask_source_end(at));
-            source_ends.extend(asked);
-        }
-        self.topic_reads.under_way = Some(waiting);
-        let request = self.requests.ask(Waiter::Topics);
+        let coordinator_since = group.target_since;
+        group.stage = Stage::ReadingTarget { source_failed };
+        let request = self.requests.ask(Waiter::Group(name.clone()));
+        let scope = ReadScope::AllAnd(targets);
+        self.act(Action::Read(Read::TargetOffsets {
+            request,
+            group: name,
+            coordinator_since,
+            scope,
+            stable: true,
+        }));
+    }
+
+    fn read_topics(&mut self, name: GroupId, target: TargetOffsets) {
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        group.stage = Stage::ReadingTopics { target };
+        let (sources, target) = decide::wanted(&self.index, &group.source);
+        let mapped = sources.iter().filter(|at| self.index.lineages(at).next().is_some());
+        let source = mapped.map(|at| at.topic.clone()).collect();
+        let source_ends = sources.into_iter().filter(|at| self.index.ask_source_end(at)).collect();
+        let request = self.requests.ask(Waiter::Group(name));
         self.act(Action::Read(Read::Topics { request, source, target, source_ends }));
     }
 
-    pub(super) fn topics_read(&mut self, outcome: Result<Topics, Failure>) {
-        let waiting = self.topic_reads.under_way.take().unwrap_or_default();
+    pub(super) fn topics_read(&mut self, name: GroupId, outcome: Result<Topics, Failure>) {
         let topics = match outcome {
             Ok(topics) => topics,
-            Err(failure) => {
-                for name in waiting {
-                    self.topics_unread(name, failure.clone());
-                }
-                return;
-            }
+            Err(failure) => return self.topics_unread(name, failure),
         };
         for (partition, end) in &topics.source_ends {
             if let Ok(end) = end {
                 self.index.source_end_read(partition, *end);
             }
         }
-        if self.recreated(&waiting, &topics) {
-            return;
-        }
-        for name in waiting {
+        if !self.recreated(&name, &topics) {
             self.decide_round(name, &topics);
         }
     }
@@ -183,8 +155,12 @@ impl Core {
         name: GroupId,
         outcome: Result<TargetOffsets, Failure>,
     ) {
+        self.target_read_ended(&name);
         let outcome = self.kept_target(&name, outcome);
-        let Some(group) = self.groups.get_mut(&name) else {
+        if outcome.is_err() {
+            self.look_up_again(Side::Target, &name);
+        }
+        let Some(group) = self.groups.get(&name) else {
             return;
         };
         match &group.stage {
@@ -196,15 +172,13 @@ impl Core {
                 }
             }
             Stage::ReadingTarget { source_failed: None } => match outcome {
-                Ok(target) => {
-                    group.stage = Stage::ReadingTopics { target };
-                    self.topic_reads.next.insert(name);
-                }
+                Ok(target) => self.read_topics(name, target),
                 Err(failure) => self.round_failed(name, failure),
             },
             Stage::Verifying { .. } => self.verified(name, outcome),
             Stage::Resting { .. }
             | Stage::ReadingSource { .. }
+            | Stage::WaitingForTarget { .. }
             | Stage::ReadingTopics { .. }
             | Stage::Queued(_)
             | Stage::Writing(_)
@@ -375,7 +349,7 @@ impl Core {
         }
         let due = match has(Bug::FailedRoundForgotten) {
             true => self.now + Duration::from_secs(24 * 3600),
-            false => self.now + self.back_off(failures),
+            false => self.now + self.back_off(failures, BackOff::after(&failure)),
         };
         self.rest(&name, due);
         // An outage fails every group again and again; ever fewer of these are news.
@@ -384,10 +358,11 @@ impl Core {
         }
     }
 
-    fn rest(&mut self, name: &GroupId, due: Instant) {
+    pub(super) fn rest(&mut self, name: &GroupId, due: Instant) {
+        let coordinator = self.coordinator(Side::Source, name);
         if let Some(group) = self.groups.get_mut(name) {
             group.stage = Stage::Resting { due };
-            self.agenda.plan(due, name.clone(), group.failures > 0);
+            self.agenda.plan(due, name.clone(), group.failures > 0, coordinator);
         }
     }
 }

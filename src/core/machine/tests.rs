@@ -8,6 +8,7 @@ mod faults;
 mod incarnations;
 mod policies;
 mod refresh;
+mod source_doubt;
 mod storms;
 mod take_overs;
 mod world;

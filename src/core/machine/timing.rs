@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::action::{Action, StopReason};
+use super::super::failure::{Failure, FailureClass};
 use super::super::shard::{Ends, Lane, Life, Step};
 use super::super::time::Instant;
 use super::Core;
@@ -10,7 +11,42 @@ use super::Core;
 /// How long an orderly stop waits for commits in flight before it ends without them.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
-const BACK_OFF_MOST: Duration = Duration::from_secs(60);
+
+/// What a back-off waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BackOff {
+    /// A broker or a connection, which may come back at any time: what waits for it is served within
+    /// seconds of that.
+    Connection,
+    /// Somebody who changes rights, limits or the group.
+    Person,
+}
+
+impl BackOff {
+    /// What is waited for after this failure.
+    pub(super) fn after(failure: &Failure) -> Self {
+        match failure.class {
+            FailureClass::Retry
+            | FailureClass::Fenced
+            | FailureClass::Abort
+            | FailureClass::OutcomeUnknown
+            | FailureClass::LateRequest
+            | FailureClass::MetadataTooLarge
+            | FailureClass::Unstable => Self::Connection,
+            FailureClass::GroupActive
+            | FailureClass::HoldGroup
+            | FailureClass::Missing
+            | FailureClass::Stop => Self::Person,
+        }
+    }
+
+    fn longest(self) -> Duration {
+        match self {
+            Self::Connection => Duration::from_secs(5),
+            Self::Person => Duration::from_secs(60),
+        }
+    }
+}
 /// The longest the core asks to be left alone; a bound for drivers, nothing waits for it.
 const REST: Duration = Duration::from_secs(3600);
 
@@ -23,6 +59,8 @@ pub enum Why {
     ControlTopics,
     /// Groups are to be listed again.
     Listings,
+    /// The groups' coordinators are to be read again.
+    Coordinators,
     /// A shard is to be taken over after a back-off.
     FencingBackOff,
     /// The ends of the mapping partitions are to be read again.
@@ -67,6 +105,7 @@ impl Core {
         let others = [
             self.control_due().map(|due| (due, Why::ControlTopics)),
             self.listings_due().map(|due| (due, Why::Listings)),
+            self.coordination_due().map(|due| (due, Why::Coordinators)),
             round.map(|due| (due, Why::GroupRound)),
             self.stopping.map(|until| (until, Why::StopPatience)),
         ];
@@ -82,9 +121,9 @@ impl Core {
     }
 
     /// Exponential, with up to half of it taken off so that instances do not move in step.
-    pub(super) fn back_off(&mut self, failures: u32) -> Duration {
+    pub(super) fn back_off(&mut self, failures: u32, of: BackOff) -> Duration {
         let factor = 1u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
-        let longest = BACK_OFF_FIRST.saturating_mul(factor).min(BACK_OFF_MOST);
+        let longest = BACK_OFF_FIRST.saturating_mul(factor).min(of.longest());
         let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(millis - self.next_jitter() % (millis / 2).max(1))
     }

@@ -17,11 +17,12 @@ impl Core {
             assert!(active.is_some(), "{name} is looked after, but its shard is not active");
             let resting = match &group.stage {
                 Stage::Resting { due } => {
-                    let planned = self.agenda.has(*due, name);
-                    assert!(planned, "{name} rests without a next round");
+                    let planned = self.agenda.rests_until(name);
+                    assert_eq!(planned, Some(*due), "{name} rests without a next round");
                     true
                 }
                 Stage::ReadingSource { .. }
+                | Stage::WaitingForTarget { .. }
                 | Stage::ReadingTarget { .. }
                 | Stage::ReadingTopics { .. }
                 | Stage::Queued(_)
@@ -33,11 +34,8 @@ impl Core {
             let waiting = self.waits(name);
             assert!(resting || waiting || self.stopped, "{name} is stuck: nobody will wake it");
         }
-        assert_eq!(
-            self.agenda.len(),
-            self.groups.values().filter(|g| matches!(g.stage, Stage::Resting { .. })).count(),
-            "the agenda names each resting group once"
-        );
+        let known = self.agenda.groups().all(|name| self.groups.contains_key(name));
+        assert!(known, "the agenda names a group that nobody looks after");
         for (shard, state) in &self.shards {
             if let Lane::Group(name) = &state.lane {
                 let open = self.groups.get(name).is_some_and(|group| group.in_transaction());
@@ -50,6 +48,6 @@ impl Core {
     fn waits(&self, name: &super::super::ids::GroupId) -> bool {
         let queued = self.shards.values().any(|state| state.queue.contains(name));
         let asked = self.requests.any(|waiter| *waiter == Waiter::Group(name.clone()));
-        queued || asked || self.topic_reads.has(name)
+        queued || asked || self.waits_for_target(name)
     }
 }

@@ -197,28 +197,6 @@ fn other_syncs(name: &str, source_offsets: [i64; 2]) -> Event {
 }
 
 #[test]
-fn an_outage_of_many_disturbances_is_told_once() {
-    let mut world = World::new();
-    let mut core = world.settled(policy());
-    let told = |world: &World| {
-        world
-            .transcript
-            .iter()
-            .filter(|line| line.contains("connection to the source broke"))
-            .count()
-    };
-    for _ in 0..3 {
-        core.handle(world.now, Event::SourceDisturbed);
-        world.settle(&mut core);
-    }
-    assert_eq!(told(&world), 1);
-    world.pass(&mut core, poll() * 2);
-    core.handle(world.now, Event::SourceDisturbed);
-    world.settle(&mut core);
-    assert_eq!(told(&world), 2, "answers came between");
-}
-
-#[test]
 fn failures_of_two_descriptions_by_turns_are_told_once_each() {
     let mut world = World::new();
     let mut core = world.settled(policy());

@@ -15,7 +15,9 @@ use super::policy;
 use super::world::World;
 
 /// What the world orders by name, and may fail.
-const ORDERS: [&str; 17] = [
+const ORDERS: [&str; 19] = [
+    "read source coordinators",
+    "read target coordinators",
     "describe control topics",
     "check assignment",
     "read fence log",
@@ -58,6 +60,9 @@ fn gust() -> impl Strategy<Value = Gust> {
         Class::Abort,
         Class::OutcomeUnknown,
         Class::Missing,
+        Class::LateRequest,
+        Class::MetadataTooLarge,
+        Class::Unstable,
     ]);
     let activity = [GroupActivity::Empty, GroupActivity::Active, GroupActivity::Unknown];
     let mapping_topic = [None, Some([8; 16]), Some([18; 16])];
@@ -104,7 +109,10 @@ proptest! {
                 Gust::Assigned => Event::ShardAssigned { shard },
                 Gust::Revoked => Event::ShardRevoked { shard },
                 Gust::Lost => Event::ShardLost { shard },
-                Gust::Disturbed => Event::SourceDisturbed,
+                Gust::Disturbed => {
+                    world.connection_breaks();
+                    Event::TimePassed
+                }
                 Gust::Activity(activity) => {
                     world.activity = activity;
                     Event::TimePassed

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read, StopReason};
-use super::super::super::event::{Event, GroupActivity, ReadDone};
+use super::super::super::event::{Event, GroupActivity, MappingEnds, ReadDone};
 use super::super::super::failure::FailureClass;
-use super::super::super::ids::{GroupId, Shard, ShardCount};
+use super::super::super::ids::{GroupId, Shard, ShardCount, TopicId};
 use super::super::super::policy::{CommitMode, Policy};
 use super::super::Core;
 use super::world::{GROUP, World};
@@ -158,7 +158,7 @@ fn the_first_look_at_a_group_asks_a_coordinator_that_was_looked_up_after_the_tak
 
     world.now = world.now + poll();
     core.handle(world.now, Event::TimePassed);
-    assert_eq!(asked_since(&mut world, &mut core), None, "it is known by now");
+    assert_eq!(asked_since(&mut world, &mut core), Some(first_fence), "the same look-up");
     world.settle(&mut core);
 
     world.source = Some(200);
@@ -237,19 +237,6 @@ fn a_group_that_comes_and_goes_does_not_make_a_fence_log_that_lost_records_look_
     assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
     let stood_down = world.transcript.iter().filter(|line| line.contains("stood down"));
     assert_eq!(stood_down.count(), 1, "{:#?}", world.transcript);
-    assert_eq!(world.stored(), Some(1150));
-}
-
-#[test]
-fn a_disturbance_during_a_take_over_is_not_forgotten_with_it() {
-    let mut world = World::new();
-    let mut core = world.core(policy());
-    core.handle(world.now, Event::SourceDisturbed);
-    core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
-    world.settle(&mut core);
-    assert!(world.told("it is read again"), "{:#?}", world.transcript);
-    assert_eq!(world.stored(), None);
-    world.pass(&mut core, Duration::from_secs(10));
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -345,7 +332,8 @@ fn ends_that_leave_a_mapping_partition_out_are_asked_for_again() {
     let reads_ends = |action: &Action| matches!(action, Action::Read(Read::MappingEnds { .. }));
     let read = until(&mut world, &mut core, reads_ends);
     let Some(request) = read.request() else { panic!("{read:?}") };
-    let nothing = ReadDone::MappingEnds { request, outcome: Ok(BTreeMap::new()) };
+    let nothing = MappingEnds { topic: TopicId([8; 16]), ends: BTreeMap::new() };
+    let nothing = ReadDone::MappingEnds { request, outcome: Ok(nothing) };
     core.handle(world.now, Event::Read(nothing));
     world.settle(&mut core);
     assert!(!world.told("list source groups"), "{:#?}", world.transcript);
@@ -370,7 +358,9 @@ fn attempts_to_take_over_that_fail_come_ever_more_rarely() {
         }
     }
     let waits: Vec<_> = failed_at.windows(2).map(|pair| pair[1].since(pair[0])).collect();
-    assert!(waits.len() == 7 && waits[6] > waits[0] * 20, "{waits:?}");
+    assert!(waits.len() == 7 && waits[3] > waits[0] * 5, "{waits:?}");
+    let longest = Duration::from_secs(6);
+    assert!(waits.iter().all(|wait| *wait < longest), "a broker that is back waits: {waits:?}");
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::super::super::action::{Action, Commit, Read, ReadScope, StopReason, TransactionEnd};
+use super::super::super::coordinators::{Coordinators, Side};
 use super::super::super::event::{
-    CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange, MappingTopic, ReadDone,
-    SourceCommit, TargetCommit, Topics,
+    Aftermath, Answerer, CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange,
+    MappingEnds, MappingTopic, ReadDone, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
+    Topics,
 };
 use super::super::super::failure::{Failure, FailureClass};
 use super::super::super::fence_log::FenceLog;
@@ -22,7 +24,7 @@ use super::super::{Core, Setup};
 
 pub(super) const GROUP: &str = "billing";
 /// The most answers and jumps of the clock in one test: what never ends fails.
-const MOST_STEPS: u32 = 200_000;
+const MOST_STEPS: u32 = 500_000;
 
 /// Both clusters, as far as one group and one topic of one partition go.
 pub(super) struct World {
@@ -46,6 +48,12 @@ pub(super) struct World {
     /// Source topics whose description fails.
     pub(super) undescribed: BTreeSet<TopicName>,
     pub(super) source_end: i64,
+    /// Who answers for the groups of the source.
+    pub(super) answered_by: Option<Answerer>,
+    pub(super) coordinators: Coordinators,
+    pub(super) without_offsets: BTreeMap<GroupId, String>,
+    /// What the next end of a transaction leaves behind.
+    pub(super) aftermath: Aftermath,
     pending: Option<BTreeMap<TargetPartition, TargetCommit>>,
     /// Answers to give instead of the usual ones, by the name of the action.
     pub(super) instead: BTreeMap<&'static str, VecDeque<Failure>>,
@@ -88,6 +96,10 @@ impl World {
             beside: BTreeMap::new(),
             undescribed: BTreeSet::new(),
             source_end: 300,
+            answered_by: Some(Answerer::default()),
+            coordinators: Coordinators::default(),
+            without_offsets: BTreeMap::new(),
+            aftermath: Aftermath::Settled,
             pending: None,
             instead: BTreeMap::new(),
             before: BTreeMap::new(),
@@ -174,6 +186,12 @@ impl World {
     pub(super) fn store(&mut self, offset: i64, metadata: &str) {
         let commit = TargetCommit { offset: TargetOffset(offset), metadata: metadata.to_owned() };
         self.target.insert(target(), commit);
+    }
+
+    /// The connection to the coordinator on the source ends; another one answers next.
+    pub(super) fn connection_breaks(&mut self) {
+        let answerer = self.answered_by.get_or_insert_default();
+        answerer.connection += 1;
     }
 
     pub(super) fn fail(&mut self, action: &'static str, class: FailureClass) {
@@ -293,12 +311,25 @@ impl World {
             }
             Read::MappingEnds { request, .. } => {
                 let outcome = self.outcome("read mapping ends", |world| {
-                    BTreeMap::from([(MappingPartition(0), Ok(MappingOffset(world.mapping_end)))])
+                    let topic = TopicId(world.mapping_topic.unwrap_or_default());
+                    let end = Ok(MappingOffset(world.mapping_end));
+                    MappingEnds { topic, ends: BTreeMap::from([(MappingPartition(0), end)]) }
                 });
                 ReadDone::MappingEnds { request, outcome }
             }
+            Read::Coordinators { request, side } => {
+                let name = match side {
+                    Side::Source => "read source coordinators",
+                    Side::Target => "read target coordinators",
+                };
+                let outcome = self.outcome(name, |world| world.coordinators.clone());
+                ReadDone::Coordinators { request, side, outcome }
+            }
             Read::SourceGroups { request } => {
-                let outcome = self.outcome("list source groups", |world| world.groups.clone());
+                let outcome = self.outcome("list source groups", |world| SourceListing {
+                    groups: world.groups.clone(),
+                    without_offsets: world.without_offsets.clone(),
+                });
                 ReadDone::SourceGroups { request, outcome }
             }
             Read::TargetGroups { request } => {
@@ -315,7 +346,8 @@ impl World {
                     };
                     let beside = world.beside.clone().into_iter();
                     let all = beside.chain(world.source.map(|offset| (source(), offset)));
-                    all.map(|(at, offset)| (at, commit(offset))).collect()
+                    let commits = all.map(|(at, offset)| (at, commit(offset))).collect();
+                    SourceOffsets { commits, answered_by: world.answered_by }
                 });
                 ReadDone::SourceOffsets { request, outcome }
             }
@@ -379,6 +411,7 @@ impl World {
                     if end == TransactionEnd::Commit {
                         world.target.extend(pending);
                     }
+                    std::mem::replace(&mut world.aftermath, Aftermath::Settled)
                 });
                 CommitDone::Ended { request, outcome }
             }

@@ -1,0 +1,245 @@
+//! Which broker coordinates which group on either cluster. Room and look-ups are shared out by it, so
+//! that a broker that does not answer delays its own groups alone (`docs/protocol.md`, "Following the
+//! world").
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::super::action::{Action, Read};
+use super::super::coordinators::{Coordinators, Side};
+use super::super::event::Answerer;
+use super::super::failure::Failure;
+use super::super::group::Stage;
+use super::super::ids::GroupId;
+use super::super::note::Note;
+use super::super::time::Instant;
+use super::agenda::{Coordinator, READS_AT_ONCE};
+use super::{Core, Waiter};
+
+/// How soon after one look-up of the coordinators the next one may follow.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
+
+/// What is known of the coordinators.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Coordination {
+    source: Known,
+    target: Known,
+    /// Room at the coordinators of the target.
+    reads: TargetReads,
+    /// Who answered last for the groups of each coordinator, where that had changed.
+    answerers: BTreeMap<Coordinator, Option<Answerer>>,
+}
+
+/// What is known of one cluster's coordinators.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Known {
+    coordinators: Coordinators,
+    /// When they are to be read again; `None` while that is under way.
+    due: Option<Instant>,
+    /// After which time a group whose request failed wants its coordinator looked up.
+    look_up_after: Option<Instant>,
+}
+
+/// Groups that are read on the target, and those that wait for room there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct TargetReads {
+    under_way: BTreeMap<GroupId, Coordinator>,
+    at: BTreeMap<Coordinator, usize>,
+    waiting: BTreeMap<Coordinator, VecDeque<GroupId>>,
+}
+
+impl Coordination {
+    pub(super) fn new(now: Instant) -> Self {
+        let known =
+            || Known { coordinators: Coordinators::default(), due: Some(now), look_up_after: None };
+        Self {
+            source: known(),
+            target: known(),
+            reads: TargetReads::default(),
+            answerers: BTreeMap::new(),
+        }
+    }
+
+    /// The group's coordinator on the source, as far as it is known.
+    pub(super) fn source_of(&self, group: &GroupId) -> Coordinator {
+        self.source.coordinators.of(group)
+    }
+
+    fn side(&mut self, side: Side) -> &mut Known {
+        match side {
+            Side::Source => &mut self.source,
+            Side::Target => &mut self.target,
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn coordination_due(&self) -> Option<Instant> {
+        self.coordination.source.due.into_iter().chain(self.coordination.target.due).min()
+    }
+
+    pub(super) fn advance_coordination(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for side in [Side::Source, Side::Target] {
+            let known = self.coordination.side(side);
+            if known.due.is_some_and(|due| due <= self.now) {
+                known.due = None;
+                let request = self.requests.ask(Waiter::Coordinators(side));
+                self.act(Action::Read(Read::Coordinators { request, side }));
+            }
+        }
+    }
+
+    /// Where they cannot be read, what was known stands: it shares out room and nothing else.
+    pub(super) fn coordinators_read(&mut self, side: Side, outcome: Result<Coordinators, Failure>) {
+        let next = self.now + self.policy().poll_interval;
+        let known = self.coordination.side(side);
+        known.due = Some(next);
+        let Ok(read) = outcome else {
+            return;
+        };
+        let before = std::mem::replace(&mut known.coordinators, read);
+        if before == known.coordinators {
+            return;
+        }
+        let after = known.coordinators.clone();
+        let moved: Vec<GroupId> = self
+            .groups
+            .keys()
+            .filter(|name| before.of(name).is_some() && before.of(name) != after.of(name))
+            .cloned()
+            .collect();
+        for name in moved {
+            self.coordinator_moved(side, &name);
+        }
+    }
+
+    /// Another broker coordinates the group now: a client that looked it up before would go on to ask
+    /// the former one.
+    fn coordinator_moved(&mut self, side: Side, name: &GroupId) {
+        let now = self.now;
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        match side {
+            Side::Source => group.source_since = Some(now),
+            Side::Target => group.target_since = Some(now),
+        }
+        if group.failures > 0 {
+            self.wake(name);
+        }
+    }
+
+    /// The coordinator of the group on this cluster, as far as it is known.
+    pub(super) fn coordinator(&self, side: Side, name: &GroupId) -> Coordinator {
+        match side {
+            Side::Source => self.coordination.source.coordinators.of(name),
+            Side::Target => self.coordination.target.coordinators.of(name),
+        }
+    }
+
+    /// A request to the group's coordinator failed: the next one looks the coordinator up. Groups
+    /// that fail together share a look-up.
+    pub(super) fn look_up_again(&mut self, side: Side, name: &GroupId) {
+        let now = self.now;
+        let known = self.coordination.side(side);
+        let after = match known.look_up_after {
+            Some(after) if now.since(after) < LOOK_UP_AGAIN => after,
+            Some(_) | None => now,
+        };
+        known.look_up_after = Some(after);
+        if let Some(group) = self.groups.get_mut(name) {
+            match side {
+                Side::Source => group.source_since = group.source_since.max(Some(after)),
+                Side::Target => group.target_since = group.target_since.max(Some(after)),
+            }
+        }
+    }
+
+    /// A resting group whose round failed is looked at now.
+    pub(super) fn wake(&mut self, name: &GroupId) {
+        let now = self.now;
+        if let Some(group) = self.groups.get_mut(name)
+            && matches!(group.stage, Stage::Resting { .. })
+        {
+            group.stage = Stage::Resting { due: now };
+            let retry = group.failures > 0;
+            let coordinator = self.coordinator(Side::Source, name);
+            self.agenda.plan(now, name.clone(), retry, coordinator);
+        }
+    }
+
+    /// Whether the coordinator of the group on the target has room for one more read, which begins.
+    /// Otherwise the group waits for it.
+    pub(super) fn begin_target_read(&mut self, name: &GroupId) -> bool {
+        let coordinator = self.coordinator(Side::Target, name);
+        let reads = &mut self.coordination.reads;
+        let at = reads.at.entry(coordinator).or_default();
+        if *at >= READS_AT_ONCE {
+            reads.waiting.entry(coordinator).or_default().push_back(name.clone());
+            return false;
+        }
+        *at += 1;
+        reads.under_way.insert(name.clone(), coordinator);
+        true
+    }
+
+    /// The group's read on the target came to an end: the next one that waits for that coordinator.
+    pub(super) fn target_read_ended(&mut self, name: &GroupId) {
+        if let Some(coordinator) = self.coordination.reads.under_way.remove(name) {
+            let at = self.coordination.reads.at.entry(coordinator).or_default();
+            *at = at.saturating_sub(1);
+            self.next_target_read(coordinator);
+        }
+    }
+
+    fn next_target_read(&mut self, coordinator: Coordinator) {
+        let waiting = self.coordination.reads.waiting.get_mut(&coordinator);
+        let Some(next) = waiting.and_then(VecDeque::pop_front) else {
+            return;
+        };
+        match self.groups.get(&next).map(|group| group.stage.clone()) {
+            Some(Stage::WaitingForTarget { since, .. })
+                if self.now.since(since) > self.policy().poll_interval =>
+            {
+                // What was read on the source is old by now.
+                self.rest(&next, self.now);
+                self.next_target_read(coordinator);
+            }
+            Some(Stage::WaitingForTarget { source_failed, targets, .. }) => {
+                self.read_target(next, source_failed, targets);
+            }
+            Some(_) | None => self.next_target_read(coordinator),
+        }
+    }
+
+    /// Whether the group waits for room at its coordinator on the target.
+    pub(super) fn waits_for_target(&self, name: &GroupId) -> bool {
+        self.coordination.reads.waiting.values().any(|queue| queue.contains(name))
+    }
+
+    /// Another connection, or another coordinator, answered for the group than before. Each is
+    /// reported once.
+    pub(super) fn answered_by_another(&mut self, name: &GroupId, by: Option<Answerer>) {
+        let coordinator = self.coordinator(Side::Source, name);
+        if self.coordination.answerers.insert(coordinator, by) != Some(by) {
+            self.report(Note::SourceDisturbed { coordinator });
+        }
+    }
+
+    /// Forgets every group that is not kept.
+    pub(super) fn forget_target_reads(&mut self) {
+        let groups: BTreeSet<GroupId> = self.groups.keys().cloned().collect();
+        let reads = &mut self.coordination.reads;
+        for queue in reads.waiting.values_mut() {
+            queue.retain(|name| groups.contains(name));
+        }
+        let gone: Vec<_> =
+            reads.under_way.keys().filter(|name| !groups.contains(*name)).cloned().collect();
+        for name in gone {
+            self.target_read_ended(&name);
+        }
+    }
+}
