@@ -11,8 +11,6 @@ mod refresh;
 mod rounds;
 mod timing;
 mod validate;
-#[cfg(feature = "fuzzing")]
-pub(crate) mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

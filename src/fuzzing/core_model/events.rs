@@ -9,8 +9,10 @@ use crate::core::ids::{
 use crate::core::stamp::Stamp;
 
 use super::super::choices::Choices;
-use super::answers::{FENCE_TOPIC, Fault};
-use super::world::{GROUPS, SHARDS, TOPICS, WINDOW, World, source_partition, target_partition};
+use super::answers::Fault;
+use super::world::{
+    FENCE_TOPIC, GROUPS, SHARDS, TOPICS, WINDOW, World, id, source_partition, target_partition,
+};
 
 /// What to do next.
 pub(super) enum Next {
@@ -166,7 +168,6 @@ fn stamp(
 ) -> Stamp {
     let other = u32::from(choices.rarely(8));
     let mapping = world.mapping_topic.map_or(TopicId([7; 16]), |topic| topic.id);
-    let id = |made: Option<u8>| TopicId([made.unwrap_or_default(); 16]);
     let orders = (id(world.source_topics[TOPICS[0]]), id(world.target_topics[TOPICS[0]]));
     Stamp {
         pipeline: PipelineId(pipeline.0 ^ other),
