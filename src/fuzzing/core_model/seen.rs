@@ -131,41 +131,42 @@ impl Seen {
                 let since = self.standing.get(at).map_or(0, |since| now - since);
                 let due = u128::from(since) >= setup.policy.refresh_interval.as_millis();
                 assert!(due, "{} {at}: written again, {since} ms after it", write.group);
-            } else {
-                self.may_translate(setup, known, write, (at, commit));
+                let stamp = stamp_of(setup, commit).filter(|_| !is_foreign(setup, commit));
+                let ours = stamp.is_some_and(|stamp| is_ours(setup, write, &stamp));
+                assert!(ours, "{} {at}: not ours to write again: {commit:?}", write.group);
+                continue;
+            }
+            let stamp = self.truth(setup, known, write, (at, commit));
+            if !setup.policy.apply_mappings_guard {
+                continue;
             }
             if let Some(stored) = stored {
-                may_replace(setup, known, write, (commit, stored));
+                gives_way(setup, known, write, (stored, &stamp));
             }
+            let foreign = target.iter().find(|(at, stored)| {
+                let stored = stored.as_ref().filter(|_| known.is_target(at));
+                stored.is_some_and(|stored| is_foreign(setup, stored))
+            });
+            let held = setup.policy.on_foreign_commit == OnForeignCommit::Hold;
+            assert!(!held || foreign.is_none(), "{}: {foreign:?} is foreign", write.group);
         }
-        let foreign = |(at, stored): (&TargetPartition, &Option<TargetCommit>)| {
-            let stored = stored.as_ref().filter(|_| known.is_target(at));
-            stored.is_some_and(|stored| is_foreign(setup, stored))
-        };
-        let hold = setup.policy.on_foreign_commit == OnForeignCommit::Hold;
-        let translates =
-            write.offsets.iter().any(|(at, commit)| target[at].as_ref() != Some(commit));
-        let foreign =
-            hold && translates && setup.policy.apply_mappings_guard && target.iter().any(foreign);
-        assert!(!foreign, "{}: somebody else committed", write.group);
         self.written = write.offsets.keys().cloned().collect();
     }
 
-    /// The stamp tells the truth: what was read, under which fence, and where that leads by exactly
-    /// the mappings it names.
-    fn may_translate(
+    /// The stamp, which must be true: what was read, under which fence, and where that leads by exactly
+    /// the mappings that it names.
+    fn truth(
         &self,
         setup: &Setup,
         known: &Known,
         write: &Write<'_>,
         (at, commit): (&TargetPartition, &TargetCommit),
-    ) {
+    ) -> Stamp {
         let Some(stamp) = stamp_of(setup, commit) else {
             panic!("{} {at}: not a stamp: {commit:?}", write.group);
         };
-        let stands = (stamp.fence, stamp.shard, stamp.shards, stamp.target);
-        let shards = setup.fence_topic.shards;
-        assert_eq!(stands, (write.fence, write.shard, shards, commit.offset), "{commit:?}");
+        let of = (is_ours(setup, write, &stamp), stamp.fence, stamp.target);
+        assert_eq!(of, (true, write.fence, commit.offset), "{} {at}: {commit:?}", write.group);
         let as_of = (stamp.mapping_partition, stamp.as_of);
         assert!(stamp.as_of <= known.as_of(as_of.0), "more than is known: {commit:?}");
         let mut sources = self.source.iter().flatten().filter(|(source, read)| {
@@ -176,49 +177,49 @@ impl Seen {
             panic!("{} {at}: {:?} does not lead to {commit:?}", write.group, self.source);
         };
         let stored = self.target.as_ref().and_then(|target| target[at].as_ref());
-        let stored = stored.and_then(|stored| stamp_of(setup, stored));
-        let rewound = stored.is_some_and(|stored| {
+        let rewound = stored.and_then(|stored| stamp_of(setup, stored)).is_some_and(|stored| {
             stored.incarnation == stamp.incarnation && stamp.source < stored.source
         });
         let confirmed = !rewound || self.confirmed.contains_key(source);
         assert!(confirmed, "{} {at}: set back by one doubtful read", write.group);
+        stamp
     }
 }
 
-/// Whether `stored` gives way: it is ours, and no owner that knew more decided it.
-fn may_replace(
+/// `stored` gives way to a translation: it is ours, and no owner that knew more decided it.
+fn gives_way(
     setup: &Setup,
     known: &Known,
     write: &Write<'_>,
-    (commit, stored): (&TargetCommit, &TargetCommit),
+    (stored, new): (&TargetCommit, &Stamp),
 ) {
-    if !setup.policy.apply_mappings_guard && commit != stored {
-        return;
-    }
-    let Some(stamp) = stamp_of(setup, stored).filter(|_| !is_foreign(setup, stored)) else {
+    if is_foreign(setup, stored) {
+        let forward = new.target > stored.offset;
         let allowed = match setup.policy.on_foreign_commit {
-            // A newer version's stamp is nobody's to overwrite.
-            _ if !is_foreign(setup, stored) => false,
             OnForeignCommit::Hold => false,
-            OnForeignCommit::ForwardOnly => commit.offset > stored.offset,
-            OnForeignCommit::Overwrite => commit != stored,
+            OnForeignCommit::ForwardOnly => forward,
+            OnForeignCommit::Overwrite => true,
         };
-        return assert!(allowed, "{}: {commit:?} over a foreign {stored:?}", write.group);
+        return assert!(allowed, "{}: {new} over a foreign {stored:?}", write.group);
+    }
+    let Some(old) = stamp_of(setup, stored) else {
+        panic!("{}: {new} over one of a newer version, {stored:?}", write.group);
     };
-    let name = &setup.policy.pipeline;
+    assert!(is_ours(setup, write, &old), "{}: {new} over {old}, not ours", write.group);
+    let same_log = old.mapping_topic == new.mapping_topic;
+    let knew_more = same_log && old.as_of > known.as_of(old.mapping_partition);
+    assert!(!knew_more, "{}: {new} over {old}, which knew more", write.group);
+    let moves = (old.target, old.incarnation) != (new.target, new.incarnation);
+    assert!(moves, "{}: no reason to write {new} over {old}", write.group);
+}
+
+/// Of this pipeline and fence log, and under no later fence.
+fn is_ours(setup: &Setup, write: &Write<'_>, stamp: &Stamp) -> bool {
+    let (name, topic) = (&setup.policy.pipeline, setup.fence_topic);
     let pipeline = PipelineId::of(name, &setup.source_cluster, &setup.target_cluster);
-    let tag = FenceTopicTag::of(setup.fence_topic.id);
-    let own = (pipeline, tag, write.shard, setup.fence_topic.shards);
     let of = (stamp.pipeline, stamp.fence_topic, stamp.shard, stamp.shards);
-    assert_eq!(of, own, "{}: {commit:?} over one of another fence log", write.group);
-    assert!(stamp.fence <= write.fence, "{commit:?} over {stored:?}, of a later fence");
-    let same = stamp_of(setup, commit).is_some_and(|new| new.mapping_topic == stamp.mapping_topic);
-    let knew_less =
-        commit == stored || !same || stamp.as_of <= known.as_of(stamp.mapping_partition);
-    assert!(knew_less, "{}: {commit:?} over {stored:?}, which knew more", write.group);
-    let moves = (stamp.target, Some(stamp.incarnation))
-        != (commit.offset, stamp_of(setup, commit).map(|new| new.incarnation));
-    assert!(commit == stored || moves, "{}: no reason to write {commit:?}", write.group);
+    let ours = (pipeline, FenceTopicTag::of(topic.id), write.shard, topic.shards);
+    of == ours && stamp.fence <= write.fence
 }
 
 fn stamp_of(setup: &Setup, commit: &TargetCommit) -> Option<Stamp> {
