@@ -16,8 +16,6 @@ mod rounds;
 mod standing_down;
 mod timing;
 mod validate;
-#[cfg(feature = "fuzzing")]
-pub(crate) mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
