@@ -129,11 +129,12 @@ fn ports(
     let pipeline = PipelineId::of(&config.name, &setup.source_cluster, &setup.target_cluster);
     let coordination_group = format!("sprag.{}", config.name);
     let consumer = plain(&config.target.consumer);
+    let session_timeout = config.coordination.session_timeout;
     let ownership = KafkaOwnership::join(
-        &consumer,
+        &polled_as_long(consumer.clone(), session_timeout),
         &coordination_group,
         &fence_topic,
-        config.coordination.session_timeout,
+        session_timeout,
     )?;
     Ok(KafkaPorts {
         clock,
@@ -163,6 +164,20 @@ fn ports(
             config.policy.commit_mode,
         ),
     })
+}
+
+/// The properties, so that librdkafka takes a session that lasts this long: it refuses one beyond
+/// `max.poll.interval.ms`, which is five minutes by default.
+fn polled_as_long(mut properties: Properties, session_timeout: Duration) -> Properties {
+    const NAME: &str = "max.poll.interval.ms";
+    const DEFAULT: u128 = 300_000;
+    let session = session_timeout.as_millis();
+    // A value that is no number is left for librdkafka to refuse, with the name of the property.
+    let polled = properties.get(NAME).map_or(Ok(DEFAULT), |value| value.trim().parse());
+    if polled.is_ok_and(|polled| polled < session) {
+        properties.insert(NAME.to_owned(), session.to_string());
+    }
+    properties
 }
 
 /// What the mapping topic is written in, for the decoder.
@@ -283,5 +298,34 @@ async fn waited_for<T, F: Future<Output = Result<T, Failure>>>(
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+    use crate::kafka::client::client_config;
+
+    #[test]
+    fn a_session_as_long_as_the_configuration_allows_is_taken_by_librdkafka() {
+        let session = Duration::from_secs(30 * 60);
+        let ours = [("group.id", "sprag.dr"), ("session.timeout.ms", "1800000")];
+        for set in [None, Some("60000"), Some("2000000")] {
+            let properties: Properties = set
+                .map(|set| ("max.poll.interval.ms".to_owned(), set.to_owned()))
+                .into_iter()
+                .collect();
+            let raised = polled_as_long(properties.clone(), session);
+            let made: Result<BaseConsumer, _> = client_config(&raised, &ours).create();
+            assert!(made.is_ok(), "{set:?}: {:?}", made.err());
+            let asked = set.is_some_and(|set| set == "2000000");
+            assert_eq!(raised == properties, asked, "{set:?}: {raised:?}");
+        }
+        let wrong = Properties::from([("max.poll.interval.ms".to_owned(), "often".to_owned())]);
+        assert_eq!(polled_as_long(wrong.clone(), session), wrong);
+        let short = Duration::from_secs(10);
+        assert_eq!(polled_as_long(Properties::new(), short), Properties::new());
     }
 }
