@@ -33,6 +33,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("errorHandling.onMultipleTargetCommittedOffsets", "ignore"),
     ("errorHandling.onActiveConsumerGroupCommit", "ignore"),
     ("coordination.fenceTopic", ""),
+    ("coordination.fenceTopicReplicationFactor", ""),
     ("coordination.shards", "8"),
     ("coordination.sessionTimeout", "10 seconds"),
     ("http.listen", "127.0.0.1:9464"),

@@ -281,6 +281,24 @@ fn a_duration_that_cannot_work_is_refused_with_its_range() {
 }
 
 #[test]
+fn the_fence_topic_has_as_many_replicas_as_are_asked_for() {
+    let replicas = |text: &str| load_one(text).unwrap().config.coordination.fence_topic_replicas;
+    assert_eq!(replicas(""), None);
+    for (written, expected) in [("1", 1), ("'3'", 3), ("32767", 32767)] {
+        let text = format!("coordination.fenceTopicReplicationFactor: {written}\n");
+        assert_eq!(replicas(&text), Some(expected));
+    }
+    for wrong in ["0", "-1", "32768", "1.5", "three", "''"] {
+        let told = overlaid(&format!("coordination.fenceTopicReplicationFactor: {wrong}\n"));
+        let expected = "over:1: coordination.fenceTopicReplicationFactor: expected a number from 1 to \
+                        32767, found ";
+        assert!(told.starts_with(expected), "{told}");
+    }
+    let list = overlaid("coordination.fenceTopicReplicationFactor: [3]\n");
+    assert!(list.contains("found a list"), "{list}");
+}
+
+#[test]
 fn both_ends_of_the_range_of_a_duration_are_accepted() {
     for (key, least, most) in [
         ("groups.pollInterval", "10ms", "1 hour"),

@@ -12,13 +12,13 @@ use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::committer::KafkaCommitter;
 use super::errors::Doing;
-use super::ffi::admin::NewTopic;
+use super::ffi::admin::{NewTopic, TopicDescription};
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
 use super::ownership::KafkaOwnership;
+use super::settings::{Doubt, Weight, fence_topic_doubts};
 use super::topics::{self, KafkaTopics, describe_one};
 use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
-use crate::core::event::FenceTopic;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{ClusterId, PipelineId, TopicName};
 use crate::core::machine::Setup;
@@ -28,6 +28,9 @@ use crate::ports::{Clock, Ports};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How long the start-up waits for settings that are only reported.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The ports on real clusters.
 pub struct KafkaPorts {
@@ -95,11 +98,12 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
     let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
     let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
+    report_fence_topic(config, &target, fence_topic).await;
     let setup = Setup {
         policy: config.policy.clone(),
         source_cluster,
         target_cluster,
-        fence_topic,
+        fence_topic: topics::fence_topic(fence_topic),
         mapping_topic: TopicName::from(config.mapping.topic.as_str()),
         jitter_seed: jitter_seed(),
     };
@@ -230,7 +234,10 @@ pub fn no_answer(client: &AdminClient) -> String {
 /// # Errors
 ///
 /// Where it is missing, or cannot be described or created.
-pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic, Failure> {
+pub async fn fence_topic(
+    config: &Config,
+    target: &AdminClient,
+) -> Result<TopicDescription, Failure> {
     let name = TopicName::from(config.coordination.fence_topic.as_str());
     let described = match describe_one(target, &name).await {
         Err(failure) if failure.class == FailureClass::Missing => {
@@ -240,12 +247,25 @@ pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceT
         described => described,
     };
     match described {
-        Ok(described) => Ok(topics::fence_topic(described)),
+        Ok(described) => Ok(described),
         // Just created, and not known to every broker yet.
         Err(failure) if failure.class == FailureClass::Missing => {
             Err(Failure { class: FailureClass::Retry, ..failure })
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Logs what is not as it should be with the fence topic.
+async fn report_fence_topic(config: &Config, target: &AdminClient, described: TopicDescription) {
+    let name = TopicName::from(config.coordination.fence_topic.as_str());
+    let replicas = described.replicas;
+    for doubt in fence_topic_doubts(target, &name, replicas, SETTINGS_PATIENCE).await {
+        let Doubt { weight, found, remedy } = doubt;
+        match weight {
+            Weight::Wrong | Weight::Risky => tracing::warn!("{found}; {remedy}"),
+            Weight::Unknown => tracing::info!("{found}"),
+        }
     }
 }
 
@@ -266,7 +286,7 @@ async fn create_fence_topic(
     let topic = NewTopic {
         name: name.as_str(),
         partitions: shards.cast_signed(),
-        replication_factor: -1,
+        replication_factor: config.coordination.fence_topic_replicas.map_or(-1, i32::from),
         config: &[("cleanup.policy", "compact")],
     };
     match target.since(None)?.create_topic(&topic, REQUEST_TIMEOUT).await {
