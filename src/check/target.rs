@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::brokers;
 use super::report::{Report, acl};
 use super::source::reach;
 use crate::config::Config;
@@ -45,6 +46,7 @@ pub(super) async fn check(
         }
     }
     read_groups(&port, groups, report).await;
+    brokers::check(config, target, report).await;
     let topic = &config.coordination.fence_topic;
     let found = match fence_topic(config, target).await {
         Ok(found) => found,
