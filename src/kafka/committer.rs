@@ -148,7 +148,7 @@ impl Committer for KafkaCommitter {
         fence: Fence,
         end: TransactionEnd,
     ) -> Result<Aftermath, Failure> {
-        self.owned(shard, fence)?.end_transaction(end).await.map(|()| Aftermath::Settled)
+        self.owned(shard, fence)?.end_transaction(end).await
     }
 
     fn destroy(&self, shard: Shard) {

@@ -7,8 +7,10 @@ pub mod admin;
 mod answers;
 pub mod batch;
 mod new_topic;
+pub mod producer;
 mod raw;
 mod requests;
+mod requests_watch;
 mod topic_answers;
 pub mod transaction_offsets;
 

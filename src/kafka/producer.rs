@@ -1,20 +1,21 @@
 //! One shard's producer, in a thread of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
-use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{Properties, client_config, failed};
 use super::errors::{Doing, failure};
-use super::ffi::transaction_offsets::send_offsets;
+use super::ffi::NativeError;
+use super::ffi::producer::{Producer, RecordId};
 use crate::core::action::TransactionEnd;
+use crate::core::event::Aftermath;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{Fence, GroupId, Shard, TopicName};
@@ -24,6 +25,13 @@ use crate::ports::member;
 /// How long a transactional call may take: longer than `transaction.timeout.ms`, so that a call that
 /// times out leaves nothing open.
 const TRANSACTION_CALL: Duration = Duration::from_secs(15);
+
+/// What follows where a request was never answered.
+const LATE: &str =
+    "a request before that was sent and never answered, and a broker may carry it out late";
+
+/// What follows where it is not known how a transaction ended.
+const UNVERIFIED: &str = "offsets that were not verified may have become visible";
 
 /// How the shards' producers are made.
 pub(super) struct Producers {
@@ -45,30 +53,10 @@ pub(super) struct ShardProducer {
 type Job = Box<dyn FnOnce(&Worker) + Send>;
 
 struct Worker {
-    producer: BaseProducer<Deliveries>,
+    producer: Producer,
     fence_topic: TopicName,
     shard: Shard,
     mode: CommitMode,
-}
-
-/// Hands delivery reports to whoever waits for them.
-#[derive(Clone, Copy)]
-struct Deliveries;
-
-type Delivery = Arc<Mutex<Option<Result<i64, KafkaError>>>>;
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Delivery;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, slot: Delivery) {
-        let report = match result {
-            Ok(message) => Ok(message.offset()),
-            Err((error, _)) => Err(error.clone()),
-        };
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-    }
 }
 
 impl Producers {
@@ -88,8 +76,7 @@ impl Producers {
             }
             CommitMode::Guarded => ours.push(("message.timeout.ms", "10000")),
         }
-        let producer = client_config(&self.properties, &ours)
-            .create_with_context(Deliveries)
+        let producer = Producer::new(&client_config(&self.properties, &ours))
             .map_err(|error| failed(&error, Doing::Fencing, &format!("shard {shard}: producer")))?;
         let (fence_topic, mode) = (self.fence_topic.clone(), self.mode);
         let worker = Worker { producer, fence_topic, shard, mode };
@@ -113,7 +100,8 @@ impl ShardProducer {
     ///
     /// # Errors
     ///
-    /// As the error table has it; also where the delivery report holds no offset.
+    /// As the error table has it; also where the delivery report holds no offset, and where a request
+    /// may be carried out late.
     pub(super) async fn write_record(&self, record: FenceRecord) -> Result<Fence, Failure> {
         self.run(move |worker| worker.write_record(&record)).await
     }
@@ -122,7 +110,7 @@ impl ShardProducer {
     ///
     /// # Errors
     ///
-    /// As the error table has it.
+    /// As the error table has it; also where a request may be carried out late.
     pub(super) async fn write_offsets(
         &self,
         group: GroupId,
@@ -131,12 +119,12 @@ impl ShardProducer {
         self.run(move |worker| worker.write_offsets(&group, &offsets)).await
     }
 
-    /// Ends the open transaction.
+    /// Ends the open transaction, and says whether a request may be carried out late.
     ///
     /// # Errors
     ///
     /// As the error table has it.
-    pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<(), Failure> {
+    pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
         self.run(move |worker| worker.end(end)).await
     }
 
@@ -165,38 +153,37 @@ impl Worker {
     fn init_transactions(&self) -> Result<(), Failure> {
         let what = format!("shard {}: initialising transactions", self.shard);
         let outcome = self.producer.init_transactions(TRANSACTION_CALL);
-        outcome.map_err(|error| failed(&error, Doing::Fencing, &what))
+        outcome.map_err(|error| failure(&error, Doing::Fencing, &what))
     }
 
     fn write_record(&self, record: &FenceRecord) -> Result<Fence, Failure> {
         let what = format!("shard {}: writing {} to the fence topic", self.shard, record.key);
-        let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
-        let slot = Delivery::default();
-        match self.mode {
-            CommitMode::Fenced => self.in_a_transaction(record, &slot).map_err(refused)?,
-            CommitMode::Guarded => {
-                self.send_record(record, &slot).map_err(refused)?;
-                self.producer.flush(TRANSACTION_CALL).map_err(refused)?;
-            }
-        }
-        // The delivery report is handed out by a poll.
-        self.producer.poll(Duration::ZERO);
-        let report = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match report {
+        let refused = |error: NativeError| failure(&error, Doing::Fencing, &what);
+        let written = match self.mode {
+            CommitMode::Fenced => self.in_a_transaction(record),
+            CommitMode::Guarded => self.send_record(record).and_then(|sent| {
+                self.producer.flush(TRANSACTION_CALL)?;
+                Ok(sent)
+            }),
+        };
+        let stands = written.map_err(refused).and_then(|sent| match self.producer.delivery(sent) {
             Some(Ok(offset)) if offset >= 0 => Ok(Fence(offset)),
             Some(Ok(_)) | None => {
-                let detail = format!("{what}: the broker did not tell the record's offset");
+                let detail = format!("{what}: the broker did not report the record's offset");
                 Err(Failure::new(FailureClass::OutcomeUnknown, detail))
             }
             Some(Err(error)) => Err(refused(error)),
-        }
+        });
+        self.unless_late(&what, stands)
     }
 
     /// A transaction that could not be committed is aborted, so that the next one may begin.
-    fn in_a_transaction(&self, record: &FenceRecord, slot: &Delivery) -> Result<(), KafkaError> {
+    fn in_a_transaction(&self, record: &FenceRecord) -> Result<RecordId, NativeError> {
         self.producer.begin_transaction()?;
-        let sent = self.send_record(record, slot);
-        let done = sent.and_then(|()| self.producer.commit_transaction(TRANSACTION_CALL));
+        let done = self.send_record(record).and_then(|sent| {
+            self.producer.commit_transaction(TRANSACTION_CALL)?;
+            Ok(sent)
+        });
         if done.is_err()
             && let Err(error) = self.producer.abort_transaction(TRANSACTION_CALL)
         {
@@ -205,32 +192,64 @@ impl Worker {
         done
     }
 
-    fn send_record(&self, record: &FenceRecord, slot: &Delivery) -> Result<(), KafkaError> {
+    fn send_record(&self, record: &FenceRecord) -> Result<RecordId, NativeError> {
         let partition = self.shard.get().cast_signed();
-        let message = BaseRecord::with_opaque_to(self.fence_topic.as_str(), Arc::clone(slot))
-            .partition(partition)
-            .key(&record.key)
-            .payload(&record.value);
-        self.producer.send(message).map_err(|(error, _)| error)
+        self.producer.send(self.fence_topic.as_str(), partition, &record.key, &record.value)
     }
 
     fn write_offsets(&self, group: &GroupId, offsets: &TopicPartitionList) -> Result<(), Failure> {
         let what = format!("shard {}: writing offsets of group {group}", self.shard);
         let begun = self.producer.begin_transaction();
-        begun.map_err(|error| failed(&error, Doing::Committing, &what))?;
-        let written =
-            send_offsets(&self.producer, group.as_str(), member(), offsets, TRANSACTION_CALL);
-        written.map_err(|error| refused(failure(&error, Doing::Committing, &what)))
+        let written = begun.and_then(|()| {
+            self.producer.send_offsets(group.as_str(), member(), offsets, TRANSACTION_CALL)
+        });
+        let written = written.map_err(|error| refused(failure(&error, Doing::Committing, &what)));
+        self.unless_late(&what, written)
     }
 
-    fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
+    fn end(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
         let what = format!("shard {}: ending a transaction ({end:?})", self.shard);
         let ended = match end {
             TransactionEnd::Commit => self.producer.commit_transaction(TRANSACTION_CALL),
             TransactionEnd::Abort => self.producer.abort_transaction(TRANSACTION_CALL),
         };
-        ended.map_err(|error| refused(failed(&error, Doing::Ending, &what)))
+        match ended {
+            Ok(()) if self.producer.late_request_possible() => Ok(Aftermath::LateRequest),
+            Ok(()) => Ok(Aftermath::Settled),
+            Err(error) => {
+                let failure = refused(failure(&error, Doing::Ending, &what));
+                Err(if end_unknown(&error, &failure, end) {
+                    let detail = format!("{failure}; {UNVERIFIED}");
+                    Failure::new(failure.class, detail)
+                } else {
+                    failure
+                })
+            }
+        }
     }
+
+    /// The outcome of a call, unless a request of this producer may be carried out late. A producer
+    /// that is fenced stays fenced, and what ends the process still does.
+    fn unless_late<T>(&self, what: &str, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if !self.producer.late_request_possible() {
+            return outcome;
+        }
+        let detail = match outcome {
+            Err(failure) if matches!(failure.class, FailureClass::Fenced | FailureClass::Stop) => {
+                return Err(failure);
+            }
+            Err(failure) => format!("{failure}; {LATE}"),
+            Ok(_) => format!("{what}: done; {LATE}"),
+        };
+        Err(Failure::new(FailureClass::LateRequest, detail))
+    }
+}
+
+/// Whether a failed end leaves open what stands. A transaction in another state than it should be was
+/// ended by something else: by a late request, for one.
+fn end_unknown(error: &NativeError, failure: &Failure, end: TransactionEnd) -> bool {
+    let refused = failure.class == FailureClass::Fenced;
+    error.code == Code::InvalidTransactionalState || (end == TransactionEnd::Abort && !refused)
 }
 
 /// Tells that the fence held: whoever ordered the commit may not be there any more to tell it.

@@ -12,6 +12,7 @@ mod facts;
 mod faults;
 mod flow;
 mod harness;
+mod late;
 mod live;
 mod operator;
 mod requests;

@@ -1,10 +1,25 @@
 //! Native functions that return an error code, declared to return its number: a broker may answer
 //! a code that librdkafka's enumeration lacks, and a Rust enum must never hold such a value.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka_sys as sys;
+
+/// As librdkafka calls `on_response_received`; the last number is the error code.
+pub(super) type OnResponse = unsafe extern "C" fn(
+    *mut sys::rd_kafka_t,
+    c_int,
+    *const c_char,
+    i32,
+    i16,
+    i16,
+    i32,
+    usize,
+    i64,
+    c_int,
+    *mut c_void,
+) -> c_int;
 
 unsafe extern "C" {
     pub(super) fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
@@ -14,6 +29,12 @@ unsafe extern "C" {
         resource: *const sys::rd_kafka_ConfigResource_t,
     ) -> c_int;
     pub(super) fn rd_kafka_err2str(error: c_int) -> *const c_char;
+    pub(super) fn rd_kafka_interceptor_add_on_response_received(
+        client: *mut sys::rd_kafka_t,
+        name: *const c_char,
+        on_response: OnResponse,
+        opaque: *mut c_void,
+    ) -> c_int;
 }
 
 /// The code with this number, if librdkafka knows it.

@@ -6,6 +6,7 @@
 
 mod admin;
 mod batch;
+mod late;
 mod member;
 
 use std::time::Duration;

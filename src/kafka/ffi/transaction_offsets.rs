@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::client::{Client, ClientContext};
 use rdkafka_sys as sys;
 
 use super::requests::c_string;
@@ -18,14 +18,14 @@ impl Drop for GroupMetadata {
     }
 }
 
-/// Sends `offsets` of `group` to the producer's open transaction, as member `member` of generation
+/// Sends `offsets` of `group` to the open transaction of a producer's `client`, as member `member` of generation
 /// -1. With a member id that is in no group the broker refuses while the group has members.
 ///
 /// # Errors
 ///
 /// What librdkafka reports, with what it says of the transaction.
-pub fn send_offsets<C: ProducerContext>(
-    producer: &BaseProducer<C>,
+pub fn send_offsets<C: ClientContext>(
+    client: &Client<C>,
     group: &str,
     member: &str,
     offsets: &TopicPartitionList,
@@ -41,10 +41,10 @@ pub fn send_offsets<C: ProducerContext>(
             std::ptr::null(),
         )
     });
-    // SAFETY: producer, list and metadata are live for the whole call; the error is ours.
+    // SAFETY: client, list and metadata are live for the whole call; the error is ours.
     let error = unsafe {
         NativeError::take(sys::rd_kafka_send_offsets_to_transaction(
-            producer.client().native_ptr(),
+            client.native_ptr(),
             offsets.ptr(),
             metadata.0,
             milliseconds(timeout),

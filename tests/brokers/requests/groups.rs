@@ -36,7 +36,7 @@ fn listed(admin: &Admin<DefaultConsumerContext>, group: &str) -> Option<GroupLis
 
 fn send(producer: &BaseProducer, group: &str, offset: i64) -> Result<(), NativeError> {
     let list = offset_list(&[(T, 0, offset, "ours")]);
-    send_offsets(producer, group, "sprag", &list, DEADLINE)
+    send_offsets(producer.client(), group, "sprag", &list, DEADLINE)
 }
 
 #[test]

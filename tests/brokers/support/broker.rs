@@ -57,11 +57,23 @@ impl Broker {
     /// Like [`Broker::start`], with further or other broker properties.
     #[track_caller]
     pub(crate) fn start_with(version: Version, extra: &[(&str, &str)]) -> Self {
+        Self::start_seen(version, extra, |_port| {})
+    }
+
+    /// Like [`Broker::start_with`]; `picked` is called with the port of the client listener before
+    /// the broker starts.
+    #[track_caller]
+    pub(crate) fn start_seen(
+        version: Version,
+        extra: &[(&str, &str)],
+        picked: impl Fn(u16),
+    ) -> Self {
         alone::insist();
         let extra: Vec<_> =
             extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         for _ in 0..PORT_ATTEMPTS {
             let ports = Ports::pick();
+            picked(ports.client);
             let folder = new_folder(&format!("broker-{}-", version.number()));
             let cluster_id = new_cluster_id();
             write_properties(folder.path(), ports, &extra);

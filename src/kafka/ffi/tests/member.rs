@@ -16,7 +16,7 @@ fn transactional(cluster: &Mock) -> BaseProducer {
 fn send(producer: &BaseProducer) -> Result<(), NativeError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(TOPIC, 0, rdkafka::Offset::Offset(7)).unwrap();
-    send_offsets(producer, "g", "sprag", &list, PATIENCE)
+    send_offsets(producer.client(), "g", "sprag", &list, PATIENCE)
 }
 
 #[test]

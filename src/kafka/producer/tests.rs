@@ -1,0 +1,140 @@
+//! On librdkafka's mock cluster, which breaks a connection where it is asked to.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rdkafka::Offset;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey as Key, RDKafkaRespErr as Err};
+
+use super::*;
+
+type Mock = MockCluster<'static, DefaultProducerContext>;
+
+const FENCES: &str = "fences";
+const BREAKS: &[Err] = &[Err::RD_KAFKA_RESP_ERR__TRANSPORT];
+
+fn owner(mode: CommitMode) -> (Mock, ShardProducer) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(FENCES, 1, 1).unwrap();
+    let servers = cluster.bootstrap_servers();
+    let producers = Producers {
+        properties: Properties::from([("bootstrap.servers".to_owned(), servers)]),
+        prefix: "sprag.test".to_owned(),
+        fence_topic: TopicName::from(FENCES),
+        mode,
+    };
+    let owner = producers.make(Shard(0)).unwrap();
+    if mode == CommitMode::Fenced {
+        block_on(owner.init_transactions()).unwrap();
+    }
+    (cluster, owner)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn record() -> FenceRecord {
+    FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() }
+}
+
+fn write(owner: &ShardProducer) -> Result<(), Failure> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(FENCES, 0, Offset::Offset(7)).unwrap();
+    block_on(owner.write_offsets(GroupId::from("g"), list))
+}
+
+fn end(owner: &ShardProducer, end: TransactionEnd) -> Result<Aftermath, Failure> {
+    block_on(owner.end_transaction(end))
+}
+
+#[test]
+fn a_healthy_producer_leaves_nothing_behind() {
+    for mode in [CommitMode::Fenced, CommitMode::Guarded] {
+        let (_cluster, owner) = owner(mode);
+        block_on(owner.write_record(record())).expect("an offset");
+        if mode == CommitMode::Guarded {
+            continue;
+        }
+        for how in [TransactionEnd::Commit, TransactionEnd::Abort] {
+            write(&owner).expect("a half");
+            assert_eq!(end(&owner, how), Ok(Aftermath::Settled), "{how:?}");
+        }
+    }
+}
+
+#[test]
+fn a_half_whose_requests_may_come_late_has_not_been_written() {
+    for key in [Key::AddOffsetsToTxn, Key::TxnOffsetCommit] {
+        let (cluster, owner) = owner(CommitMode::Fenced);
+        cluster.request_errors(key, BREAKS);
+        let failure = write(&owner).unwrap_err();
+        assert_eq!(failure.class, FailureClass::LateRequest, "{key:?}: {failure}");
+        assert!(failure.detail.contains("done; a request"), "{failure}");
+    }
+}
+
+#[test]
+fn a_failure_is_reported_with_the_late_request() {
+    let (cluster, owner) = owner(CommitMode::Fenced);
+    let active = Err::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    cluster.request_errors(Key::TxnOffsetCommit, &[BREAKS[0], active]);
+    let failure = write(&owner).unwrap_err();
+    assert_eq!(failure.class, FailureClass::LateRequest, "{failure}");
+    assert!(failure.detail.contains("UnknownMemberId"), "{failure}");
+}
+
+#[test]
+fn a_fenced_producer_stays_fenced() {
+    let (cluster, owner) = owner(CommitMode::Fenced);
+    let fenced = Err::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+    cluster.request_errors(Key::TxnOffsetCommit, &[BREAKS[0], fenced]);
+    let failure = write(&owner).unwrap_err();
+    assert_eq!(failure.class, FailureClass::Fenced, "{failure}");
+}
+
+#[test]
+fn an_end_stands_and_says_that_a_request_may_come_late() {
+    for how in [TransactionEnd::Commit, TransactionEnd::Abort] {
+        let (cluster, owner) = owner(CommitMode::Fenced);
+        write(&owner).expect("a half");
+        cluster.request_errors(Key::EndTxn, BREAKS);
+        assert_eq!(end(&owner, how), Ok(Aftermath::LateRequest), "{how:?}");
+    }
+}
+
+#[test]
+fn a_fence_record_whose_requests_may_come_late_is_no_fence() {
+    let fenced = [Key::AddPartitionsToTxn, Key::Produce, Key::EndTxn];
+    let cases = fenced.map(|key| (CommitMode::Fenced, key));
+    for (mode, key) in cases.into_iter().chain([(CommitMode::Guarded, Key::Produce)]) {
+        let (cluster, owner) = owner(mode);
+        cluster.request_errors(key, BREAKS);
+        let failure = block_on(owner.write_record(record())).unwrap_err();
+        assert_eq!(failure.class, FailureClass::LateRequest, "{mode:?} {key:?}: {failure}");
+    }
+}
+
+#[test]
+fn an_end_that_is_in_doubt_says_what_may_stand() {
+    let state = Err::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE;
+    for how in [TransactionEnd::Commit, TransactionEnd::Abort] {
+        let (cluster, owner) = owner(CommitMode::Fenced);
+        write(&owner).expect("a half");
+        cluster.request_errors(Key::EndTxn, &[state]);
+        let failure = end(&owner, how).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Fenced, "{failure}");
+        assert!(failure.detail.contains(UNVERIFIED), "{failure}");
+    }
+}
+
+#[test]
+fn an_end_that_a_later_owner_refuses_is_not_in_doubt() {
+    let (cluster, owner) = owner(CommitMode::Fenced);
+    write(&owner).expect("a half");
+    cluster.request_errors(Key::EndTxn, &[Err::RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+    let failure = end(&owner, TransactionEnd::Abort).unwrap_err();
+    assert_eq!(failure.class, FailureClass::Fenced, "{failure}");
+    assert!(!failure.detail.contains(UNVERIFIED), "{failure}");
+}

@@ -1,0 +1,236 @@
+//! Requests of a producer that a broker carries out late: after the client has lost them and sent
+//! them again (`docs/protocol.md`, "Late requests").
+
+mod daemon;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::producer::{BaseProducer, Producer};
+
+use sprag::core::action::{ReadScope, TransactionEnd};
+use sprag::core::event::{Aftermath, TargetCommit};
+use sprag::core::failure::{Failure, FailureClass};
+use sprag::core::fence_log::FenceRecord;
+use sprag::core::ids::{Fence, GroupId, Shard, TargetOffset, TargetPartition, TopicName};
+use sprag::core::policy::CommitMode;
+use sprag::kafka::client::{AdminClient, Properties};
+use sprag::kafka::clock::ProcessClock;
+use sprag::kafka::committer::KafkaCommitter;
+use sprag::kafka::ffi::transaction_offsets::send_offsets;
+use sprag::kafka::groups::KafkaTargetGroups;
+use sprag::ports::{Committer, TargetGroups};
+
+use crate::support::DEADLINE;
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
+use crate::support::broker::Broker;
+use crate::support::clients::{block_on, config};
+use crate::support::groups::offset_list;
+use crate::support::proxy::{ApiKey, LateRequest, Proxy};
+use crate::support::records::produce;
+use crate::support::rounds;
+use crate::support::topics::create_topic;
+use crate::support::wait::eventually;
+
+const SHARD: Shard = Shard(0);
+const TOPIC: &str = "orders";
+const FENCES: &str = "__sprag.test.fences";
+const GROUP: &str = "billing";
+const KEYS: [ApiKey; 3] = [ApiKey::AddOffsetsToTxn, ApiKey::TxnOffsetCommit, ApiKey::EndTxn];
+
+const ACCEPTED: i16 = 0;
+const INVALID_PRODUCER_EPOCH: i16 = 47;
+const PRODUCER_FENCED: i16 = 90;
+
+/// A broker whose clients come through a proxy.
+fn behind_a_proxy(version: Version) -> (Broker, Proxy) {
+    let proxy = Proxy::listen();
+    let (name, address) = proxy.advertised();
+    let properties = [(name, address.as_str())];
+    let broker = Broker::start_seen(version, &properties, |port| proxy.forward_to(port));
+    (broker, proxy)
+}
+
+fn on_both(test: impl Fn(&Broker, &Proxy)) {
+    let _alone = alone();
+    for version in [Version::V3_9, Version::V4_3] {
+        let (broker, proxy) = behind_a_proxy(version);
+        create_topic(&broker, TOPIC, 1);
+        create_topic(&broker, FENCES, 1);
+        produce(&broker, TOPIC, 0, 100);
+        test(&broker, &proxy);
+    }
+}
+
+/// The committed offset of the group that readers see, pending ones left out.
+fn visible(broker: &Broker, group: &str, topic: &str) -> Option<i64> {
+    let properties: Properties =
+        BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
+    let clock = ProcessClock::start();
+    let groups =
+        KafkaTargetGroups::new(Rc::new(AdminClient::new(properties, "target", clock)), clock);
+    let at = TargetPartition::new(topic, 0);
+    let scope = ReadScope::Only(BTreeSet::from([at.clone()]));
+    let read = eventually(DEADLINE, "the group's visible offset", || {
+        let read = block_on(groups.offsets(&GroupId::from(group), None, &scope, false));
+        read.map(|mut read| read.remove(&at).expect("the partition that was named"))
+    });
+    read.expect("a partition that is not pending").map(|stored| stored.offset.get())
+}
+
+/// A plain transactional producer of librdkafka, without what Sprag adds to it.
+fn plain_producer(broker: &Broker, transactional_id: &str) -> BaseProducer {
+    let mut config = config(&broker.bootstrap());
+    let producer: BaseProducer =
+        config.set("transactional.id", transactional_id).create().expect("a producer");
+    producer.init_transactions(DEADLINE).expect("a transactional producer");
+    producer
+}
+
+/// Begins a transaction and writes an offset in it.
+fn half(producer: &BaseProducer, group: &str, offset: i64) {
+    producer.begin_transaction().expect("a transaction");
+    let offsets: TopicPartitionList = offset_list(&[(TOPIC, 0, offset, "")]);
+    let written = send_offsets(producer.client(), group, "sprag", &offsets, DEADLINE);
+    written.expect("a pending offset");
+}
+
+/// A transaction that succeeds although one of its requests was kept back.
+fn commit_with_a_late_request(producer: &BaseProducer, proxy: &Proxy, key: ApiKey) -> LateRequest {
+    proxy.hold(key);
+    half(producer, GROUP, 10);
+    producer.commit_transaction(DEADLINE).expect("librdkafka sends it again and succeeds");
+    proxy.wait_until_held()
+}
+
+/// The fault: nothing distinguishes the two transactions for the broker, because they have the same
+/// producer id and epoch.
+#[test]
+fn a_late_end_of_a_transaction_ends_the_next_one() {
+    on_both(|broker, proxy| {
+        let producer = plain_producer(broker, "plain");
+        let late = commit_with_a_late_request(&producer, proxy, ApiKey::EndTxn);
+        half(&producer, GROUP, 20);
+        assert_eq!(visible(broker, GROUP, TOPIC), Some(10));
+        assert_eq!(late.deliver(), ACCEPTED);
+        eventually(DEADLINE, "the half that nobody committed", || {
+            let seen = visible(broker, GROUP, TOPIC);
+            if seen == Some(20) { Ok(()) } else { Err(format!("{seen:?}")) }
+        });
+        let aborted =
+            producer.abort_transaction(DEADLINE).expect_err("a transaction that has ended");
+        eprintln!("{:?}: the client's own abort: {aborted}", broker.version());
+        assert!(aborted.to_string().contains("invalid state"), "{aborted}");
+    });
+}
+
+/// The other late requests, inside the next transaction of the same producer and after a new one
+/// took the transactional.id over.
+#[test]
+fn late_requests_are_accepted_until_the_producer_has_a_new_epoch() {
+    on_both(|broker, proxy| {
+        for key in KEYS {
+            let id = format!("same-{key:?}");
+            let producer = plain_producer(broker, &id);
+            let late = commit_with_a_late_request(&producer, proxy, key);
+            half(&producer, GROUP, 20);
+            let inside = late.deliver();
+
+            let id = format!("replaced-{key:?}");
+            let producer = plain_producer(broker, &id);
+            let late = open_or_ended_with_a_late_request(&producer, proxy, key);
+            let next = plain_producer(broker, &id);
+            half(&next, GROUP, 30);
+            let after = late.deliver();
+            next.commit_transaction(DEADLINE).expect("the next producer's commit");
+            eprintln!(
+                "{:?}: late {key:?}: same epoch {inside}, new epoch {after}",
+                broker.version()
+            );
+            assert_eq!(inside, ACCEPTED, "{key:?}");
+            assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&after), "{key:?}: {after}");
+        }
+    });
+}
+
+/// As Sprag leaves its transaction: open where the half was written with a late request.
+fn open_or_ended_with_a_late_request(
+    producer: &BaseProducer,
+    proxy: &Proxy,
+    key: ApiKey,
+) -> LateRequest {
+    proxy.hold(key);
+    half(producer, GROUP, 10);
+    if key == ApiKey::EndTxn {
+        producer.commit_transaction(DEADLINE).expect("librdkafka sends it again and succeeds");
+    }
+    proxy.wait_until_held()
+}
+
+/// One shard's owner, as the daemon has it.
+struct Owner {
+    committer: KafkaCommitter,
+    fence: Fence,
+}
+
+impl Owner {
+    async fn of(broker: &Broker) -> Self {
+        let properties: Properties =
+            BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
+        let clock = ProcessClock::start();
+        let committer = KafkaCommitter::new(
+            Rc::new(AdminClient::new(properties.clone(), "target", clock)),
+            properties.clone(),
+            properties,
+            TopicName::from(FENCES),
+            "sprag.test".to_owned(),
+            "sprag.00000000".to_owned(),
+            CommitMode::Fenced,
+        );
+        committer.init_transactions(SHARD).await.expect("a producer");
+        let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
+        let fence = committer.take_over(SHARD, &record).await.expect("a fence");
+        Self { committer, fence }
+    }
+
+    async fn write(&self, offset: i64) -> Result<(), Failure> {
+        let commit = TargetCommit { offset: TargetOffset(offset), metadata: "ours".to_owned() };
+        let offsets = BTreeMap::from([(TargetPartition::new(TOPIC, 0), commit)]);
+        self.committer.write_offsets(SHARD, self.fence, &GroupId::from(GROUP), &offsets).await
+    }
+
+    async fn commit(&self) -> Result<Aftermath, Failure> {
+        self.committer.end_transaction(SHARD, self.fence, TransactionEnd::Commit).await
+    }
+}
+
+#[test]
+fn the_adapter_reports_exactly_the_calls_that_leave_a_request_unanswered() {
+    on_both(|broker, proxy| {
+        let commits = i64::try_from(rounds(200, 2000)).expect("a number of commits");
+        block_on(async {
+            let owner = Owner::of(broker).await;
+            for offset in 0..commits {
+                // At once after the one before: the coordinator still completes that, and answers
+                // CONCURRENT_TRANSACTIONS.
+                owner.write(offset).await.expect("a half");
+                assert_eq!(owner.commit().await, Ok(Aftermath::Settled), "commit {offset}");
+            }
+            for key in [ApiKey::AddOffsetsToTxn, ApiKey::TxnOffsetCommit] {
+                let owner = Owner::of(broker).await;
+                proxy.hold(key);
+                let failure = owner.write(1).await.expect_err("a half with a late request");
+                assert_eq!(failure.class, FailureClass::LateRequest, "{key:?}: {failure}");
+                assert!(failure.detail.contains(": done;"), "{key:?}: {failure}");
+                let _late = proxy.wait_until_held();
+            }
+            let owner = Owner::of(broker).await;
+            owner.write(1).await.expect("a half");
+            proxy.hold(ApiKey::EndTxn);
+            assert_eq!(owner.commit().await, Ok(Aftermath::LateRequest));
+            let _late = proxy.wait_until_held();
+        });
+    });
+}
