@@ -9,6 +9,8 @@ use super::stamp::METADATA_MAX_UNITS;
 const MOST_BYTES: usize = 512 * 1024;
 /// What a record of `__consumer_offsets` takes beside names and metadata.
 const RECORD_BYTES: usize = 100;
+/// How many refusals of metadata are taken one by one.
+const TRIED_ONE_BY_ONE: u32 = 4;
 
 /// What is known of the brokers' limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,18 +19,22 @@ pub(crate) struct CommitLimits {
     fits: usize,
     /// The shortest metadata that was refused.
     refused: Option<usize>,
+    /// How often some was.
+    refusals: u32,
     bytes: usize,
 }
 
 impl CommitLimits {
     pub(crate) fn new() -> Self {
-        Self { fits: 0, refused: None, bytes: MOST_BYTES }
+        Self { fits: 0, refused: None, refusals: 0, bytes: MOST_BYTES }
     }
 
-    /// How long metadata may be: half-way between what fitted and what did not.
+    /// How long metadata may be: shorter than what was refused. After some refusals it is half-way
+    /// between what fitted and what did not, so that few more follow.
     pub(crate) fn metadata_units(&self) -> usize {
         match self.refused {
             None => METADATA_MAX_UNITS,
+            Some(refused) if self.refusals <= TRIED_ONE_BY_ONE => refused.saturating_sub(1),
             Some(refused) => self.fits + refused.saturating_sub(self.fits) / 2,
         }
     }
@@ -43,6 +49,7 @@ impl CommitLimits {
     pub(crate) fn metadata_refused(&mut self, longest: usize, stamp_units: usize) -> bool {
         let refused = self.refused.map_or(longest, |refused| refused.min(longest));
         self.refused = Some(refused);
+        self.refusals = self.refusals.saturating_add(1);
         self.fits = self.fits.min(refused.saturating_sub(1));
         stamp_units < longest
     }
@@ -98,7 +105,7 @@ mod tests {
                 }
             };
             assert_eq!(longest, limit);
-            assert!(refusals <= 12, "{refusals}");
+            assert!(refusals <= 16, "{refusals}");
         }
     }
 

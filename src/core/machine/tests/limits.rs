@@ -25,12 +25,8 @@ fn metadata_that_is_too_long_for_the_broker_leaves_the_stamp_alone() {
         world.source = Some(200);
         world.pass(&mut core, poll());
         assert_eq!(world.stored(), Some(1250));
-        assert!(
-            world.target[&target()].metadata.ends_with("|mmm"[..].trim()) || {
-                let kept = world.target[&target()].metadata.len();
-                kept > 150
-            }
-        );
+        let kept = &world.target[&target()].metadata;
+        assert!(kept.ends_with(&world.source_metadata), "what fits is kept: {kept}");
     }
 }
 
@@ -48,16 +44,15 @@ fn a_stamp_that_is_too_long_by_itself_holds_its_group_alone() {
 #[test]
 fn a_group_with_very_many_partitions_is_committed_in_parts_at_once() {
     let mut world = World::new();
-    let partitions = 1..=3000;
-    for nth in partitions.clone() {
+    for nth in 1..=300 {
         world.beside.insert(SourcePartition::new("orders", nth), 150);
         world.mirrored.push(nth);
     }
-    world.source_metadata = "m".repeat(400);
+    world.source_metadata = "m".repeat(3800);
     let mut core = world.settled(policy());
     world.pass(&mut core, poll() / 2);
     let commits = world.transcript.iter().filter(|line| *line == "commit transaction").count();
-    assert_eq!(world.target.len(), 3001, "all of them, before the next poll");
+    assert_eq!(world.target.len(), 301, "all of them, before the next poll");
     assert!(commits > 1, "{commits}");
     let verified = world.transcript.iter().filter(|line| *line == "verify target offsets").count();
     assert_eq!(verified, commits, "each part is verified");

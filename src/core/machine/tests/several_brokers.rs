@@ -25,7 +25,7 @@ fn coordinators() -> Coordinators {
 fn longest_wait(bad_source: bool) -> Duration {
     let mut world = World::new();
     let all = coordinators();
-    let names = (0..450).map(|nth| GroupId::from(format!("group-{nth}").as_str()));
+    let names = (0..240).map(|nth| GroupId::from(format!("group-{nth}").as_str()));
     world.groups = names.collect();
     world.coordinators = all.clone();
     let is_bad = |group: &GroupId| all.of(group) == Some(BAD);
@@ -40,7 +40,7 @@ fn longest_wait(bad_source: bool) -> Duration {
     let mut seen: BTreeMap<GroupId, Instant> = BTreeMap::new();
     let mut longest = Duration::ZERO;
     let started = world.now;
-    for _ in 0..25 {
+    for _ in 0..20 {
         while hanging.front().is_some_and(|(until, _)| *until <= world.now)
             && let Some((_, action)) = hanging.pop_front()
         {
