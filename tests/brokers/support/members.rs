@@ -2,8 +2,8 @@
 
 use super::DEADLINE;
 use super::artifacts::Version;
-use super::broker::Broker;
 use super::clients::{group_config, is_transient};
+use super::cluster::Cluster;
 use super::groups::offset_list;
 use super::wait::eventually;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -49,7 +49,12 @@ struct Shared {
 impl Member {
     /// Joins a group and waits until it is assigned a partition.
     #[track_caller]
-    pub(crate) fn join(broker: &Broker, group: &str, topics: &[&str], protocol: Protocol) -> Self {
+    pub(crate) fn join(
+        broker: &dyn Cluster,
+        group: &str,
+        topics: &[&str],
+        protocol: Protocol,
+    ) -> Self {
         let mut config = group_config(&broker.bootstrap(), group);
         config.set("auto.offset.reset", "earliest");
         match protocol {

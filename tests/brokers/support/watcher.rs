@@ -1,8 +1,8 @@
 //! Follows a broker's `__consumer_offsets` from its beginning: the witness of what was committed.
 
 use super::DEADLINE;
-use super::broker::Broker;
 use super::clients::{config, group_config};
+use super::cluster::Cluster;
 use super::history::{Decrease, History};
 use super::offsets_topic::decode;
 use super::topics::partitions_of;
@@ -54,7 +54,7 @@ struct State {
 impl OffsetsWatcher {
     /// Starts to follow; makes the broker create the topic if it has none yet.
     #[track_caller]
-    pub(crate) fn start(broker: &Broker) -> Self {
+    pub(crate) fn start(broker: &dyn Cluster) -> Self {
         let bootstrap = broker.bootstrap();
         let consumer: BaseConsumer = group_config(&bootstrap, READER)
             .set("enable.partition.eof", "true")
