@@ -13,6 +13,7 @@ mod faults;
 mod flow;
 mod harness;
 mod live;
+mod one_broker;
 mod operator;
 mod requests;
 mod scenario;

@@ -2,7 +2,7 @@
 //! through, swallows everything, or refuses connections.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::io::{AsyncReadExt, copy_bidirectional};
@@ -91,7 +91,8 @@ async fn run(upstream: SocketAddr, mut mode: watch::Receiver<Mode>, applied: &Se
                 let listener = socket.listen(BACKLOG).expect("a listener");
                 // Nobody waits when the gate has just been dropped.
                 let _ = applied.send(here.port());
-                accept_until_refused(&listener, upstream, &mut mode, applied).await;
+                let confirm = || applied.send(here.port());
+                accept_until_refused(&listener, upstream, &mut mode, confirm).await;
                 drop(listener);
                 socket = bound(here).expect("the gate's port");
             }
@@ -109,7 +110,7 @@ async fn accept_until_refused(
     listener: &TcpListener,
     upstream: SocketAddr,
     mode: &mut watch::Receiver<Mode>,
-    applied: &Sender<u16>,
+    confirm: impl Fn() -> Result<(), SendError<u16>>,
 ) {
     loop {
         tokio::select! {
@@ -118,7 +119,7 @@ async fn accept_until_refused(
             },
             _ = mode.changed() => match *mode.borrow() {
                 Mode::Pass | Mode::Blackhole => {
-                    let _ = applied.send(upstream.port());
+                    let _ = confirm();
                 }
                 Mode::Refuse | Mode::End => return,
             }

@@ -1,0 +1,155 @@
+//! How long each translation took, by what it needs of the broker that fails; what is too long.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::scenario::event;
+use crate::support::sprag::Sprag;
+use crate::support::watcher::OffsetsWatcher;
+
+/// How long a translation is waited for: long enough to tell by how much it is late.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Seconds from a source commit, or from the election where that is later, to its translation.
+const RESUMED: f64 = 15.0;
+/// Seconds from the broker's return until everything is up to date.
+const UP_TO_DATE: f64 = 10.0;
+/// The share of one core that an outage may cost: a busy loop takes all of it.
+const CPU: f64 = 0.5;
+
+/// What a group's partition needs of the broker that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// Nothing.
+    Apart,
+    /// Nothing, but another partition of its group lies there.
+    Mixed,
+    /// Its group is coordinated there, or its shard's transactions are.
+    Moved,
+    /// The partition itself lies there.
+    Parked,
+}
+
+/// A translation that is waited for.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) class: Class,
+    pub(super) group: String,
+    /// The topic on the target.
+    pub(super) topic: String,
+    pub(super) offset: i64,
+    /// When the clock started.
+    pub(super) since: Instant,
+}
+
+/// The seconds that each translation took, by class; none where it did not come in time.
+pub(super) struct Wave(BTreeMap<Class, Vec<(Option<f64>, String)>>);
+
+impl Wave {
+    /// Waits until all items are committed on the target, or [`PATIENCE`] is over.
+    pub(super) fn watch(watcher: &OffsetsWatcher, items: &[Item]) -> Self {
+        let mut seconds: Vec<Option<f64>> = vec![None; items.len()];
+        let _ = watcher.try_wait_until(PATIENCE, |history| {
+            for (item, seconds) in items.iter().zip(&mut seconds).filter(|(_, s)| s.is_none()) {
+                let commits = history.commits(&item.group, &item.topic, 0);
+                let first = commits.iter().find(|seen| seen.offset >= item.offset);
+                *seconds = first
+                    .map(|seen| seen.seen_at.saturating_duration_since(item.since))
+                    .map(|took| took.as_secs_f64());
+            }
+            seconds.iter().all(Option::is_some)
+        });
+        let mut classes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (item, seconds) in items.iter().zip(seconds) {
+            let name = format!("{} {}", item.group, item.topic);
+            classes.entry(item.class).or_default().push((seconds, name));
+        }
+        Self(classes)
+    }
+}
+
+/// What was measured, printed as it comes, and what was too late.
+#[derive(Default)]
+pub(super) struct Report {
+    title: String,
+    late: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn begin(&mut self, title: &str) {
+        title.clone_into(&mut self.title);
+        eprintln!("\n{title}");
+    }
+
+    pub(super) fn remark(&self, what: &str) {
+        eprintln!("  {what}");
+    }
+
+    /// While nothing is wrong.
+    pub(super) fn settled(&mut self, wave: &Wave) {
+        self.rows("without a fault", wave, RESUMED);
+    }
+
+    /// A wave of source commits while the broker is gone.
+    pub(super) fn wave(&mut self, nth: usize, wave: &Wave) {
+        self.rows(&format!("wave {nth}"), wave, RESUMED);
+    }
+
+    /// Since the broker is back.
+    pub(super) fn back(&mut self, wave: &Wave) {
+        self.rows("since it is back", wave, UP_TO_DATE);
+    }
+
+    fn rows(&mut self, what: &str, wave: &Wave, bound: f64) {
+        for (class, items) in &wave.0 {
+            let mut seconds: Vec<f64> = items.iter().filter_map(|(seconds, _)| *seconds).collect();
+            seconds.sort_by(f64::total_cmp);
+            let missing = items.len() - seconds.len();
+            let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
+            let last = seconds.last().copied().unwrap_or(f64::NAN);
+            let row = format!(
+                "{what:<17} {:<7} {:>2} partitions: median {median:>5.1} s, last {last:>5.1} s, \
+                 {missing} missing after {} s",
+                format!("{class:?}"),
+                items.len(),
+                PATIENCE.as_secs(),
+            );
+            eprintln!("  {row}");
+            let late: Vec<&str> = items
+                .iter()
+                .filter(|(seconds, _)| seconds.is_none_or(|seconds| seconds > bound))
+                .map(|(_, name)| name.as_str())
+                .collect();
+            if !late.is_empty() {
+                let late = late.join(", ");
+                self.late.push(format!("{}: {row}; later than {bound} s: {late}", self.title));
+            }
+        }
+    }
+
+    /// What the outage cost.
+    pub(super) fn cpu(&mut self, spent: f64, outage: Duration) {
+        let outage = outage.as_secs_f64();
+        let row = format!("{spent:.1} s of CPU in {outage:.1} s");
+        eprintln!("  {row}");
+        if spent > CPU * outage {
+            self.late.push(format!("{}: {row}: a busy loop", self.title));
+        }
+    }
+
+    /// The daemon's log since a mark, by event.
+    pub(super) fn log(&self, sprag: &Sprag, mark: usize) {
+        let mut events: BTreeMap<String, usize> = BTreeMap::new();
+        for line in sprag.log().iter().skip(mark) {
+            *events.entry(event(line).to_owned()).or_default() += 1;
+        }
+        eprintln!("  log: {events:?}");
+    }
+
+    /// # Panics
+    /// When anything was later than promised.
+    #[track_caller]
+    pub(super) fn judge(self) {
+        assert!(self.late.is_empty(), "later than promised:\n{}", self.late.join("\n"));
+    }
+}
