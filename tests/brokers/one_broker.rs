@@ -119,8 +119,8 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
 /// Source groups go on, wave after wave, while the broker is gone.
 fn outage(scene: &mut Scene, fault: Fault, begun: Instant, report: &mut Report) {
     let length = Duration::from_secs(rounds(20, 60) as u64);
-    let mut waves = 0;
-    while waves == 0 || begun.elapsed() < length {
+    let (mut waves, mut later) = (0, Wave::default());
+    while waves < 2 || begun.elapsed() < length {
         waves += 1;
         // A source group whose coordinator is gone cannot commit until another one took over.
         let (side, early) = (scene.side, !fault.moves_leaders() || waves > 1);
@@ -144,6 +144,13 @@ fn outage(scene: &mut Scene, fault: Fault, begun: Instant, report: &mut Report) 
             Class::Parked => false,
         };
         items.retain(|item| waited_for(item.class));
-        report.wave(waves, &Wave::watch(&scene.watcher, &items));
+        let wave = Wave::watch(&scene.watcher, &items);
+        match waves {
+            1 | 2 => report.wave(&format!("wave {waves}"), &wave),
+            _ => later.extend(wave),
+        }
+    }
+    if waves > 2 {
+        report.wave(&format!("waves 3 to {waves}"), &later);
     }
 }

@@ -1,9 +1,10 @@
 //! How long each translation took, by what it needs of the broker that fails; what is too long.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::scenario::event;
+use crate::support::history::Seen;
 use crate::support::sprag::Sprag;
 use crate::support::watcher::OffsetsWatcher;
 
@@ -43,19 +44,27 @@ pub(super) struct Item {
 }
 
 /// The seconds that each translation took, by class; none where it did not come in time.
-pub(super) struct Wave(BTreeMap<Class, Vec<(Option<f64>, String)>>);
+#[derive(Default)]
+pub(super) struct Wave {
+    classes: BTreeMap<Class, Vec<(Option<f64>, String)>>,
+    /// By how much the watcher was behind at the most: by the broker's clock, which is ours. What
+    /// was measured is too much by no more than this.
+    behind: f64,
+}
 
 impl Wave {
     /// Waits until all items are committed on the target, or [`PATIENCE`] is over.
     pub(super) fn watch(watcher: &OffsetsWatcher, items: &[Item]) -> Self {
         let mut seconds: Vec<Option<f64>> = vec![None; items.len()];
+        let mut behind: f64 = 0.0;
         let _ = watcher.try_wait_until(PATIENCE, |history| {
             for (item, seconds) in items.iter().zip(&mut seconds).filter(|(_, s)| s.is_none()) {
                 let commits = history.commits(&item.group, &item.topic, 0);
-                let first = commits.iter().find(|seen| seen.offset >= item.offset);
-                *seconds = first
-                    .map(|seen| seen.seen_at.saturating_duration_since(item.since))
-                    .map(|took| took.as_secs_f64());
+                if let Some(first) = commits.iter().find(|seen| seen.offset >= item.offset) {
+                    let took = first.seen_at.saturating_duration_since(item.since);
+                    *seconds = Some(took.as_secs_f64());
+                    behind = behind.max(seconds_behind(first));
+                }
             }
             seconds.iter().all(Option::is_some)
         });
@@ -64,8 +73,23 @@ impl Wave {
             let name = format!("{} {}", item.group, item.topic);
             classes.entry(item.class).or_default().push((seconds, name));
         }
-        Self(classes)
+        Self { classes, behind }
     }
+
+    /// Adds what another wave took.
+    pub(super) fn extend(&mut self, other: Self) {
+        for (class, items) in other.classes {
+            self.classes.entry(class).or_default().extend(items);
+        }
+        self.behind = self.behind.max(other.behind);
+    }
+}
+
+/// From a commit, by its own timestamp, to when the watcher read it.
+fn seconds_behind(seen: &Seen) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let committed = Duration::from_millis(u64::try_from(seen.commit_timestamp).unwrap_or(0));
+    (now.saturating_sub(committed)).saturating_sub(seen.seen_at.elapsed()).as_secs_f64()
 }
 
 /// What was measured, printed as it comes, and what was too late.
@@ -91,8 +115,8 @@ impl Report {
     }
 
     /// A wave of source commits while the broker is gone.
-    pub(super) fn wave(&mut self, nth: usize, wave: &Wave) {
-        self.rows(&format!("wave {nth}"), wave, RESUMED);
+    pub(super) fn wave(&mut self, which: &str, wave: &Wave) {
+        self.rows(which, wave, RESUMED);
     }
 
     /// Since the broker is back.
@@ -101,14 +125,15 @@ impl Report {
     }
 
     fn rows(&mut self, what: &str, wave: &Wave, bound: f64) {
-        for (class, items) in &wave.0 {
+        eprintln!("  {what}, the watcher at most {:.1} s behind", wave.behind);
+        for (class, items) in &wave.classes {
             let mut seconds: Vec<f64> = items.iter().filter_map(|(seconds, _)| *seconds).collect();
             seconds.sort_by(f64::total_cmp);
             let missing = items.len() - seconds.len();
             let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
             let last = seconds.last().copied().unwrap_or(f64::NAN);
             let row = format!(
-                "{what:<17} {:<7} {:>2} partitions: median {median:>5.1} s, last {last:>5.1} s, \
+                "  {:<7} {:>2} partitions: median {median:>5.1} s, last {last:>5.1} s, \
                  {missing} missing after {} s",
                 format!("{class:?}"),
                 items.len(),
@@ -122,7 +147,8 @@ impl Report {
                 .collect();
             if !late.is_empty() {
                 let late = late.join(", ");
-                self.late.push(format!("{}: {row}; later than {bound} s: {late}", self.title));
+                self.late
+                    .push(format!("{}, {what}: {row}; later than {bound} s: {late}", self.title));
             }
         }
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) enum Protocol {
     /// JoinGroup and SyncGroup: every broker.
     Classic,
-    /// KIP-848 (`group.protocol=consumer`): of the tested versions, 4.3 only.
+    /// KIP-848 (`group.protocol=consumer`): of the tested versions, from 4.3 on.
     Consumer,
 }
 
@@ -28,7 +28,7 @@ impl Protocol {
     pub(crate) fn all_of(version: Version) -> &'static [Self] {
         match version {
             Version::V3_9 => &[Self::Classic],
-            Version::V4_3 => &[Self::Classic, Self::Consumer],
+            Version::V4_3 | Version::V4_4 => &[Self::Classic, Self::Consumer],
         }
     }
 }
