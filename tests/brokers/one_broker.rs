@@ -10,7 +10,7 @@ use crate::support::alone::alone;
 use crate::support::gate::Mode;
 use crate::support::rounds;
 use measure::{Class, Report, Wave};
-use scene::{Scene, Side};
+use scene::{Coordination, Scene, Side};
 
 /// The broker that fails.
 const FAULTY: i32 = 3;
@@ -64,20 +64,25 @@ impl Fault {
 #[test]
 fn of_the_target() {
     let kinds = rounds(1, Fault::ALL.len());
-    one_broker_fails(Side::Target, &Fault::ALL[..kinds]);
+    one_broker_fails(Side::Target, Coordination::Elsewhere, &Fault::ALL[..kinds]);
+}
+
+#[test]
+fn of_the_target_that_coordinates_the_instances() {
+    // Where nothing moves, no instance can know which shards are its own.
+    let kinds = [Fault::Killed, Fault::Stopped];
+    one_broker_fails(Side::Target, Coordination::OnFaulty, &kinds[..rounds(1, kinds.len())]);
 }
 
 #[test]
 fn of_the_source() {
-    // The short form takes another kind than the one above.
-    let mut kinds = Fault::ALL;
-    kinds.rotate_left(1);
-    one_broker_fails(Side::Source, &kinds[..rounds(1, kinds.len())]);
+    let kinds = [Fault::Blackholed, Fault::Refused, Fault::Killed, Fault::Stopped];
+    one_broker_fails(Side::Source, Coordination::Elsewhere, &kinds[..rounds(1, kinds.len())]);
 }
 
-fn one_broker_fails(side: Side, faults: &[Fault]) {
+fn one_broker_fails(side: Side, coordination: Coordination, faults: &[Fault]) {
     let _alone = alone();
-    let mut scene = Scene::set(side);
+    let mut scene = Scene::set(side, coordination);
     let mut report = Report::default();
     for fault in faults {
         one_fault(&mut scene, *fault, &mut report);
@@ -89,7 +94,7 @@ fn one_broker_fails(side: Side, faults: &[Fault]) {
 }
 
 fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
-    report.begin(&format!("broker {FAULTY} of the {:?} {fault:?}", scene.side));
+    report.begin(&format!("broker {FAULTY} of the {:?}: {fault:?}", scene.side));
     let mut sprag = scene.sprag(!fault.moves_leaders());
     let (items, _) = scene.advance(|_| true);
     report.settled(&Wave::watch(&scene.watcher, &items));

@@ -130,10 +130,10 @@ impl Report {
             let mut seconds: Vec<f64> = items.iter().filter_map(|(seconds, _)| *seconds).collect();
             seconds.sort_by(f64::total_cmp);
             let missing = items.len() - seconds.len();
-            let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
-            let last = seconds.last().copied().unwrap_or(f64::NAN);
+            let shown = |at: Option<&f64>| at.map_or("-".to_owned(), |at| format!("{at:.1} s"));
+            let (median, last) = (shown(seconds.get(seconds.len() / 2)), shown(seconds.last()));
             let row = format!(
-                "  {:<7} {:>2} partitions: median {median:>5.1} s, last {last:>5.1} s, \
+                "  {:<7} {:>2} partitions: median {median:>6}, last {last:>6}, \
                  {missing} missing after {} s",
                 format!("{class:?}"),
                 items.len(),

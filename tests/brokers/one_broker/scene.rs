@@ -31,6 +31,13 @@ pub(super) enum Side {
     Source,
 }
 
+/// Whether the faulty broker coordinates the group in which Sprag's instances share the shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coordination {
+    Elsewhere,
+    OnFaulty,
+}
+
 /// A group on the source, and where what it needs lies among the three brokers.
 pub(super) struct Consumer {
     name: String,
@@ -38,8 +45,8 @@ pub(super) struct Consumer {
     /// The brokers with its topics: topic n lies on broker n.
     topics: Vec<i32>,
     coordinator: i32,
-    /// The coordinator of its shard's transactions, where the three brokers are the target.
-    transactions: Option<i32>,
+    /// Whether its shard needs the faulty broker: for its transactions, or to be assigned.
+    shard_moves: bool,
 }
 
 pub(super) struct Scene {
@@ -62,7 +69,7 @@ fn copy_of(broker: i32) -> String {
 }
 
 impl Scene {
-    pub(super) fn set(side: Side) -> Self {
+    pub(super) fn set(side: Side, coordination: Coordination) -> Self {
         let (version, other) = match side {
             Side::Target => (Version::V4_3, Version::V3_9),
             Side::Source => (Version::V3_9, Version::V4_3),
@@ -79,12 +86,19 @@ impl Scene {
         let layouts = [OFFSETS, TRANSACTIONS].map(|topic| cluster.layout(topic));
         let ids = [source, target].map(|cluster| ClusterId::from(cluster.cluster_id()));
         let (name, transactions) = match side {
-            Side::Target => pipeline_name(&layouts, &ids),
+            Side::Target => pipeline_name(&layouts, &ids, coordination),
             Side::Source => ("dr".to_owned(), BTreeMap::new()),
         };
         create_topics(side, &cluster, &single, &name);
         map_topics(source, target);
-        let groups = choose_groups(source, &layouts[0], &transactions);
+        let moving = transactions.iter().filter(|(_, broker)| **broker == FAULTY);
+        eprintln!(
+            "{name}: {SHARDS} shards, transactions of {:?} coordinated by broker {FAULTY}, \
+             fence partitions 2 and 5 led by it where it is the target's, \
+             coordination group: {coordination:?}",
+            moving.map(|(shard, _)| shard.0).collect::<Vec<_>>(),
+        );
+        let groups = choose_groups(source, &layouts[0], &transactions, coordination);
         let watcher = OffsetsWatcher::start(target);
         Self { side, cluster, watcher, single, name, groups, position: 0 }
     }
@@ -141,7 +155,7 @@ impl Scene {
         self.groups.iter().flat_map(|group| group.items(self.position, since)).collect()
     }
 
-    pub(super) fn wait_until_back(&self, broker: i32) {
+    pub(super) fn wait_until_back(&mut self, broker: i32) {
         let topic = match self.side {
             Side::Target => copy_of(broker),
             Side::Source => topic(broker),
@@ -173,7 +187,7 @@ impl Consumer {
     fn class(&self, broker: i32) -> Class {
         if broker == FAULTY {
             Class::Parked
-        } else if self.coordinator == FAULTY || self.transactions == Some(FAULTY) {
+        } else if self.coordinator == FAULTY || self.shard_moves {
             Class::Moved
         } else if self.topics.contains(&FAULTY) {
             Class::Mixed
@@ -191,15 +205,22 @@ pub(super) fn waits_for_election(side: Side, group: &Consumer) -> bool {
     }
 }
 
-/// A pipeline whose coordination group stays when the faulty broker goes, while some of its
-/// shards' transactions move; and the transaction coordinator of each shard.
+/// A pipeline whose coordination group is where it is wanted, while the transactions of some of
+/// its shards move when the faulty broker goes; and the transaction coordinator of each shard.
 fn pipeline_name(
     [offsets, transactions]: &[Layout; 2],
     [source, target]: &[ClusterId; 2],
+    coordination: Coordination,
 ) -> (String, BTreeMap<Shard, i32>) {
     (0..)
         .map(|nth| format!("dr-{nth}"))
-        .filter(|name| offsets.coordinator_of(&format!("sprag.{name}")) != Some(FAULTY))
+        .filter(|name| {
+            let coordinator = offsets.coordinator_of(&format!("sprag.{name}"));
+            match coordination {
+                Coordination::Elsewhere => coordinator != Some(FAULTY),
+                Coordination::OnFaulty => coordinator == Some(FAULTY),
+            }
+        })
         .find_map(|name| {
             let pipeline = PipelineId::of(&name, source, target);
             let coordinators: BTreeMap<Shard, i32> = (0..SHARDS)
@@ -251,6 +272,7 @@ fn choose_groups(
     source: &dyn Cluster,
     offsets: &Layout,
     transactions: &BTreeMap<Shard, i32>,
+    coordination: Coordination,
 ) -> Vec<Consumer> {
     let mut wanted: Vec<(Vec<i32>, i32, bool)> = Vec::new();
     for (topic, coordinator) in IDS.iter().flat_map(|topic| IDS.map(|id| (*topic, id))) {
@@ -262,14 +284,14 @@ fn choose_groups(
     for name in (0..).map(|nth| format!("group-{nth:04}")) {
         let shard = Shard::of(&GroupId::from(name.as_str()), ShardCount(SHARDS));
         let coordinator = offsets.coordinator_of(&name).expect("a coordinator");
-        let transactions = transactions.get(&shard).copied();
-        let fits = |(_, broker, moves): &(Vec<i32>, i32, bool)| {
-            *broker == coordinator && *moves == (transactions == Some(FAULTY))
-        };
+        let moving = transactions.get(&shard) == Some(&FAULTY);
+        let fits =
+            |(_, broker, moves): &(Vec<i32>, i32, bool)| *broker == coordinator && *moves == moving;
         let Some(at) = wanted.iter().position(fits) else { continue };
         let (topics, _, _) = wanted.swap_remove(at);
         let handle = Group::of(source, &name);
-        groups.push(Consumer { name, source: handle, topics, coordinator, transactions });
+        let shard_moves = moving || coordination == Coordination::OnFaulty;
+        groups.push(Consumer { name, source: handle, topics, coordinator, shard_moves });
         if wanted.is_empty() {
             break;
         }

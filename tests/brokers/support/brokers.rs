@@ -176,9 +176,15 @@ impl Brokers {
     /// Waits until a broker that was gone is live again in the eyes of the others, and leads the
     /// topics of which it has the only replica.
     #[track_caller]
-    pub(crate) fn wait_until_back(&self, broker: i32, topics: &[&str]) {
+    pub(crate) fn wait_until_back(&mut self, broker: i32, topics: &[&str]) {
         let others = self.bootstrap_without(broker);
-        eventually(DEADLINE, &format!("broker {broker} to be back"), || self.all_live(&others));
+        eventually(DEADLINE, &format!("broker {broker} to be back"), || {
+            // A client that tries to reconnect may hold the port for a moment itself.
+            if self.brokers[index(broker)].lost_its_port() {
+                self.restart(broker);
+            }
+            self.all_live(&others)
+        });
         self.wait_for_leaders_at(&others, topics);
     }
 
