@@ -7,7 +7,7 @@ use sprag::core::ids::{ClusterId, GroupId, PipelineId, Shard, ShardCount};
 
 use super::FAULTY;
 use super::measure::{Class, Item};
-use crate::scenario::{MAPPINGS, Mapped, active, create_mapping_topic, pipeline};
+use crate::scenario::{MAPPINGS, Mapped, PATIENCE, create_mapping_topic, event, pipeline};
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::brokers::{Brokers, IDS};
@@ -17,6 +17,7 @@ use crate::support::groups::Group;
 use crate::support::records::produce;
 use crate::support::sprag::Sprag;
 use crate::support::topics::{create_topic, create_topic_on};
+use crate::support::wait::eventually;
 use crate::support::watcher::OffsetsWatcher;
 
 const RECORDS: i64 = 10_000;
@@ -103,7 +104,7 @@ impl Scene {
         Self { side, cluster, watcher, single, name, groups, position: 0 }
     }
 
-    /// The daemon, active, its connections to the three brokers behind gates or not.
+    /// The daemon, all its shards active, its connections to the three brokers behind gates or not.
     pub(super) fn sprag(&self, gated: bool) -> Sprag {
         let (source, target): (&dyn Cluster, &dyn Cluster) = match self.side {
             Side::Target => (&self.single, &self.cluster),
@@ -126,7 +127,13 @@ impl Scene {
             ],
         );
         let sprag = Sprag::start(&config);
-        active(&sprag, 0);
+        eventually(PATIENCE, "all shards to be active", || {
+            let log = sprag.log();
+            match log.iter().filter(|line| event(line) == "shard_active").count() {
+                count if count >= SHARDS as usize => Ok(()),
+                count => Err(format!("{count} of {SHARDS}")),
+            }
+        });
         sprag
     }
 
