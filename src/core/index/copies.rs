@@ -144,3 +144,7 @@ fn lower(one: Translation, other: Translation) -> Translation {
     };
     if target(&other) < target(&one) { other } else { one }
 }
+
+#[cfg(test)]
+#[path = "copies_tests.rs"]
+mod tests;

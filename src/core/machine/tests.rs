@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod catching_up;
 mod corrections;
 mod fairness;
 mod faults;
