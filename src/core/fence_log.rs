@@ -63,6 +63,8 @@ pub struct IncarnationFloor {
     pub mapping_topic: MappingTopicTag,
     /// Syncs below this as-of belong to an earlier incarnation.
     pub floor: MappingOffset,
+    /// Every replay that began below this as-of is over.
+    pub settled: MappingOffset,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,6 +73,8 @@ struct FloorJson {
     target: String,
     mapping: String,
     floor: i64,
+    #[serde(default)]
+    settled: i64,
 }
 
 impl TakeOver {
@@ -178,6 +182,7 @@ impl IncarnationFloor {
             target: self.target.to_string(),
             mapping: self.mapping_topic.to_string(),
             floor: self.floor.get(),
+            settled: self.settled.get(),
         };
         FenceRecord { key: floor_key(source, target), value: json(&value) }
     }
@@ -202,6 +207,7 @@ impl FenceLog {
                 target: topic_id(&json.target)?,
                 mapping_topic: MappingTopicTag(u32::from_str_radix(&json.mapping, 16).ok()?),
                 floor: MappingOffset(json.floor),
+                settled: MappingOffset(json.settled),
             };
             Some(((TopicName::from(source), TopicName::from(target)), floor))
         };

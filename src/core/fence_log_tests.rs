@@ -70,6 +70,7 @@ fn floors_round_trip() {
         target: TopicId([0x0b; 16]),
         mapping_topic: MappingTopicTag(0xfeed_0001),
         floor: MappingOffset(12),
+        settled: MappingOffset(0),
     };
     let (source, target) = (TopicName::from("orders"), TopicName::from("main.orders"));
     let record = floor.record(&source, &target);

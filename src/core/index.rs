@@ -23,6 +23,10 @@ pub(crate) struct Index {
     copies: BTreeMap<SourcePartition, BTreeMap<Lineage, Copies>>,
     /// Syncs below these belong to an earlier incarnation of the topics.
     floors: BTreeMap<(TopicName, TopicName), MappingOffset>,
+    /// Replays that began below these are over.
+    settled: BTreeMap<(TopicName, TopicName), MappingOffset>,
+    /// Pairs of topics whose last replay ended just now.
+    ended: BTreeSet<(TopicName, TopicName)>,
     target_topics: BTreeSet<TopicName>,
 }
 
@@ -66,6 +70,8 @@ impl Index {
             .collect();
         self.copies.clear();
         self.floors.clear();
+        self.settled.clear();
+        self.ended.clear();
         self.target_topics.clear();
         self.topic = Some(topic);
     }
@@ -164,11 +170,41 @@ impl Index {
 
     /// The source's log end was read, as asked for last.
     pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
-        for copies in self.copies_of(source) {
+        let mut ended = Vec::new();
+        for (lineage, copies) in self.copies.get_mut(source).into_iter().flatten() {
             if copies.replay == Some(Replay::EndAsked) {
                 copies.replay = Some(Replay::Until(end));
             }
-            copies.end_replay();
+            if copies.end_replay() {
+                ended.push((source.topic.clone(), lineage.target.topic.clone()));
+            }
+        }
+        self.ended.extend(ended);
+    }
+
+    /// The pairs of topics whose replays came to their end since this was asked last; none of whose
+    /// partitions is copied again still.
+    pub(crate) fn take_ended_replays(&mut self) -> Vec<(TopicName, TopicName)> {
+        let ended = std::mem::take(&mut self.ended);
+        ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
+    }
+
+    fn is_replayed(&self, (source, target): &(TopicName, TopicName)) -> bool {
+        let partitions = self.copies.iter().filter(|(at, _)| at.topic == *source);
+        let mut lineages = partitions.flat_map(|(_, lineages)| lineages);
+        lineages.any(|(lineage, copies)| lineage.target.topic == *target && copies.replay.is_some())
+    }
+
+    /// Replays of this pair of topics that began below this as-of are known to be over.
+    pub(crate) fn settle(
+        &mut self,
+        source: &TopicName,
+        target: &TopicName,
+        settled: MappingOffset,
+    ) {
+        if settled > MappingOffset(0) {
+            let known = self.settled.entry((source.clone(), target.clone())).or_default();
+            *known = settled.max(*known);
         }
     }
 
@@ -233,13 +269,22 @@ impl Index {
                 return;
             }
         }
+        let topics = || (sync.source.topic.clone(), sync.target.topic.clone());
+        let settled = match self.settled.is_empty() {
+            true => None,
+            false => self.settled.get(&topics()).copied(),
+        };
+        let is_over = settled.is_some_and(|settled| at.as_of <= settled);
+        let pair = topics();
         let lineage = Lineage { target: sync.target, ids: None };
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
         let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
-        copies.sync(run);
+        copies.sync(run, is_over);
         copies.insert(at, run, &sync.source, applied);
-        copies.end_replay();
+        if copies.end_replay() {
+            self.ended.insert(pair);
+        }
     }
 }
 

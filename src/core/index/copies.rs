@@ -102,23 +102,31 @@ impl Copies {
         overlaps
     }
 
-    pub(super) fn end_replay(&mut self) {
-        let Some(until) = self.replay.and_then(Replay::until) else {
-            return;
+    /// Ends the replay that the newest sync has passed. True if there was one.
+    pub(super) fn end_replay(&mut self) -> bool {
+        let until = self.replay.and_then(Replay::until);
+        let passed = |until: SourceOffset| {
+            self.newest.is_some_and(|newest| newest.source.get().saturating_add(1) >= until.get())
         };
-        if self.newest.is_some_and(|newest| newest.source.get().saturating_add(1) >= until.get()) {
+        let over = until.is_some_and(passed);
+        if over {
             self.replay = None;
         }
+        over
     }
 
     /// An offset sync is about to be inserted. One that goes back on the source begins a replay. One
     /// that goes back on the target as well is a publisher's late word, or the first of topics that were
     /// both recreated. Nobody can tell which, so what comes from here on is kept apart, too.
-    pub(super) fn sync(&mut self, run: Run) {
+    ///
+    /// A replay that `is_over` is known to have come to its end.
+    pub(super) fn sync(&mut self, run: Run, is_over: bool) {
         if let Some(newest) = self.newest.replace(run)
             && run.source < newest.source
         {
-            self.replay = Some(Replay::Noticed);
+            if !is_over {
+                self.replay = Some(Replay::Noticed);
+            }
             if run.target < newest.target {
                 if self.since_back.len() == MOST_KEPT_APART {
                     self.since_back.remove(0);

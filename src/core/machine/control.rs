@@ -166,6 +166,7 @@ impl Core {
             return;
         }
         let applied = self.index.apply(partition, records, position);
+        self.replays_ended();
         for source in applied.lowered {
             self.report(Note::Lowered { source });
         }

@@ -67,7 +67,13 @@ impl Core {
             None if known.is_empty() || known.values().any(same) => (MappingOffset(0), false),
             None => (now, true),
         };
-        let floor = IncarnationFloor { source: source_id, target: target_id, mapping_topic, floor };
+        let floor = IncarnationFloor {
+            source: source_id,
+            target: target_id,
+            mapping_topic,
+            floor,
+            settled: MappingOffset(0),
+        };
         known.insert(mapping_topic, floor);
         let topics = (source.clone(), target.clone());
         for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
@@ -92,6 +98,9 @@ impl Core {
             };
             known.insert(floor.mapping_topic, newest);
             let ours = present == Some(floor.mapping_topic);
+            if ours {
+                self.index.settle(&topics.0, &topics.1, newest.settled);
+            }
             if ours && self.index.raise_floor(&topics.0, &topics.1, newest.floor) {
                 raised = Some(topics);
             }
@@ -114,6 +123,28 @@ impl Core {
         for ((source, target), floors) in &self.floors {
             if let Some(floor) = floors.get(&present) {
                 self.index.raise_floor(source, target, floor.floor);
+                self.index.settle(source, target, floor.settled);
+            }
+        }
+    }
+
+    /// Replays that came to their end are kept in the fence log: an instance that reads their syncs later
+    /// need not wait for a source log end that may have moved on, or that no sync ever reaches.
+    pub(super) fn replays_ended(&mut self) {
+        let (Some(present), Some(as_of)) = (self.index.tag(), self.index.as_of(SYNC_PARTITION))
+        else {
+            return;
+        };
+        for topics in self.index.take_ended_replays() {
+            let known = self.floors.get_mut(&topics).and_then(|floors| floors.get_mut(&present));
+            let Some(floor) = known else {
+                continue;
+            };
+            floor.settled = floor.settled.max(as_of);
+            let floor = *floor;
+            self.index.settle(&topics.0, &topics.1, floor.settled);
+            for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
+                keep_floor(state, &topics, floor);
             }
         }
     }
@@ -146,7 +177,7 @@ fn later(known: IncarnationFloor, read: IncarnationFloor) -> IncarnationFloor {
         return if known.floor > read.floor { known } else { read };
     }
     if known.is_of(read.source, read.target) {
-        known
+        IncarnationFloor { settled: known.settled.max(read.settled), ..known }
     } else {
         IncarnationFloor { source: NO_TOPIC, target: NO_TOPIC, ..known }
     }

@@ -137,6 +137,7 @@ impl Core {
                 self.index.source_end_read(partition, *end);
             }
         }
+        self.replays_ended();
         if !self.recreated(&name, &topics) {
             self.decide_round(name, &topics);
         }

@@ -15,6 +15,7 @@ fn keep(world: &mut World, ids: [u8; 2], mapping_topic: [u8; 16], floor: i64) {
         target: TopicId([ids[1]; 16]),
         mapping_topic: MappingTopicTag::of(TopicId(mapping_topic)),
         floor: MappingOffset(floor),
+        settled: MappingOffset(0),
     };
     let record = floor.record(&"orders".into(), &"dr.orders".into());
     world.fences.newest.insert(record.key, (Fence(1), record.value));
@@ -147,4 +148,25 @@ fn owners_that_came_first_upon_different_topics_are_neither_believed() {
     world.pass(&mut core, poll() * 3);
     assert!(world.told("was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
+}
+
+#[test]
+fn a_replay_that_an_earlier_owner_saw_end_holds_nothing_after_a_restart() {
+    let mut world = World::new();
+    // MirrorMaker went back to 120 and copied up to 199; the source's log ended at 200 then.
+    world.mappings = vec![(100, 1100), (180, 1180), (120, 1200), (199, 1279)];
+    world.mapping_end = 4;
+    world.source_end = 200;
+    let mut core = world.settled(policy());
+    world.pass(&mut core, poll() * 2);
+    assert_eq!(world.stored(), Some(1101), "the replay is over: {:#?}", world.transcript);
+
+    // The log has gone on behind the last sync, where nothing is published on a quiet partition.
+    world.source_end = 230;
+    world.source = Some(199);
+    world.transcript.clear();
+    let mut later = world.settled(policy());
+    world.pass(&mut later, poll() * 2);
+    assert!(!world.told("copies again"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1279), "{:#?}", world.transcript);
 }
