@@ -189,6 +189,11 @@ impl Index {
         ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
     }
 
+    /// What ended could not be kept yet.
+    pub(crate) fn keep_ended_replay(&mut self, topics: (TopicName, TopicName)) {
+        self.ended.insert(topics);
+    }
+
     fn is_replayed(&self, (source, target): &(TopicName, TopicName)) -> bool {
         let partitions = self.copies.iter().filter(|(at, _)| at.topic == *source);
         let mut lineages = partitions.flat_map(|(_, lineages)| lineages);
@@ -202,9 +207,16 @@ impl Index {
         target: &TopicName,
         settled: MappingOffset,
     ) {
-        if settled > MappingOffset(0) {
-            let known = self.settled.entry((source.clone(), target.clone())).or_default();
-            *known = settled.max(*known);
+        if settled == MappingOffset(0) {
+            return;
+        }
+        let known = self.settled.entry((source.clone(), target.clone())).or_default();
+        *known = settled.max(*known);
+        let partitions = self.copies.iter_mut().filter(|(at, _)| at.topic == *source);
+        for (lineage, copies) in partitions.flat_map(|(_, lineages)| lineages) {
+            if lineage.target.topic == *target {
+                copies.settle(settled);
+            }
         }
     }
 
@@ -280,7 +292,7 @@ impl Index {
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
         let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
-        copies.sync(run, is_over);
+        copies.sync(run, at.as_of, is_over);
         copies.insert(at, run, &sync.source, applied);
         if copies.end_replay() {
             self.ended.insert(pair);

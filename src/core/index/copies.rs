@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::ids::{MappingPartition, PublisherId, SourceOffset, SourcePartition};
+use super::super::ids::{
+    MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition,
+};
 use super::super::mapping::Run;
 use super::super::planted::Arrivals;
 use super::super::runs::{Staircase, Translation};
@@ -22,6 +24,8 @@ pub(crate) struct Copies {
     pub(crate) staircase: Staircase,
     /// The replicator copies again.
     pub(crate) replay: Option<Replay>,
+    /// The as-of at which it last went back.
+    replayed_at: MappingOffset,
     /// For bugs that are planted.
     pub(crate) arrivals: Arrivals,
     /// The newest offset sync.
@@ -59,6 +63,7 @@ impl Copies {
             mapping_partition,
             staircase: Staircase::default(),
             replay: None,
+            replayed_at: MappingOffset(0),
             arrivals: Arrivals::default(),
             newest: None,
             since_back: Vec::new(),
@@ -115,17 +120,25 @@ impl Copies {
         over
     }
 
+    /// Replays that began at or below this as-of are known to be over.
+    pub(super) fn settle(&mut self, settled: MappingOffset) {
+        if self.replayed_at <= settled {
+            self.replay = None;
+        }
+    }
+
     /// An offset sync is about to be inserted. One that goes back on the source begins a replay. One
     /// that goes back on the target as well is a publisher's late word, or the first of topics that were
     /// both recreated. Nobody can tell which, so what comes from here on is kept apart, too.
     ///
     /// A replay that `is_over` is known to have come to its end.
-    pub(super) fn sync(&mut self, run: Run, is_over: bool) {
+    pub(super) fn sync(&mut self, run: Run, as_of: MappingOffset, is_over: bool) {
         if let Some(newest) = self.newest.replace(run)
             && run.source < newest.source
         {
             if !is_over {
                 self.replay = Some(Replay::Noticed);
+                self.replayed_at = as_of;
             }
             if run.target < newest.target {
                 if self.since_back.len() == MOST_KEPT_APART {

@@ -138,6 +138,8 @@ impl Core {
         for topics in self.index.take_ended_replays() {
             let known = self.floors.get_mut(&topics).and_then(|floors| floors.get_mut(&present));
             let Some(floor) = known else {
+                // The topics' ids are not known yet.
+                self.index.keep_ended_replay(topics);
                 continue;
             };
             floor.settled = floor.settled.max(as_of);

@@ -137,8 +137,8 @@ impl Core {
                 self.index.source_end_read(partition, *end);
             }
         }
-        self.replays_ended();
         if !self.recreated(&name, &topics) {
+            self.replays_ended();
             self.decide_round(name, &topics);
         }
     }
