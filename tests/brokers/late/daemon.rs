@@ -30,7 +30,7 @@ struct Scene {
 impl Scene {
     fn set(version: Version) -> Self {
         let source = Broker::start(version);
-        let (target, proxy) = behind_a_proxy(version);
+        let (target, proxy) = behind_a_proxy(version, &[]);
         let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
         let watcher = OffsetsWatcher::start(&target);
         Self { source, target, proxy, mapped, watcher, points: Failpoints::listen() }
