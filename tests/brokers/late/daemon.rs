@@ -86,11 +86,9 @@ fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point,
     scene.proxy.hold(request);
     scene.source_at(source);
     let late = scene.proxy.wait_until_held();
-    sprag.wait_for_after(mark, PATIENCE, "another producer", |line| {
-        event(line) == "producer_replaced"
-    });
     scene.committed_at(source);
 
+    let replaced = mark;
     let mark = sprag.mark();
     scene.points.hold(gap, GROUP);
     scene.source_at(source + 5);
@@ -101,6 +99,8 @@ fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point,
     let code = late.deliver();
     assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&code), "{what}: code {code}");
     assert_eq!(visible(&scene.target, GROUP, &scene.mapped.target), Some(theirs), "{what}");
+    let mut since = sprag.log().into_iter().skip(replaced);
+    assert!(since.any(|line| event(&line) == "producer_replaced"), "{what}: the producer went on");
     held.release();
     sprag.wait_for_after(mark, PATIENCE, "the foreign commit", |line| {
         event(line) == "judged" && line.message().contains("the stored commit is not Sprag's")
