@@ -4,6 +4,7 @@
 //! producer has a transactional.id of its own under the daemon's prefix, and the offsets it writes
 //! are aborted.
 
+mod brokers;
 mod mappings;
 mod report;
 mod source;

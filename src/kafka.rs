@@ -13,4 +13,5 @@ pub mod mapping_reader;
 pub mod ownership;
 mod producer;
 pub mod properties;
+pub mod settings;
 pub mod topics;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::brokers;
 use super::report::{Report, acl};
 use super::source::reach;
 use crate::config::Config;
@@ -19,6 +20,7 @@ use crate::kafka::clock::ProcessClock;
 use crate::kafka::committer::KafkaCommitter;
 use crate::kafka::connect::{fence_topic, plain};
 use crate::kafka::groups::KafkaTargetGroups;
+use crate::kafka::settings::{Doubt, Weight, fence_topic_doubts};
 use crate::ports::{Committer, TargetGroups};
 
 /// The record that a check writes to the fence topic; the daemon does not look at it.
@@ -44,6 +46,7 @@ pub(super) async fn check(
         }
     }
     read_groups(&port, groups, report).await;
+    brokers::check(config, target, report).await;
     let topic = &config.coordination.fence_topic;
     let found = match fence_topic(config, target).await {
         Ok(found) => found,
@@ -53,12 +56,38 @@ pub(super) async fn check(
             return report.skipped("target: commits", "they need the fence topic");
         }
     };
-    report.ok("target: fence topic", format!("{topic} with {} partitions", found.shards));
+    let (partitions, replicas) = (found.partitions, found.replicas);
+    let detail = format!("{topic} with {partitions} partitions, {replicas} replicas each");
+    report.ok("target: fence topic", detail);
+    fence_topic_settings(topic, target, replicas, report).await;
     let probe = groups.first().cloned().unwrap_or_else(|| GroupId::from(PROBE));
     coordination(config, target, report).await;
     match pipeline(config, source, target).await {
         Some(pipeline) => commits(config, target, pipeline, &probe, report).await,
         None => report.skipped("target: commits", "they need both clusters' ids"),
+    }
+}
+
+/// How the fence topic is kept.
+async fn fence_topic_settings(
+    topic: &str,
+    target: &AdminClient,
+    replicas: i32,
+    report: &mut Report,
+) {
+    let what = "target: fence topic settings";
+    let doubts =
+        fence_topic_doubts(target, &TopicName::from(topic), replicas, REQUEST_TIMEOUT).await;
+    if doubts.is_empty() {
+        report.ok(what, "compacted, with replicas enough for the cluster");
+    }
+    for Doubt { weight, found, remedy } in doubts {
+        match weight {
+            Weight::Wrong => {
+                report.missing(what, &Failure::new(FailureClass::Stop, found), &remedy);
+            }
+            Weight::Risky | Weight::Unknown => report.warn(what, found, &remedy),
+        }
     }
 }
 

@@ -33,10 +33,57 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("errorHandling.onMultipleTargetCommittedOffsets", "ignore"),
     ("errorHandling.onActiveConsumerGroupCommit", "ignore"),
     ("coordination.fenceTopic", ""),
+    ("coordination.fenceTopicReplicationFactor", ""),
     ("coordination.shards", "8"),
     ("coordination.sessionTimeout", "10 seconds"),
     ("http.listen", "127.0.0.1:9464"),
 ];
+
+/// What a duration may be.
+pub(super) struct Range {
+    key: &'static str,
+    /// The shortest, as it is written in a file.
+    pub(super) least: &'static str,
+    /// The longest.
+    pub(super) most: &'static str,
+    /// Why nothing else works, for people.
+    pub(super) why: &'static str,
+}
+
+const RANGES: &[Range] = &[
+    Range {
+        key: "groups.pollInterval",
+        least: "10ms",
+        most: "1 hour",
+        why: "topics that were made again are noticed at this interval, too",
+    },
+    Range {
+        key: "groups.confirmAfter",
+        least: "100ms",
+        most: "1 hour",
+        why: "it must outlast the election of a coordinator, and a group waits that long",
+    },
+    Range {
+        key: "groups.refreshInterval",
+        least: "1 second",
+        most: "30 days",
+        why: "brokers let offsets expire that were not written for offsets.retention.minutes \
+              (7 days by default)",
+    },
+    Range {
+        key: "coordination.sessionTimeout",
+        least: "2 seconds",
+        most: "30 minutes",
+        why: "it must also lie within group.min.session.timeout.ms and \
+              group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by \
+              default)",
+    },
+];
+
+/// The range of a duration; every key that takes one has it.
+pub(super) fn range(key: &str) -> Option<&'static Range> {
+    RANGES.iter().find(|range| range.key == key)
+}
 
 /// What stands below these belongs to the Kafka clients, or is a map of topics.
 pub(super) const OPEN: &[&str] = &[

@@ -117,6 +117,8 @@ pub enum TopicNaming {
 pub struct Coordination {
     /// The fence topic's name.
     pub fence_topic: String,
+    /// How many replicas it has when it is created; `None` for the brokers' default.
+    pub fence_topic_replicas: Option<i16>,
     /// Its partition count when it is created.
     pub shards: u32,
     /// After this long without a sign of life an instance loses its shards.

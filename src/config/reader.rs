@@ -301,7 +301,19 @@ impl Reader<'_> {
             }
         };
         let session_timeout = self.duration("coordination.sessionTimeout");
-        Coordination { fence_topic, shards, session_timeout }
+        let fence_topic_replicas = self.replication_factor();
+        Coordination { fence_topic, fence_topic_replicas, shards, session_timeout }
+    }
+
+    fn replication_factor(&mut self) -> Option<i16> {
+        const REPLICAS: &str = "coordination.fenceTopicReplicationFactor";
+        let text = self.text(REPLICAS)?;
+        let found = text.parse().ok().filter(|replicas: &i16| *replicas >= 1);
+        if found.is_none() {
+            let most = i16::MAX;
+            self.fail(REPLICAS, format!("expected a number from 1 to {most}, found {text:?}"));
+        }
+        found
     }
 
     fn cluster(&mut self, side: &str, notices: &mut Vec<String>) -> Cluster {

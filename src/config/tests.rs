@@ -252,6 +252,77 @@ fn a_value_that_would_silently_do_nothing_is_told() {
     "#);
 }
 
+/// Each duration that cannot work: on either side of its range.
+#[test]
+fn a_duration_that_cannot_work_is_refused_with_its_range() {
+    insta::assert_snapshot!([
+        "groups.pollInterval: 9ms\n",
+        "groups.pollInterval: 61 minutes\n",
+        "groups.confirmAfter: 99ms\n",
+        "groups.confirmAfter: 2 hours\n",
+        "groups.refreshInterval: 999ms\n",
+        "groups.refreshInterval: 31 days\n",
+        "coordination.sessionTimeout: 0s\n",
+        "coordination.sessionTimeout: 1s\n",
+        "coordination.sessionTimeout: 2 hours\n",
+        "coordination.sessionTimeout: 30 days\n",
+    ].map(overlaid).join("\n"), @r#"
+    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "9ms"; topics that were made again are noticed at this interval, too
+    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "61 minutes"; topics that were made again are noticed at this interval, too
+    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "99ms"; it must outlast the election of a coordinator, and a group waits that long
+    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "2 hours"; it must outlast the election of a coordinator, and a group waits that long
+    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "999ms"; brokers let offsets expire that were not written for offsets.retention.minutes (7 days by default)
+    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "31 days"; brokers let offsets expire that were not written for offsets.retention.minutes (7 days by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "0s"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "1s"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "2 hours"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "30 days"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    "#);
+}
+
+#[test]
+fn the_fence_topic_has_as_many_replicas_as_are_asked_for() {
+    let replicas = |text: &str| load_one(text).unwrap().config.coordination.fence_topic_replicas;
+    assert_eq!(replicas(""), None);
+    for (written, expected) in [("1", 1), ("'3'", 3), ("32767", 32767)] {
+        let text = format!("coordination.fenceTopicReplicationFactor: {written}\n");
+        assert_eq!(replicas(&text), Some(expected));
+    }
+    for wrong in ["0", "-1", "32768", "1.5", "three", "''"] {
+        let told = overlaid(&format!("coordination.fenceTopicReplicationFactor: {wrong}\n"));
+        let expected = "over:1: coordination.fenceTopicReplicationFactor: expected a number from 1 to \
+                        32767, found ";
+        assert!(told.starts_with(expected), "{told}");
+    }
+    let list = overlaid("coordination.fenceTopicReplicationFactor: [3]\n");
+    assert!(list.contains("found a list"), "{list}");
+}
+
+#[test]
+fn both_ends_of_the_range_of_a_duration_are_accepted() {
+    for (key, least, most) in [
+        ("groups.pollInterval", "10ms", "1 hour"),
+        ("groups.confirmAfter", "100ms", "1 hour"),
+        ("groups.refreshInterval", "1 second", "30 days"),
+        ("coordination.sessionTimeout", "2 seconds", "30 minutes"),
+    ] {
+        for value in [least, most] {
+            assert_eq!(overlaid(&format!("{key}: {value}\n")), "accepted", "{key}: {value}");
+        }
+    }
+}
+
+/// A key whose default is a duration, and that has no range, would take what cannot work.
+#[test]
+fn every_duration_has_a_range_that_its_default_lies_in() {
+    for (key, default) in keys::KEYS {
+        let Ok(default) = duration::parse(default) else { continue };
+        let range = keys::range(key).unwrap_or_else(|| panic!("{key} has no range"));
+        let [least, most] = [range.least, range.most].map(|text| duration::parse(text).unwrap());
+        assert!(least <= default && default <= most && least < most, "{key}");
+    }
+}
+
 /// What is wrong when the text stands in a second file.
 fn overlaid(text: &str) -> String {
     let (mut tree, mut errors) = (tree::Tree::default(), Vec::new());

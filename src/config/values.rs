@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use super::duration;
+use super::keys;
 use super::origin::Origin;
 use super::reader::Reader;
 use super::show::without_credentials;
@@ -53,16 +54,13 @@ impl Reader<'_> {
         texts
     }
 
+    /// A duration within the range of its key.
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         let Some(text) = self.scalar(key, "a duration such as `5 seconds`") else {
             return Duration::ZERO;
         };
-        match duration::parse(&text) {
-            Ok(duration) if duration > Duration::ZERO => duration,
-            Ok(_) => {
-                self.fail(key, "expected a duration longer than nothing");
-                Duration::ZERO
-            }
+        match duration::parse(&text).and_then(|found| in_range(key, found, &text)) {
+            Ok(duration) => duration,
             Err(message) => {
                 self.fail(key, message);
                 Duration::ZERO
@@ -134,7 +132,7 @@ impl Reader<'_> {
             self.fail(LISTEN, format!("expected host:port, found {listen:?}"));
         }
         let set = self.tree.leaves.get(LISTEN).filter(|leaf| leaf.origin != Origin::Default);
-        if set.is_some() && listen != super::keys::default(LISTEN) {
+        if set.is_some() && listen != keys::default(LISTEN) {
             notices.push(format!("{LISTEN} is not used yet: there is no status page"));
         }
         listen
@@ -164,6 +162,19 @@ impl Reader<'_> {
             self.fail(&common, format!("is missing: the {side} cluster's brokers, host:port,…"));
         }
     }
+}
+
+/// The duration, where it can work.
+fn in_range(key: &str, found: Duration, text: &str) -> Result<Duration, String> {
+    let Some(range) = keys::range(key) else {
+        return Ok(found);
+    };
+    let (least, most) = (duration::parse(range.least)?, duration::parse(range.most)?);
+    if (least..=most).contains(&found) {
+        return Ok(found);
+    }
+    let (least, most, why) = (range.least, range.most, range.why);
+    Err(format!("expected a duration from {least} to {most}, found {text:?}; {why}"))
 }
 
 /// A bootstrap server: Java's `host:port`, or librdkafka's with a protocol before it.

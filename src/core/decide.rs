@@ -3,24 +3,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{GroupActivity, SourceCommit, TargetCommit, TargetOffsets, Topics};
+use self::claims::{Claim, claims};
+use self::planning::{leave_out_what_is_too_much, plan, plan_refresh};
+use super::event::{GroupActivity, LogRange, TargetCommit, TargetOffsets, Topics};
 use super::failure::{Failure, FailureClass};
 use super::ids::{
-    Fence, Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition,
-    TargetOffset, TargetPartition, TopicId, TopicName,
+    Fence, GroupId, Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition,
+    TargetOffset, TargetPartition, TopicName,
 };
-use super::index::{Copies, Index, Lineage};
+use super::index::{Copies, Index};
 use super::judge::{
     Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, is_of_later_fence, judge,
     may_refresh,
 };
+use super::limits::CommitLimits;
 use super::planted::{Bug, has, misread};
 use super::policy::Policy;
 use super::source::SourceMemory;
-use super::stamp::{Metadata, Stamp};
+use super::stamp::Metadata;
 use super::time::Instant;
-use super::translate::{Translated, translate};
+use super::translate::translate;
 use super::verdict::{HoldReason, Verdict};
+
+mod claims;
+mod planning;
 
 /// All that a decision is made from. Every part of it was read, successfully, in this round.
 pub(crate) struct Round<'a> {
@@ -35,6 +41,12 @@ pub(crate) struct Round<'a> {
     pub(crate) refresh_due: BTreeSet<TargetPartition>,
     /// The round before this one failed.
     pub(crate) failed_before: bool,
+    /// The group.
+    pub(crate) group: &'a GroupId,
+    /// What the target's brokers accept.
+    pub(crate) limits: &'a CommitLimits,
+    /// Since when a partition's log ends below what is stored.
+    pub(crate) short_logs: &'a BTreeMap<TargetPartition, Instant>,
 }
 
 /// What was decided for one group.
@@ -50,6 +62,10 @@ pub(crate) struct Decision {
     pub(crate) unknown: Option<Failure>,
     /// A stored commit was decided under a later fence than ours, whatever its verdict.
     pub(crate) later_fence: bool,
+    /// Where the log ends below what is stored.
+    pub(crate) short_logs: BTreeSet<TargetPartition>,
+    /// More is to be committed than one commit may hold.
+    pub(crate) more: bool,
 }
 
 impl Decision {
@@ -144,91 +160,11 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
             plan_refresh(round, at, &mut decision);
         }
     }
+    leave_out_what_is_too_much(round, &mut decision);
     if !decision.commits.is_empty() {
         decision.judged = round.target.clone();
     }
     decision
-}
-
-/// One source partition's way to a target partition.
-struct Claim<'a> {
-    source: &'a SourcePartition,
-    commit: &'a SourceCommit,
-    copies: &'a Copies,
-    ids: (TopicId, TopicId),
-}
-
-fn claims<'a>(
-    round: &Round<'a>,
-    commits: &'a [(SourcePartition, SourceCommit)],
-    decision: &mut Decision,
-) -> BTreeMap<TargetPartition, Vec<Claim<'a>>> {
-    let mut claims: BTreeMap<TargetPartition, Vec<Claim<'a>>> = BTreeMap::new();
-    for (source, commit) in commits {
-        let mut mapped = false;
-        for (lineage, copies) in round.index.lineages(source) {
-            let ids = match present_ids(round.topics, source, lineage) {
-                Ok(Some(ids)) => ids,
-                Ok(None) => continue,
-                Err(Absent::Held(reason)) => {
-                    mapped = true;
-                    let target = Some(lineage.target.clone());
-                    let subject = Subject { source: source.clone(), target };
-                    decision.verdicts.insert(subject, Verdict::Hold(reason));
-                    continue;
-                }
-                Err(Absent::NotYet) => {
-                    mapped = true;
-                    continue;
-                }
-                Err(Absent::Unknown(failure)) => {
-                    mapped = true;
-                    decision.unknown = Some(failure);
-                    continue;
-                }
-            };
-            mapped = true;
-            let claim = Claim { source, commit, copies, ids };
-            claims.entry(lineage.target.clone()).or_default().push(claim);
-        }
-        if !mapped {
-            let subject = Subject { source: source.clone(), target: None };
-            decision.verdicts.insert(subject, Verdict::Hold(HoldReason::NoMapping));
-        }
-    }
-    claims
-}
-
-enum Absent {
-    Held(HoldReason),
-    Unknown(Failure),
-    /// Its first mapping came when the topics of this round had been asked for: the next round has
-    /// it.
-    NotYet,
-}
-
-/// The topic ids as they are now; `None` where the lineage belongs to topics that are gone.
-fn present_ids(
-    topics: &Topics,
-    source: &SourcePartition,
-    lineage: &Lineage,
-) -> Result<Option<(TopicId, TopicId)>, Absent> {
-    let source_id = topic_id(topics.source.get(&source.topic), HoldReason::SourceMissing)?;
-    let target_id = topic_id(topics.target.get(&lineage.target.topic), HoldReason::TargetMissing)?;
-    let present = (source_id, target_id);
-    Ok(lineage.ids.is_none_or(|ids| ids == present).then_some(present))
-}
-
-fn topic_id(
-    read: Option<&Result<TopicId, Failure>>,
-    missing: HoldReason,
-) -> Result<TopicId, Absent> {
-    match read {
-        Some(Ok(id)) => Ok(*id),
-        Some(Err(failure)) if failure.class == FailureClass::Missing => Err(Absent::Held(missing)),
-        Some(Err(failure)) => Err(Absent::Unknown(failure.clone())),
-        None => Err(Absent::NotYet),
-    }
 }
 
 fn decide_partition(
@@ -263,15 +199,19 @@ fn decide_partition(
     let below_first = round.policy.on_below_first_mapping;
     let translated = translate(position, claim.copies, below_first, range);
     let stamped = match stored {
-        Stored::Commit { metadata: Metadata::Stamped { stamp, .. }, .. } => Some(stamp.source),
+        Stored::Commit { metadata: Metadata::Stamped { stamp, .. }, .. } => Some(*stamp),
         Stored::Commit { .. } | Stored::Nothing => None,
     };
-    let confirmed = source.confirm(round.now, claim.source, stamped);
+    let incarnation = Incarnation::of(claim.ids.0, claim.ids.1);
+    source.judged_for(round.now, claim.source, incarnation, stamped.map(|stamp| stamp.incarnation));
+    let source_confirmed =
+        source.confirm(round.now, claim.source, stamped.map(|stamp| stamp.source));
+    let confirmed = source_confirmed && log_end_confirmed(round, at, stored, range, decision);
     let candidate = translated.as_ref().map_err(Clone::clone).map(|translated| Candidate {
         source: position,
         target: translated.target,
         first_copy: translated.first_copy,
-        incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
+        incarnation,
         confirmed,
     });
     let findings = Findings {
@@ -287,52 +227,22 @@ fn decide_partition(
     decision.verdicts.insert(subject, verdict);
 }
 
-fn plan(
+/// Whether the log end may be believed. One below what is stored may come from a leader that was just
+/// elected and knows no better; it counts once it was read throughout `groups.confirmAfter`.
+fn log_end_confirmed(
     round: &Round<'_>,
     at: &TargetPartition,
-    claim: &Claim<'_>,
-    translated: &Translated,
-    (stored, verdict): (&Stored, &Verdict),
+    stored: &Stored,
+    range: LogRange,
     decision: &mut Decision,
-) {
-    let partition = claim.copies.mapping_partition;
-    let Some(as_of) = round.index.as_of(partition) else {
-        return;
-    };
-    let stamp = Stamp {
-        pipeline: round.own.pipeline,
-        fence_topic: round.own.fence_topic,
-        shard: round.own.shard,
-        shards: round.own.shards,
-        fence: round.own.fence,
-        mapping_topic: round.own.mapping_topic,
-        mapping_partition: partition,
-        as_of,
-        incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
-        source: claim.commit.offset,
-        target: translated.target,
-    };
-    let Policy { guard_prefix, accepted_guard_prefixes, .. } = round.policy;
-    let composed = stamp.compose(guard_prefix, accepted_guard_prefixes, &claim.commit.metadata);
-    let from = match stored {
-        Stored::Nothing => None,
-        Stored::Commit { offset, .. } => Some(*offset),
-    };
-    let kind = PlannedKind::Translation {
-        source: claim.commit.offset,
-        from,
-        re_read: translated.re_read,
-        verdict: verdict.clone(),
-        source_metadata_dropped: composed.source_metadata_dropped,
-    };
-    let commit = TargetCommit { offset: translated.target, metadata: composed.text };
-    decision.commits.insert(at.clone(), Planned { commit, kind });
-}
-
-fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &mut Decision) {
-    if let Some(Some(commit)) = round.target.get(at) {
-        let planned = Planned { commit: commit.clone(), kind: PlannedKind::Refresh };
-        decision.commits.insert(at.clone(), planned);
+) -> bool {
+    match stored {
+        Stored::Commit { offset, .. } if *offset > range.end => {
+            decision.short_logs.insert(at.clone());
+            let since = round.short_logs.get(at);
+            since.is_some_and(|since| round.now.since(*since) >= round.policy.confirm_after)
+        }
+        Stored::Commit { .. } | Stored::Nothing => true,
     }
 }
 
@@ -348,7 +258,7 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
 }
 
 /// Partitions whose read failed leave the whole group without a verdict: a foreign commit may hide
-/// behind any of them.
+/// behind any of them. A pending transaction is named where nothing else is wrong.
 pub(crate) fn all_read(
     target: TargetOffsets,
 ) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {
@@ -356,7 +266,44 @@ pub(crate) fn all_read(
     if has(Bug::FailedFetchIsNothing) {
         return Ok(target.map(|(partition, read)| (partition, read.ok().flatten())).collect());
     }
-    target.map(|(partition, read)| Ok((partition, read?))).collect()
+    let mut all = BTreeMap::new();
+    let mut unstable = None;
+    for (partition, read) in target {
+        match read {
+            Ok(stored) => {
+                all.insert(partition, stored);
+            }
+            Err(failure) if failure.class == FailureClass::Unstable => unstable = Some(failure),
+            Err(failure) => return Err(failure),
+        }
+    }
+    unstable.map_or(Ok(all), Err)
+}
+
+/// The partitions whose transaction is pending.
+pub(crate) fn pending(target: &TargetOffsets) -> BTreeSet<TargetPartition> {
+    let unstable = |read: &Result<_, Failure>| {
+        read.as_ref().is_err_and(|failure: &Failure| failure.class == FailureClass::Unstable)
+    };
+    target.iter().filter(|(_, read)| unstable(read)).map(|(at, _)| at.clone()).collect()
+}
+
+/// The verdicts where transactions are pending for these partitions.
+pub(crate) fn held_by_pending(
+    index: &Index,
+    source: &SourceMemory,
+    pending: &BTreeSet<TargetPartition>,
+) -> BTreeMap<Subject, Verdict> {
+    let mapped = source.commits().flat_map(|(at, _)| {
+        index.lineages(at).map(move |(lineage, _)| (at.clone(), lineage.target.clone()))
+    });
+    mapped
+        .filter(|(_, target)| pending.contains(target))
+        .map(|(source, target)| {
+            let subject = Subject { source, target: Some(target) };
+            (subject, Verdict::Hold(HoldReason::PendingTransaction))
+        })
+        .collect()
 }
 
 struct Known<'a> {

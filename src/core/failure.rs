@@ -33,6 +33,8 @@ pub enum FailureClass {
     LateRequest,
     /// A commit's metadata is longer than the broker's `offset.metadata.max.bytes`.
     MetadataTooLarge,
+    /// A commit is larger than the broker accepts.
+    CommitTooLarge,
     /// A transaction with offsets of the partition is pending (UNSTABLE_OFFSET_COMMIT).
     Unstable,
     /// The topic or partition does not exist: the broker said so.

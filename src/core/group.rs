@@ -31,6 +31,10 @@ pub(crate) struct Group {
     pub(crate) idle: u32,
     /// When we wrote, or first saw, what stands at each partition.
     pub(crate) written: BTreeMap<TargetPartition, Instant>,
+    /// Since when a partition's log ends below what is stored.
+    pub(crate) short_logs: BTreeMap<TargetPartition, Instant>,
+    /// Since when a transaction with its offsets has been pending.
+    pub(crate) pending_since: Option<Instant>,
     /// The last verdicts, so that only changes are told.
     pub(crate) verdicts: BTreeMap<Subject, Verdict>,
     /// Why a partition had no verdict in the last round, for the same reason.
@@ -104,6 +108,8 @@ pub(crate) enum Aborted {
     Overtaken(TargetPartition),
     /// Something failed.
     Failed(Failure),
+    /// The broker's limits are known better now, and the next round keeps to them.
+    Again,
 }
 
 impl Group {
@@ -124,6 +130,8 @@ impl Group {
             failures: 0,
             idle: 0,
             written: BTreeMap::new(),
+            short_logs: BTreeMap::new(),
+            pending_since: None,
             verdicts: BTreeMap::new(),
             unknown: None,
         }
@@ -145,6 +153,14 @@ impl Group {
                     self.written.remove(partition);
                 }
             }
+        }
+    }
+
+    /// The partitions whose log ends below what is stored.
+    pub(crate) fn saw_short_logs(&mut self, short: &BTreeSet<TargetPartition>, now: Instant) {
+        self.short_logs.retain(|at, _| short.contains(at));
+        for at in short {
+            self.short_logs.entry(at.clone()).or_insert(now);
         }
     }
 

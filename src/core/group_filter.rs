@@ -100,6 +100,15 @@ impl GroupFilter {
         if selected { Ok(()) } else { Err(Excluded::NotSelected) }
     }
 
+    /// The groups that are synced by their exact names; `None` where an expression selects them, so
+    /// that they have to be listed.
+    pub(crate) fn names(&self) -> Option<impl Iterator<Item = &GroupId>> {
+        match &self.selected {
+            Selection::Names(names) => Some(names.iter()),
+            Selection::Pattern(_) => None,
+        }
+    }
+
     fn selecting_all(self) -> Self {
         match Pattern::new(".*") {
             Ok(all) => Self { selected: Selection::Pattern(all), ..self },

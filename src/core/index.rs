@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::MappingTopic;
 use super::ids::{
-    MappingOffset, MappingPartition, MappingTopicTag, PublisherId, SourceOffset, SourcePartition,
+    MappingOffset, MappingPartition, MappingTopicTag, SourceOffset, SourcePartition,
     TargetPartition, TopicId, TopicName,
 };
 use super::mapping::{Chunk, MappingRecord, OffsetSync, Run};
-use super::planted::Arrivals;
-use super::runs::Staircase;
+use super::murmur2::murmur2;
+
+pub(crate) use self::copies::{Copies, Replay};
+
+mod copies;
 
 /// The mappings known to this instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,43 +43,6 @@ pub(crate) struct Lineage {
     pub(crate) ids: Option<(TopicId, TopicId)>,
 }
 
-/// The copies of one lineage.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Copies {
-    /// Where its mapping records stand.
-    pub(crate) mapping_partition: MappingPartition,
-    /// Which source offset is where.
-    pub(crate) staircase: Staircase,
-    /// The replicator copies again.
-    pub(crate) replay: Option<Replay>,
-    /// For bugs that are planted.
-    pub(crate) arrivals: Arrivals,
-    newest_source: SourceOffset,
-    publishers: BTreeMap<PublisherId, (SourceOffset, SourceOffset)>,
-}
-
-/// A replay: the offset syncs went back on the source. It is over when they reach the source's log
-/// end as asked for after they last went back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Replay {
-    /// The log end was not asked for since.
-    Noticed,
-    /// It was.
-    EndAsked,
-    /// It lies here.
-    Until(SourceOffset),
-}
-
-impl Replay {
-    /// Where it is over, as far as that is known.
-    pub(crate) fn until(self) -> Option<SourceOffset> {
-        match self {
-            Self::Noticed | Self::EndAsked => None,
-            Self::Until(end) => Some(end),
-        }
-    }
-}
-
 /// What applying a batch brought to light.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
@@ -84,6 +50,9 @@ pub(crate) struct Applied {
     pub(crate) twice_published: BTreeSet<SourcePartition>,
     /// Source partitions whose translation fell somewhere.
     pub(crate) lowered: BTreeSet<SourcePartition>,
+    /// Chunks that stand in another mapping partition than their source partition's: source
+    /// partition, where they stand, and where they should.
+    pub(crate) misplaced: BTreeMap<SourcePartition, (MappingPartition, MappingPartition)>,
     /// Records whose runs the index refused: offsets out of range.
     pub(crate) refused: u64,
 }
@@ -224,6 +193,10 @@ impl Index {
     }
 
     fn apply_chunk(&mut self, at: At, chunk: Chunk, applied: &mut Applied) {
+        let home = self.home(&chunk.source);
+        if home != at.partition {
+            applied.misplaced.insert(chunk.source.clone(), (at.partition, home));
+        }
         let ids = Some((chunk.source_topic_id, chunk.target_topic_id));
         let lineage = Lineage { target: chunk.target, ids };
         self.note_target(&lineage.target);
@@ -237,6 +210,14 @@ impl Index {
                 applied.twice_published.insert(chunk.source);
             }
         }
+    }
+
+    /// The mapping partition that native chunks of this source partition belong to.
+    fn home(&self, source: &SourcePartition) -> MappingPartition {
+        let name = format!("{}-{}", source.topic, source.partition);
+        let hash = murmur2(name.as_bytes()) & 0x7fff_ffff;
+        let partitions = self.topic.map_or(1, |topic| topic.partitions.unsigned_abs().max(1));
+        MappingPartition((hash % partitions).cast_signed())
     }
 
     fn note_target(&mut self, target: &TargetPartition) {
@@ -255,11 +236,8 @@ impl Index {
         let lineage = Lineage { target: sync.target, ids: None };
         self.note_target(&lineage.target);
         let copies = lane(&mut self.copies, &sync.source, lineage, at.partition);
-        if sync.source_offset < copies.newest_source {
-            copies.replay = Some(Replay::Noticed);
-        }
-        copies.newest_source = sync.source_offset;
         let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
+        copies.sync(run);
         copies.insert(at, run, &sync.source, applied);
         copies.end_replay();
     }
@@ -269,50 +247,6 @@ impl Index {
 struct At {
     partition: MappingPartition,
     as_of: MappingOffset,
-}
-
-impl Copies {
-    fn new(mapping_partition: MappingPartition) -> Self {
-        Self {
-            mapping_partition,
-            staircase: Staircase::default(),
-            replay: None,
-            arrivals: Arrivals::default(),
-            newest_source: SourceOffset(0),
-            publishers: BTreeMap::new(),
-        }
-    }
-
-    fn insert(&mut self, at: At, run: Run, source: &SourcePartition, applied: &mut Applied) {
-        self.arrivals.note(run);
-        let inserted = self.staircase.insert(run, at.as_of);
-        if inserted.is_rejected() {
-            applied.refused += 1;
-        }
-        if inserted.lowered() {
-            applied.lowered.insert(source.clone());
-        }
-    }
-
-    /// Notes what `publisher` copied. True if another one copied some of the same source offsets.
-    fn publish(&mut self, publisher: PublisherId, start: SourceOffset, end: SourceOffset) -> bool {
-        let overlaps = self
-            .publishers
-            .iter()
-            .any(|(other, (from, to))| *other != publisher && start < *to && *from < end);
-        let extent = self.publishers.entry(publisher).or_insert((start, end));
-        *extent = (extent.0.min(start), extent.1.max(end));
-        overlaps
-    }
-
-    fn end_replay(&mut self) {
-        let Some(until) = self.replay.and_then(Replay::until) else {
-            return;
-        };
-        if self.newest_source.get().saturating_add(1) >= until.get() {
-            self.replay = None;
-        }
-    }
 }
 
 fn lane<'a>(

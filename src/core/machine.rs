@@ -1,6 +1,7 @@
 //! The core itself: one event in, actions out.
 
 mod agenda;
+mod catching_up;
 mod commits;
 mod control;
 mod coordination;
@@ -9,11 +10,12 @@ mod incarnations;
 mod listings;
 mod planted;
 mod refresh;
+mod refusals;
+mod round_ends;
 mod rounds;
+mod standing_down;
 mod timing;
 mod validate;
-#[cfg(feature = "fuzzing")]
-pub(crate) mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use super::fence_log::TakeOver;
 use super::group::Group;
 use super::ids::{ClusterId, FenceTopicTag, GroupId, PipelineId, Shard, TopicName};
 use super::index::Index;
+use super::limits::CommitLimits;
 use super::note::Note;
 use super::policy::Policy;
 use super::request::Requests;
@@ -108,6 +111,7 @@ pub struct Core {
     agenda: agenda::Agenda,
     /// Which incarnation of each pair of topics the offset syncs belong to.
     floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
+    limits: CommitLimits,
     stopping: Option<Instant>,
     stopped: bool,
     planted: planted::Memory,
@@ -150,6 +154,7 @@ impl Core {
             groups: BTreeMap::new(),
             agenda: agenda::Agenda::default(),
             floors: BTreeMap::new(),
+            limits: CommitLimits::new(),
             stopping: None,
             stopped: false,
             planted: planted::Memory::default(),

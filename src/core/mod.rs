@@ -22,6 +22,7 @@ pub mod group_filter;
 pub mod ids;
 pub(crate) mod index;
 pub mod judge;
+mod limits;
 pub mod machine;
 pub mod mapping;
 pub mod murmur2;

@@ -174,6 +174,22 @@ pub enum Note {
         /// The coordinator, where it is known.
         coordinator: Option<BrokerId>,
     },
+    /// A group that is selected commits no offsets, so there is nothing to sync.
+    GroupLeftOut {
+        /// The group.
+        group: GroupId,
+        /// Its protocol type.
+        protocol: Arc<str>,
+    },
+    /// A chunk of runs stands in another mapping partition than its source partition's.
+    Misplaced {
+        /// The source partition.
+        source: SourcePartition,
+        /// Where it stands.
+        found: MappingPartition,
+        /// Where it should.
+        expected: MappingPartition,
+    },
     /// A request of the shard's producer may be carried out late, so the shard gets another producer
     /// before it goes on.
     ProducerReplaced {
@@ -211,6 +227,8 @@ impl Note {
             Self::ListingFailed { .. } => "listing_failed",
             Self::SourceDisturbed { .. } => "source_disturbed",
             Self::ProducerReplaced { .. } => "producer_replaced",
+            Self::GroupLeftOut { .. } => "group_left_out",
+            Self::Misplaced { .. } => "misplaced",
         }
     }
 
@@ -238,7 +256,9 @@ impl Note {
             | Self::GroupFailed { .. }
             | Self::ListingFailed { .. }
             | Self::SourceDisturbed { .. }
-            | Self::ProducerReplaced { .. } => None,
+            | Self::ProducerReplaced { .. }
+            | Self::GroupLeftOut { .. }
+            | Self::Misplaced { .. } => None,
         }
     }
 
@@ -257,6 +277,7 @@ impl Note {
             | Self::SourceMetadataDropped { .. }
             | Self::GroupFailed { .. }
             | Self::ListingFailed { .. }
+            | Self::Misplaced { .. }
             | Self::Lowered { .. } => Level::Warn,
             Self::ReadingMappings { .. }
             | Self::FenceAcquired { .. }
@@ -264,6 +285,7 @@ impl Note {
             | Self::ShardLeft { .. }
             | Self::Committed { .. }
             | Self::ProducerReplaced { .. }
+            | Self::GroupLeftOut { .. }
             | Self::SourceDisturbed { .. } => Level::Info,
             Self::Refreshed { .. } => Level::Debug,
             Self::Judged { verdict, .. } => match verdict {
@@ -339,6 +361,16 @@ impl fmt::Display for Note {
             Self::SourceDisturbed { coordinator: None } => {
                 write!(f, "a coordinator on the source: {SOURCE_DISTURBED}")
             }
+            Self::GroupLeftOut { group, protocol } => write!(
+                f,
+                "{group} is not synced: groups of protocol type {protocol:?} commit no offsets"
+            ),
+            Self::Misplaced { source, found, expected } => write!(
+                f,
+                "mappings of {source} stand in mapping partition {found}, expected {expected}; does \
+                 the publisher use murmur2, or was the mapping topic given partitions? They are \
+                 used, but in guarded mode an older owner's knowledge of them is not told apart"
+            ),
             Self::ProducerReplaced { shard, detail } => write!(
                 f,
                 "shard {shard} gets a new producer before it goes on, so that brokers refuse the \

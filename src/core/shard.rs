@@ -28,6 +28,8 @@ pub(crate) struct ShardState {
     pub(crate) kept: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
     /// Records that are to be written to the fence partition.
     pub(crate) records: VecDeque<FenceRecord>,
+    /// The producer's last use was for one of them.
+    pub(crate) record_was_last: bool,
     /// When the next of them may be tried.
     pub(crate) records_due: Instant,
     /// How often one failed in a row.
@@ -106,6 +108,7 @@ impl ShardState {
             queue: VecDeque::new(),
             kept: BTreeMap::new(),
             records: VecDeque::new(),
+            record_was_last: false,
             records_due: Instant::default(),
             record_failures: 0,
         }

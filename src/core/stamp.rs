@@ -78,13 +78,25 @@ impl Stamp {
     /// never nest.
     #[must_use]
     pub fn compose(&self, prefix: &str, former: &[String], source_metadata: &str) -> Composed {
+        self.compose_within(METADATA_MAX_UNITS, prefix, former, source_metadata)
+    }
+
+    /// Like [`Self::compose`], where brokers accept so many UTF-16 units.
+    #[must_use]
+    pub fn compose_within(
+        &self,
+        most_units: usize,
+        prefix: &str,
+        former: &[String],
+        source_metadata: &str,
+    ) -> Composed {
         let stamp = format!("{prefix}{self}");
         let own = strip_stamps(prefix, former, source_metadata);
         if own.is_empty() {
             return Composed { text: stamp, source_metadata_dropped: false };
         }
         let whole = format!("{stamp}|{own}");
-        if whole.encode_utf16().count() > METADATA_MAX_UNITS {
+        if whole.encode_utf16().count() > most_units {
             return Composed { text: stamp, source_metadata_dropped: true };
         }
         Composed { text: whole, source_metadata_dropped: false }

@@ -38,7 +38,7 @@ pub(crate) fn translate(
         return Err(HoldReason::Replay { until: replay.until() });
     }
     let planted = copies.arrivals.translate(position);
-    match planted.unwrap_or_else(|| copies.staircase.translate(position)) {
+    match planted.unwrap_or_else(|| copies.translate(position)) {
         Translation::Exact { target } => {
             let first_copy = Some(target);
             Ok(Translated { target: target.max(log.start), re_read: Some(0), first_copy })

@@ -102,8 +102,10 @@ pub enum HoldReason {
     Correction,
     /// The source group went back, and `groups.onSourceRewind` says hold.
     Rewind,
-    /// The source read is not confirmed yet.
+    /// What was read of the source, or of the target's log end, is not confirmed yet.
     Unconfirmed,
+    /// A foreign transaction with offsets of the partition is pending and does not end.
+    PendingTransaction,
 }
 
 /// Why the guard refuses.
@@ -190,6 +192,7 @@ impl HoldReason {
             Self::Correction => "Correction",
             Self::Rewind => "Rewind",
             Self::Unconfirmed => "Unconfirmed",
+            Self::PendingTransaction => "PendingTransaction",
         }
     }
 }
@@ -298,7 +301,12 @@ impl fmt::Display for HoldReason {
                 f.write_str("the source group was set back (groups.onSourceRewind: hold)")
             }
             Self::Unconfirmed => f.write_str(
-                "the source's answer may be an old one; it is read again (groups.confirmAfter)",
+                "what was read may be out of date (the source's offset, or a target log end below \
+                 the stored offset); it is read again (groups.confirmAfter)",
+            ),
+            Self::PendingTransaction => f.write_str(
+                "a transaction of another producer holds an offset of this partition and does not \
+                 end; kafka-transactions.sh find-hanging and abort help where its producer is gone",
             ),
         }
     }

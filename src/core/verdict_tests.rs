@@ -25,6 +25,7 @@ fn every_reason_can_be_read() {
         HoldReason::Correction,
         HoldReason::Rewind,
         HoldReason::Unconfirmed,
+        HoldReason::PendingTransaction,
     ];
     let behind = |own, truncated| BlockReason::Behind {
         partition: MappingPartition(3),

@@ -54,6 +54,7 @@ const KEYS: &[&str] = &[
     "errorHandling.onMultipleTargetCommittedOffsets",
     "errorHandling.onActiveConsumerGroupCommit",
     "coordination.fenceTopic",
+    "coordination.fenceTopicReplicationFactor",
     "coordination.shards",
     "coordination.sessionTimeout",
     "http.listen",

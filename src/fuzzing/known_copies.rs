@@ -198,7 +198,7 @@ impl Lane {
 }
 
 /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.*
-fn kept(mut copies: Vec<(i64, i64)>) -> BTreeMap<i64, i64> {
+pub(super) fn kept(mut copies: Vec<(i64, i64)>) -> BTreeMap<i64, i64> {
     copies.sort_unstable_by_key(|(source, target)| (std::cmp::Reverse(*source), *target));
     let mut lowest = i64::MAX;
     let mut kept = BTreeMap::new();
@@ -218,11 +218,6 @@ fn positions(base: i64) -> RangeInclusive<i64> {
 fn target(kept: &BTreeMap<i64, i64>, position: i64) -> Option<i64> {
     let below = kept.range(..position).next_back().map(|(_, target)| target + 1);
     kept.get(&position).copied().or(below)
-}
-
-/// Where the first kept copy of a record at or after `position` lies.
-pub(super) fn first_copy(kept: &BTreeMap<i64, i64>, position: i64) -> Option<TargetOffset> {
-    kept.range(position..).map(|(_, target)| TargetOffset(*target)).min()
 }
 
 pub(super) fn translation(kept: &BTreeMap<i64, i64>, position: i64) -> (&'static str, Translation) {

@@ -12,13 +12,13 @@ use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::committer::KafkaCommitter;
 use super::errors::Doing;
-use super::ffi::admin::NewTopic;
+use super::ffi::admin::{NewTopic, TopicDescription};
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
 use super::ownership::KafkaOwnership;
+use super::settings::{Doubt, Weight, fence_topic_doubts};
 use super::topics::{self, KafkaTopics, describe_one};
 use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
-use crate::core::event::FenceTopic;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{ClusterId, PipelineId, TopicName};
 use crate::core::machine::Setup;
@@ -28,6 +28,9 @@ use crate::ports::{Clock, Ports};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How long the start-up waits for settings that are only reported.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The ports on real clusters.
 pub struct KafkaPorts {
@@ -95,11 +98,12 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
     let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
     let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
+    report_fence_topic(config, &target, fence_topic).await;
     let setup = Setup {
         policy: config.policy.clone(),
         source_cluster,
         target_cluster,
-        fence_topic,
+        fence_topic: topics::fence_topic(fence_topic),
         mapping_topic: TopicName::from(config.mapping.topic.as_str()),
         jitter_seed: jitter_seed(),
     };
@@ -129,11 +133,12 @@ fn ports(
     let pipeline = PipelineId::of(&config.name, &setup.source_cluster, &setup.target_cluster);
     let coordination_group = format!("sprag.{}", config.name);
     let consumer = plain(&config.target.consumer);
+    let session_timeout = config.coordination.session_timeout;
     let ownership = KafkaOwnership::join(
-        &consumer,
+        &polled_as_long(consumer.clone(), session_timeout),
         &coordination_group,
         &fence_topic,
-        config.coordination.session_timeout,
+        session_timeout,
     )?;
     Ok(KafkaPorts {
         clock,
@@ -163,6 +168,20 @@ fn ports(
             config.policy.commit_mode,
         ),
     })
+}
+
+/// The properties, so that librdkafka takes a session that lasts this long: it refuses one beyond
+/// `max.poll.interval.ms`, which is five minutes by default.
+fn polled_as_long(mut properties: Properties, session_timeout: Duration) -> Properties {
+    const NAME: &str = "max.poll.interval.ms";
+    const DEFAULT: u128 = 300_000;
+    let session = session_timeout.as_millis();
+    // A value that is no number is left for librdkafka to refuse, with the name of the property.
+    let polled = properties.get(NAME).map_or(Ok(DEFAULT), |value| value.trim().parse());
+    if polled.is_ok_and(|polled| polled < session) {
+        properties.insert(NAME.to_owned(), session.to_string());
+    }
+    properties
 }
 
 /// What the mapping topic is written in, for the decoder.
@@ -215,7 +234,10 @@ pub fn no_answer(client: &AdminClient) -> String {
 /// # Errors
 ///
 /// Where it is missing, or cannot be described or created.
-pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceTopic, Failure> {
+pub async fn fence_topic(
+    config: &Config,
+    target: &AdminClient,
+) -> Result<TopicDescription, Failure> {
     let name = TopicName::from(config.coordination.fence_topic.as_str());
     let described = match describe_one(target, &name).await {
         Err(failure) if failure.class == FailureClass::Missing => {
@@ -225,12 +247,25 @@ pub async fn fence_topic(config: &Config, target: &AdminClient) -> Result<FenceT
         described => described,
     };
     match described {
-        Ok(described) => Ok(topics::fence_topic(described)),
+        Ok(described) => Ok(described),
         // Just created, and not known to every broker yet.
         Err(failure) if failure.class == FailureClass::Missing => {
             Err(Failure { class: FailureClass::Retry, ..failure })
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Logs what is not as it should be with the fence topic.
+async fn report_fence_topic(config: &Config, target: &AdminClient, described: TopicDescription) {
+    let name = TopicName::from(config.coordination.fence_topic.as_str());
+    let replicas = described.replicas;
+    for doubt in fence_topic_doubts(target, &name, replicas, SETTINGS_PATIENCE).await {
+        let Doubt { weight, found, remedy } = doubt;
+        match weight {
+            Weight::Wrong | Weight::Risky => tracing::warn!("{found}; {remedy}"),
+            Weight::Unknown => tracing::info!("{found}"),
+        }
     }
 }
 
@@ -251,7 +286,7 @@ async fn create_fence_topic(
     let topic = NewTopic {
         name: name.as_str(),
         partitions: shards.cast_signed(),
-        replication_factor: -1,
+        replication_factor: config.coordination.fence_topic_replicas.map_or(-1, i32::from),
         config: &[("cleanup.policy", "compact")],
     };
     match target.since(None)?.create_topic(&topic, REQUEST_TIMEOUT).await {
@@ -283,5 +318,34 @@ async fn waited_for<T, F: Future<Output = Result<T, Failure>>>(
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+    use crate::kafka::client::client_config;
+
+    #[test]
+    fn a_session_as_long_as_the_configuration_allows_is_taken_by_librdkafka() {
+        let session = Duration::from_secs(30 * 60);
+        let ours = [("group.id", "sprag.dr"), ("session.timeout.ms", "1800000")];
+        for set in [None, Some("60000"), Some("2000000")] {
+            let properties: Properties = set
+                .map(|set| ("max.poll.interval.ms".to_owned(), set.to_owned()))
+                .into_iter()
+                .collect();
+            let raised = polled_as_long(properties.clone(), session);
+            let made: Result<BaseConsumer, _> = client_config(&raised, &ours).create();
+            assert!(made.is_ok(), "{set:?}: {:?}", made.err());
+            let asked = set.is_some_and(|set| set == "2000000");
+            assert_eq!(raised == properties, asked, "{set:?}: {raised:?}");
+        }
+        let wrong = Properties::from([("max.poll.interval.ms".to_owned(), "often".to_owned())]);
+        assert_eq!(polled_as_long(wrong.clone(), session), wrong);
+        let short = Duration::from_secs(10);
+        assert_eq!(polled_as_long(Properties::new(), short), Properties::new());
     }
 }

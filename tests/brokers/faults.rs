@@ -1,6 +1,8 @@
 //! Brokers that die, sleep or forget, and a Sprag that is killed: it recovers by itself, nothing
 //! rewinds, and every commit that its log reports is found.
 
+use std::collections::BTreeMap;
+
 use crate::scenario::{
     MAPPINGS, Mapped, PATIENCE, active, commit_all, committed, create_mapping_topic, event, groups,
     pipeline,
@@ -27,6 +29,8 @@ struct Flow {
     names: Vec<String>,
     handles: Vec<Group>,
     position: i64,
+    /// How often each (group, topic, offset) was reported as committed, by any instance.
+    reported: BTreeMap<(String, String, i64), usize>,
 }
 
 impl Flow {
@@ -35,7 +39,8 @@ impl Flow {
         let mapped = Mapped::make(&source, &target, "orders", 10_000, 7);
         let watcher = OffsetsWatcher::start(&target);
         let (names, handles) = groups(&source, count).into_iter().unzip();
-        let mut flow = Self { source, target, mapped, watcher, names, handles, position: 0 };
+        let (position, reported) = (0, BTreeMap::new());
+        let mut flow = Self { source, target, mapped, watcher, names, handles, position, reported };
         flow.advance();
         flow
     }
@@ -57,24 +62,41 @@ impl Flow {
         }
     }
 
-    /// Every commit that the log reports is in the history.
+    /// Every commit that the log reports is in the history, as often as this instance and those
+    /// before it reported it; returns how many this one did. Called once for each instance.
     #[track_caller]
-    fn every_reported_commit_stands(&self, sprag: &Sprag) -> usize {
+    fn every_reported_commit_stands(&mut self, sprag: &Sprag) -> usize {
         self.watcher.catch_up();
         let history = self.watcher.history();
-        let mut reported = 0;
-        for line in sprag.log().iter().filter(|line| event(line) == "committed") {
+        let log = sprag.log();
+        let lines: Vec<_> = log.iter().filter(|line| event(line) == "committed").collect();
+        for line in &lines {
             let text = |name: &str| {
                 line.field(name).and_then(serde_json::Value::as_str).expect("a field").to_owned()
             };
+            let (group, topic) = (text("group"), text("topic"));
             let offset = line.field("offset").and_then(serde_json::Value::as_i64);
-            let commits = history.commits(&text("group"), &text("topic"), 0);
-            let found = commits.iter().any(|seen| Some(seen.offset) == offset);
-            assert!(found, "reported and not found: {}", line.text);
-            reported += 1;
+            let offset = offset.expect("an offset");
+            let commits = history.commits(&group, &topic, 0);
+            let found = commits.iter().filter(|seen| seen.offset == offset).count();
+            let reported = self.reported.entry((group, topic, offset)).or_default();
+            *reported += 1;
+            assert!(found >= *reported, "{reported} times reported, {found} found: {}", line.text);
         }
-        reported
+        lines.len()
     }
+}
+
+/// Waits until the log of an instance reports so many commits: a commit may be seen on the broker
+/// before the instance has its answer.
+#[track_caller]
+fn reports(sprag: &Sprag, count: usize) {
+    eventually(PATIENCE, &format!("{count} reported commits"), || {
+        match sprag.log().iter().filter(|line| event(line) == "committed").count() {
+            reported if reported >= count => Ok(()),
+            reported => Err(format!("{reported} reported")),
+        }
+    });
 }
 
 #[test]
@@ -115,6 +137,8 @@ fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
         committed(&flow.watcher, name, &flow.mapped.target, flow.mapped.at(flow.position));
     }
     assert_eq!(flow.watcher.decreases(), []);
+    // One of each group before, and of all but the foreign one after.
+    reports(&sprag, flow.names.len() * 2 - 1);
     flow.every_reported_commit_stands(&sprag);
 }
 
@@ -182,16 +206,18 @@ fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
         flow.advance();
         // After more commits each time, of the one that each group gets, so that it is killed at ever
         // other points.
-        let enough = round * flow.names.len() / MOST_ROUNDS;
-        eventually(PATIENCE, "commits", || {
-            sprag.log().iter().filter(|line| event(line) == "committed").count() > enough
-        });
+        let enough = round * flow.names.len() / MOST_ROUNDS + 1;
+        reports(&sprag, enough);
         sprag.kill();
-        reported += flow.every_reported_commit_stands(&sprag);
+        let found = flow.every_reported_commit_stands(&sprag);
+        assert!(found >= enough, "{found} of {enough} reported commits were looked at");
+        reported += found;
     }
-    let _last = flow.sprag();
+    let last = flow.sprag();
     flow.advance();
     flow.all_committed();
+    reports(&last, flow.names.len());
+    reported += flow.every_reported_commit_stands(&last);
     assert_eq!(flow.watcher.decreases(), []);
     eprintln!("killed: {reported} commits reported, all of them found; 0 decreases");
 }

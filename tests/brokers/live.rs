@@ -125,18 +125,19 @@ fn into_the_gap(scene: &Scene, sprag: &Sprag, point: Point, flapping: bool, sour
     }
     held.release();
     scene.held(sprag, mark, "the stored commit is not Sprag's");
-    // The half that was written when the other came is older than the other's commit, so that it
-    // becomes visible before it and never after.
-    let (last, metadata) = scene.commits().pop().expect("a commit");
-    let what = format!("{point:?}, flapping: {flapping}");
-    assert_eq!((last, metadata.as_str()), (theirs, "theirs"), "{what}");
-    let rest = scene.commits().split_off(before);
-    assert!(
-        rest.iter().all(|(_, metadata)| metadata == "theirs"
-            || point == Point::Verified
-            || point == Point::HalfWritten),
-        "{what}: {rest:?}"
-    );
+    let theirs = (theirs, "theirs".to_owned());
+    let seen = scene.commits().split_off(before);
+    let what = format!("{point:?}, flapping: {flapping}: {seen:?}");
+    assert_eq!(seen.last(), Some(&theirs), "{what}");
+    let ours: Vec<i64> = seen[..seen.len() - 1].iter().map(|(offset, _)| *offset).collect();
+    // A verified half ends as a commit. It was written before the other's commit, so that it
+    // becomes visible before that one and never after; at the other points nothing of ours does.
+    match point {
+        Point::Verified => assert_eq!(ours, [scene.mapped.at(source)], "{what}"),
+        Point::BeforeDecision | Point::Decided | Point::HalfWritten | Point::AgeChecked => {
+            assert_eq!(ours, [0; 0], "{what}");
+        }
+    }
     target.delete();
     committed(&scene.watcher, GROUP, &scene.mapped.target, scene.mapped.at(source));
 }

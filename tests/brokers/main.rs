@@ -14,6 +14,7 @@ mod flow;
 mod harness;
 mod late;
 mod live;
+mod one_broker;
 mod operator;
 mod requests;
 mod scenario;

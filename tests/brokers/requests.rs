@@ -4,13 +4,43 @@
 mod groups;
 mod logs;
 
+use crate::support::alone::alone;
+use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::{block_on, config, group_config};
 use crate::support::groups::offset_list;
+use crate::support::topics::create_topic;
 use rdkafka::consumer::{BaseConsumer, DefaultConsumerContext};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use sprag::kafka::ffi::admin::{Admin, PartitionOffset};
+
+/// One broker serves them all: each has groups and topics of its own.
+fn hold_on(version: Version) {
+    let _alone = alone();
+    let broker = Broker::start(version);
+    create_topic(&broker, groups::T, 3);
+    groups::plain_commits_are_told_per_partition_and_read_back(&broker);
+    groups::groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us(&broker);
+    groups::a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(&broker);
+    logs::topics_are_created_and_told_apart_by_their_ids(&broker);
+    logs::log_ends_follow_the_isolation_level_and_the_reader_reaches_them(&broker);
+}
+
+#[test]
+fn hold_on_3_9() {
+    hold_on(Version::V3_9);
+}
+
+#[test]
+fn hold_on_4_3() {
+    hold_on(Version::V4_3);
+}
+
+#[test]
+fn hold_on_4_4() {
+    hold_on(Version::V4_4);
+}
 
 type Stored = Option<(i64, String)>;
 

@@ -13,8 +13,8 @@ use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::topics::describe_one;
 use sprag::mapping::native::{ChunkPlace, encode};
 
-use crate::support::broker::Broker;
 use crate::support::clients::block_on;
+use crate::support::cluster::Cluster;
 use crate::support::groups::Group;
 use crate::support::records::{produce, produce_raw};
 use crate::support::sprag::Sprag;
@@ -29,7 +29,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A pipeline's configuration: `overrides` are dotted keys with their YAML values, over quick
 /// defaults.
-pub(crate) fn pipeline(source: &Broker, target: &Broker, overrides: &[(&str, &str)]) -> String {
+pub(crate) fn pipeline(
+    source: &dyn Cluster,
+    target: &dyn Cluster,
+    overrides: &[(&str, &str)],
+) -> String {
     let (source, target) = (source.bootstrap(), target.bootstrap());
     let mut keys = BTreeMap::from([
         ("name".to_owned(), "dr".to_owned()),
@@ -58,8 +62,8 @@ impl Mapped {
     /// Makes the topics with one partition each, `count` records mapped, and publishes the
     /// mappings.
     pub(crate) fn make(
-        source: &Broker,
-        target: &Broker,
+        source: &dyn Cluster,
+        target: &dyn Cluster,
         topic: &str,
         count: i64,
         shift: i64,
@@ -76,8 +80,8 @@ impl Mapped {
     /// Publishes one chunk that maps `[from, from + count)`.
     pub(crate) fn publish(
         &self,
-        source: &Broker,
-        target: &Broker,
+        source: &dyn Cluster,
+        target: &dyn Cluster,
         from: i64,
         count: i64,
         sequence: i64,
@@ -105,19 +109,19 @@ impl Mapped {
 }
 
 /// Creates the native mapping topic, once.
-pub(crate) fn create_mapping_topic(target: &Broker) {
+pub(crate) fn create_mapping_topic(target: &dyn Cluster) {
     create_topic_with(target, MAPPINGS, 1, &[("cleanup.policy", "compact")]);
 }
 
 /// Publishes a chunk.
-pub(crate) fn publish(target: &Broker, chunk: &Chunk, sequence: i64) {
+pub(crate) fn publish(target: &dyn Cluster, chunk: &Chunk, sequence: i64) {
     let place = ChunkPlace { epoch: 1, sequence, newest_timestamp: 0 };
     let (key, value) = encode(chunk, place).expect("a chunk that can be written");
     produce_raw(target, MAPPINGS, 0, Some(&key), Some(&value));
 }
 
 /// A topic's id, as the adapter reads it.
-pub(crate) fn topic_id(broker: &Broker, topic: &str) -> TopicId {
+pub(crate) fn topic_id(broker: &dyn Cluster, topic: &str) -> TopicId {
     let properties = BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
     let client = AdminClient::new(properties, "tested", ProcessClock::start());
     let name = TopicName::from(topic);
@@ -154,7 +158,7 @@ pub(crate) fn commit_all(groups: &[Group], topic: &str, offset: i64) {
 }
 
 /// Handles of `count` groups on a broker.
-pub(crate) fn groups(broker: &Broker, count: usize) -> Vec<(String, Group)> {
+pub(crate) fn groups(broker: &dyn Cluster, count: usize) -> Vec<(String, Group)> {
     (0..count)
         .map(|nth| {
             let name = format!("group-{nth:03}");

@@ -260,6 +260,7 @@ fn abortable<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
         | FailureClass::Missing
         | FailureClass::LateRequest
         | FailureClass::MetadataTooLarge
+        | FailureClass::CommitTooLarge
         | FailureClass::Unstable
         | FailureClass::Stop => failure,
     })

@@ -1,5 +1,5 @@
-//! The judge against a table written apart from it, over every combination of what the table looks
-//! at. Each row of the table must decide some case: without it the two would differ.
+//! The judge against a table written apart from it, over a spread of the combinations of what the
+//! table looks at. Each row of the table must decide some case: without it the two would differ.
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 

@@ -68,9 +68,13 @@ impl Core {
         if state.lane != Lane::Free || leaving {
             return;
         }
-        if state.records_due <= self.now
+        // Records and groups take turns, so that many records delay no group for long.
+        let group_first = std::mem::take(&mut state.record_was_last) && !state.queue.is_empty();
+        if !group_first
+            && state.records_due <= self.now
             && let Some(record) = state.records.pop_front()
         {
+            state.record_was_last = true;
             state.lane = Lane::Record(record.clone());
             let request = self.requests.ask(Waiter::Shard(shard));
             self.act(Action::WriteFenceRecord { request, shard, fence, record });
@@ -98,6 +102,7 @@ impl Core {
                 | FailureClass::GroupActive
                 | FailureClass::HoldGroup
                 | FailureClass::MetadataTooLarge
+                | FailureClass::CommitTooLarge
                 | FailureClass::Unstable
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
             },
@@ -146,8 +151,11 @@ impl Core {
                 }
                 // Its half is in the open transaction, which the next producer's start aborts.
                 FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
+                FailureClass::MetadataTooLarge | FailureClass::CommitTooLarge => {
+                    let aborted = self.limit_found(&name, &decision, failure);
+                    self.end(name, decision, Some(aborted), 1);
+                }
                 FailureClass::GroupActive
-                | FailureClass::MetadataTooLarge
                 | FailureClass::Unstable
                 | FailureClass::HoldGroup
                 | FailureClass::Abort
@@ -240,7 +248,7 @@ impl Core {
                     Some(aborted) => self.aborted(name, aborted),
                     None => {
                         self.committed(&name, &decision, |_| true);
-                        self.round_ended(&name);
+                        self.commit_round_ended(&name, &decision);
                     }
                 }
                 match aftermath {
@@ -263,6 +271,7 @@ impl Core {
                 | FailureClass::GroupActive
                 | FailureClass::HoldGroup
                 | FailureClass::MetadataTooLarge
+                | FailureClass::CommitTooLarge
                 | FailureClass::Unstable
                 | FailureClass::LateRequest
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
@@ -296,14 +305,14 @@ impl Core {
             {
                 return self.commit_plainly(name, decision, self.now);
             }
-            Err(failure) => return self.round_failed(name, failure),
+            Err(failure) => return self.plainly_refused(name, &decision, failure),
         };
         let failed = results.values().find_map(|result| result.as_ref().err().cloned());
         let succeeded = |at: &TargetPartition| matches!(results.get(at), Some(Ok(())));
         self.committed(&name, &decision, succeeded);
         match failed {
-            Some(failure) => self.round_failed(name, failure),
-            None => self.round_ended(&name),
+            Some(failure) => self.plainly_refused(name, &decision, failure),
+            None => self.commit_round_ended(&name, &decision),
         }
     }
 
@@ -353,13 +362,14 @@ impl Core {
         }
     }
 
-    fn aborted(&mut self, name: GroupId, aborted: Aborted) {
+    pub(super) fn aborted(&mut self, name: GroupId, aborted: Aborted) {
         match aborted {
             Aborted::Overtaken(target) => {
                 self.report(Note::Overtaken { group: name.clone(), target });
                 self.round_ended(&name);
             }
             Aborted::Failed(failure) => self.round_failed(name, failure),
+            Aborted::Again => self.rest(&name, self.now),
         }
     }
 

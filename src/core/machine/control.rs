@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::action::{Action, Read};
 use super::super::event::{ControlTopics, FenceTopic, MappingTopic};
 use super::super::failure::{Failure, FailureClass};
-use super::super::ids::{MappingOffset, MappingPartition, TopicId};
+use super::super::ids::{MappingOffset, MappingPartition, SourcePartition, TopicId};
 use super::super::mapping::MappingRecord;
 use super::super::note::Note;
 use super::super::planted::{Bug, has};
@@ -26,13 +26,21 @@ pub(super) struct Control {
     /// The last complaint told, so that each is told once.
     told: Option<Arc<str>>,
     twice_published_told: bool,
+    /// Source partitions with mappings in another mapping partition than theirs, once reported.
+    misplaced: BTreeSet<SourcePartition>,
     /// The failed listings and descriptions that were told; none since one succeeded.
     failing: BTreeSet<Arc<str>>,
 }
 
 impl Control {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: Some(now), told: None, twice_published_told: false, failing: BTreeSet::new() }
+        Self {
+            due: Some(now),
+            told: None,
+            twice_published_told: false,
+            misplaced: BTreeSet::new(),
+            failing: BTreeSet::new(),
+        }
     }
 }
 
@@ -161,12 +169,17 @@ impl Core {
         for source in applied.lowered {
             self.report(Note::Lowered { source });
         }
+        for (source, (found, expected)) in applied.misplaced {
+            if self.control.misplaced.insert(source.clone()) {
+                self.report(Note::Misplaced { source, found, expected });
+            }
+        }
         if let Some(source) = applied.twice_published.into_iter().next() {
             self.twice_published(source);
         }
     }
 
-    fn twice_published(&mut self, source: super::super::ids::SourcePartition) {
+    fn twice_published(&mut self, source: SourcePartition) {
         match self.policy().on_multiple_mappings {
             OnMultipleMappings::Fail => self.fail(format!(
                 "{source}: two publishers copied the same source offsets, and \

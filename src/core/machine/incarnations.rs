@@ -11,6 +11,7 @@ use super::super::ids::{
     TopicName,
 };
 use super::super::note::Note;
+use super::super::shard::ShardState;
 use super::Core;
 
 /// Offset syncs stand in this partition alone.
@@ -68,10 +69,9 @@ impl Core {
         };
         let floor = IncarnationFloor { source: source_id, target: target_id, mapping_topic, floor };
         known.insert(mapping_topic, floor);
-        let active = self.shards.iter().filter(|(_, state)| state.active_fence().is_some());
-        let active: Vec<_> = active.map(|(shard, _)| *shard).collect();
-        for shard in active {
-            self.queue_floors(shard);
+        let topics = (source.clone(), target.clone());
+        for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
+            keep_floor(state, &topics, floor);
         }
         self.index.raise_floor(source, target, floor.floor) && recreated
     }
@@ -124,13 +124,18 @@ impl Core {
             return;
         };
         for (topics, floors) in &self.floors {
-            if let Some(floor) = floors.get(&present)
-                && state.kept.get(topics) != Some(floor)
-            {
-                state.kept.insert(topics.clone(), *floor);
-                state.records.push_back(floor.record(&topics.0, &topics.1));
+            if let Some(floor) = floors.get(&present) {
+                keep_floor(state, topics, *floor);
             }
         }
+    }
+}
+
+/// Queues the record of this floor, unless the shard's fence log holds it.
+fn keep_floor(state: &mut ShardState, topics: &(TopicName, TopicName), floor: IncarnationFloor) {
+    if state.kept.get(topics) != Some(&floor) {
+        state.kept.insert(topics.clone(), floor);
+        state.records.push_back(floor.record(&topics.0, &topics.1));
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::event::{GroupActivity, SourceListing};
 use super::super::failure::Failure;
 use super::super::group::{Group, Stage};
 use super::super::ids::{Fence, GroupId, Shard};
+use super::super::note::Note;
 use super::super::planted::{Bug, has};
 use super::super::shard::Life;
 use super::super::time::Instant;
@@ -22,6 +23,8 @@ const ACTIVITY_KNOWN: Duration = Duration::from_secs(60);
 pub(super) struct Listings {
     source: BTreeSet<GroupId>,
     target: BTreeMap<GroupId, GroupActivity>,
+    /// Selected groups without offsets, and their protocol types.
+    left_out: BTreeMap<GroupId, String>,
     /// When the target was listed.
     target_at: Instant,
     /// When to list again; `None` while it is under way or not wanted.
@@ -80,18 +83,44 @@ impl Core {
     }
 
     pub(super) fn source_groups_listed(&mut self, outcome: Result<SourceListing, Failure>) {
+        let named = self.named_groups();
         match outcome {
             Ok(listing) => {
                 self.listings.source_due = Some(self.now + self.policy().poll_interval);
-                self.listings.source = self.admitted(listing.groups.into_iter());
+                self.left_out(listing.without_offsets);
+                self.listings.source = self.admitted(listing.groups.into_iter().chain(named));
                 self.mark_listed(|source_listed, _| *source_listed = true);
                 self.adopt_all();
             }
             Err(failure) => {
                 self.listings.source_due = Some(self.now + RETRY);
                 self.listing_failed(failure);
+                // Groups with exact names need no list.
+                if !named.is_empty() {
+                    self.listings.source = self.admitted(named.into_iter());
+                    self.mark_listed(|source_listed, _| *source_listed = true);
+                    self.adopt_all();
+                }
             }
         }
+    }
+
+    fn named_groups(&self) -> Vec<GroupId> {
+        self.policy().groups.names().into_iter().flatten().cloned().collect()
+    }
+
+    /// Groups that are selected, but whose protocol commits no offsets. Each is reported once.
+    fn left_out(&mut self, groups: BTreeMap<GroupId, String>) {
+        let groups = groups.into_iter();
+        let groups: BTreeMap<_, _> =
+            groups.filter(|(group, _)| self.policy().groups.admits(group).is_ok()).collect();
+        for (group, protocol) in &groups {
+            if !self.listings.left_out.contains_key(group) {
+                let (group, protocol) = (group.clone(), protocol.as_str().into());
+                self.report(Note::GroupLeftOut { group, protocol });
+            }
+        }
+        self.listings.left_out = groups;
     }
 
     pub(super) fn target_groups_listed(

@@ -64,6 +64,9 @@ impl Core {
             activity: self.activity(&name),
             refresh_due: self.refresh_due(group),
             failed_before: group.failures > 0,
+            group: &name,
+            limits: &self.limits,
+            short_logs: &group.short_logs,
         };
         let decision = decide::decide(&round, &mut SourceMemory::default());
         if decision.commits.is_empty() {

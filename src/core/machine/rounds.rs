@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::action::{Action, Read, ReadScope};
 use super::super::coordinators::Side;
@@ -13,18 +12,11 @@ use super::super::group::{Group, Stage};
 use super::super::ids::{GroupId, Shard, TargetPartition};
 use super::super::judge::Ownership;
 use super::super::note::Note;
-use super::super::planted::{Bug, has};
 use super::super::policy::OnActiveGroup;
 use super::super::source::Reading;
 use super::super::time::Instant;
 use super::super::verdict::{BlockReason, HoldReason, Verdict};
-use super::timing::BackOff;
 use super::{Core, Waiter};
-
-/// After this many rounds without a change the group is polled less often, and then again, ...
-const IDLE_ROUNDS: u32 = 12;
-/// ... but never less often than at this multiple of the poll interval.
-const IDLE_MOST: u32 = 4;
 
 impl Core {
     /// When the next round of a group may begin.
@@ -197,6 +189,10 @@ impl Core {
         };
         let target = match decide::all_read(target.clone()) {
             Ok(target) => target,
+            Err(failure) if failure.class == FailureClass::Unstable => {
+                let pending = decide::pending(target);
+                return self.transaction_pending(name, &pending, failure);
+            }
             Err(failure) => return self.round_failed(name, failure),
         };
         let Some(own) = self.ownership(group) else {
@@ -215,6 +211,9 @@ impl Core {
             activity,
             refresh_due,
             failed_before: group.failures > 0,
+            group: &name,
+            limits: &self.limits,
+            short_logs: &group.short_logs,
         };
         let decision = decide::decide(&round, &mut source);
         let now = self.now;
@@ -224,6 +223,8 @@ impl Core {
             // where another reason comes before it.
             group.loaded |= !decision.later_fence;
             group.saw_stored(&target, now);
+            group.saw_short_logs(&decision.short_logs, now);
+            group.pending_since = None;
         }
         self.decided(name, own.shard, decision);
     }
@@ -279,7 +280,7 @@ impl Core {
         }
     }
 
-    fn tell_verdicts(&mut self, name: &GroupId, decision: &Decision) {
+    pub(super) fn tell_verdicts(&mut self, name: &GroupId, decision: &Decision) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -312,57 +313,5 @@ impl Core {
             mapping_topic: self.index.tag()?,
             loading: !group.loaded,
         })
-    }
-
-    /// The round came to a good end; the next one is due after the poll interval, later for an idle
-    /// group, sooner where a source read waits to be confirmed.
-    pub(super) fn round_ended(&mut self, name: &GroupId) {
-        let policy = self.policy();
-        let (poll, confirm, refresh) =
-            (policy.poll_interval, policy.confirm_after, policy.refresh_interval);
-        let now = self.now;
-        let Some(group) = self.groups.get_mut(name) else {
-            return;
-        };
-        group.failures = 0;
-        let idle = (1 + group.idle / IDLE_ROUNDS).min(IDLE_MOST);
-        let interval = if group.on_source { poll.saturating_mul(idle) } else { refresh / 2 };
-        let confirms = group.source.confirm_due(confirm).unwrap_or(now + interval);
-        let due = confirms.min(now + interval).max(now + Duration::from_millis(1));
-        self.rest(name, due);
-    }
-
-    /// The round came to nothing; it is tried again after a back-off of this group alone.
-    pub(super) fn round_failed(&mut self, name: GroupId, failure: Failure) {
-        if self.fail_if_stop(&failure) {
-            return;
-        }
-        let Some(group) = self.groups.get_mut(&name) else {
-            return;
-        };
-        group.failures = group.failures.saturating_add(1);
-        let failures = group.failures;
-        let fail_when_active = self.policy().on_active_group == OnActiveGroup::Fail;
-        if failure.class == FailureClass::GroupActive && fail_when_active {
-            return self
-                .fail(format!("{failure}; errorHandling.onActiveConsumerGroupCommit is fail"));
-        }
-        let due = match has(Bug::FailedRoundForgotten) {
-            true => self.now + Duration::from_secs(24 * 3600),
-            false => self.now + self.back_off(failures, BackOff::after(&failure)),
-        };
-        self.rest(&name, due);
-        // An outage fails every group again and again; ever fewer of these are news.
-        if failures.is_power_of_two() {
-            self.report(Note::GroupFailed { group: name, failure });
-        }
-    }
-
-    pub(super) fn rest(&mut self, name: &GroupId, due: Instant) {
-        let coordinator = self.coordinator(Side::Source, name);
-        if let Some(group) = self.groups.get_mut(name) {
-            group.stage = Stage::Resting { due };
-            self.agenda.plan(due, name.clone(), group.failures > 0, coordinator);
-        }
     }
 }

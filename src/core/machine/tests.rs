@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod catching_up;
 mod corrections;
 mod fairness;
 mod faults;
 mod incarnations;
+mod late_requests;
+mod limits;
 mod policies;
 mod refresh;
+mod several_brokers;
 mod source_doubt;
 mod storms;
 mod take_overs;

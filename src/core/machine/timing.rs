@@ -32,6 +32,7 @@ impl BackOff {
             | FailureClass::OutcomeUnknown
             | FailureClass::LateRequest
             | FailureClass::MetadataTooLarge
+            | FailureClass::CommitTooLarge
             | FailureClass::Unstable => Self::Connection,
             FailureClass::GroupActive
             | FailureClass::HoldGroup

@@ -1,22 +1,17 @@
-//! The answer to an order, from what the clusters hold; or a failure, or half of one.
+//! The answer to an order, from what the clusters hold; or a failure, or part of one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::world::{FENCE_TOPIC, GROUPS, World, id};
 use crate::core::action::{Action, Commit, Read, ReadScope};
 use crate::core::event::{
-    CommitDone, ControlTopics, Event, FenceTopic, LogRange, ReadDone, SourceCommit, TargetCommit,
-    Topics,
+    CommitDone, ControlTopics, Event, GroupActivity, LogRange, ReadDone, TargetOffsets, Topics,
 };
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceLog;
 use crate::core::ids::{
-    GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, SourcePartition, TargetOffset,
-    TargetPartition, TopicId, TopicName,
+    GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, TargetOffset, TopicId, TopicName,
 };
-
-use super::world::{GROUPS, SHARDS, World};
-
-pub(super) const FENCE_TOPIC: FenceTopic = FenceTopic { id: TopicId([9; 16]), shards: SHARDS };
 
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,53 +27,52 @@ pub(super) enum Fault {
     Stale,
 }
 
+impl Fault {
+    fn partly(self) -> Result<(), Failure> {
+        if let Self::Partly(class) = self { Err(failure(class)) } else { Ok(()) }
+    }
+}
+
 fn failure(class: FailureClass) -> Failure {
     Failure::new(class, format!("{class:?}"))
 }
 
 /// The event that answers `action`.
 pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option<Event> {
-    let failed = match fault {
-        Fault::Failed(class) => Some(failure(class)),
-        Fault::Unknown => Some(failure(FailureClass::OutcomeUnknown)),
-        Fault::None | Fault::Partly(_) | Fault::Stale => None,
-    };
     let carried_out = match fault {
         Fault::Failed(_) => Ok(None),
         Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Unknown => world.carry_out(action),
     };
-    let done = match failed {
-        Some(failure) => Err(failure),
-        None => carried_out,
+    let written = match fault {
+        Fault::Failed(class) => Err(failure(class)),
+        Fault::Unknown => Err(failure(FailureClass::OutcomeUnknown)),
+        Fault::None | Fault::Partly(_) | Fault::Stale => carried_out,
     };
-    let event = match action {
-        Action::CheckAssignment { request, shard } => {
-            let outcome = done.map(|_| fault != Fault::Stale && world.assigned.contains(shard));
-            Event::AssignmentChecked { request: *request, outcome }
+    let done = written.clone().map(|_| ());
+    let request = action.request()?;
+    Some(match action {
+        Action::CheckAssignment { shard, .. } => {
+            let ours = fault != Fault::Stale && world.assigned.contains(shard);
+            Event::AssignmentChecked { request, outcome: done.map(|()| ours) }
         }
-        Action::ReadFenceLog { request, of, .. } => {
-            let outcome = done.map(|_| fence_log(world, *of, fault));
-            Event::FenceLogRead { request: *request, outcome }
+        Action::ReadFenceLog { of, .. } => {
+            Event::FenceLogRead { request, outcome: done.map(|()| fence_log(world, *of, fault)) }
         }
-        Action::InitTransactions { request, .. } => {
-            Event::TransactionsInitialised { request: *request, outcome: done.map(|_| ()) }
+        Action::InitTransactions { .. } => {
+            Event::TransactionsInitialised { request, outcome: done }
         }
-        Action::WriteTakeOver { request, .. } => {
-            let outcome = done.map(Option::unwrap_or_default);
-            Event::TakeOverWritten { request: *request, outcome }
+        Action::WriteTakeOver { .. } => {
+            Event::TakeOverWritten { request, outcome: written.map(Option::unwrap_or_default) }
         }
-        Action::WriteFenceRecord { request, .. } => {
-            Event::FenceRecordWritten { request: *request, outcome: done.map(|_| ()) }
-        }
-        Action::Read(read) => Event::Read(read_done(world, read, done.map(|_| ()), fault)),
-        Action::Commit(commit) => Event::Commit(commit_done(commit, done.map(|_| ()), fault)),
+        Action::WriteFenceRecord { .. } => Event::FenceRecordWritten { request, outcome: done },
+        Action::Read(read) => Event::Read(read_done(world, read, done, fault)),
+        Action::Commit(commit) => Event::Commit(commit_done(commit, done, fault)),
         Action::DestroyProducer { .. }
         | Action::ReleaseShard { .. }
         | Action::ReadMappings { .. }
         | Action::Report { .. }
         | Action::Stop { .. } => return None,
-    };
-    Some(event)
+    })
 }
 
 /// A log that another pipeline wrote, where the fault is a stale answer.
@@ -95,14 +89,20 @@ fn fence_log(world: &World, shard: Shard, fault: Fault) -> FenceLog {
 fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: Fault) -> ReadDone {
     match read {
         Read::ControlTopics { request } => {
-            let outcome = done.map(|()| control(world, fault));
-            ReadDone::ControlTopics { request: *request, outcome }
+            let control = |()| ControlTopics {
+                fence: fault.partly().map(|()| FENCE_TOPIC),
+                mapping: match fault == Fault::Stale {
+                    true => Err(failure(FailureClass::Retry)),
+                    false => world.mapping_topic.ok_or_else(|| failure(FailureClass::Missing)),
+                },
+            };
+            ReadDone::ControlTopics { request: *request, outcome: done.map(control) }
         }
         Read::MappingEnds { request, partitions } => {
-            let asked = |(at, _): &(MappingPartition, _)| partitions.contains(at);
-            let ends = |()| mapping_ends(world, fault).into_iter().filter(asked).collect();
-            let outcome = done.map(ends);
-            ReadDone::MappingEnds { request: *request, outcome }
+            let exist = world.mapping_topic.map_or(2, |topic| topic.partitions);
+            let exist = partitions.iter().filter(|at| at.get() < exist);
+            let ends = |()| exist.map(|at| (*at, mapping_end(world, *at, fault))).collect();
+            ReadDone::MappingEnds { request: *request, outcome: done.map(ends) }
         }
         Read::SourceGroups { request } => {
             let outcome = done.map(|()| world.source.keys().cloned().collect());
@@ -113,15 +113,22 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
                 let name = GroupId::from(*name);
                 let activity = world.activity.get(&name).copied();
                 let stands = world.target.contains_key(&name) || activity.is_some();
-                let empty = crate::core::event::GroupActivity::Empty;
-                stands.then_some((name, activity.unwrap_or(empty)))
+                stands.then_some((name, activity.unwrap_or(GroupActivity::Empty)))
             };
             let outcome = done.map(|()| GROUPS.iter().filter_map(group).collect());
             ReadDone::TargetGroups { request: *request, outcome }
         }
         Read::SourceOffsets { request, group, coordinator_since } => {
+            let before = world.source_before.get(group).cloned();
             let stale = fault == Fault::Stale && coordinator_since.is_none();
-            let outcome = done.map(|()| source_offsets(world, group, stale));
+            let outcome = done.map(|()| {
+                let read = match stale {
+                    true => before,
+                    false => world.source.get(group).cloned(),
+                };
+                world.source_before.insert(group.clone(), read.clone().unwrap_or_default());
+                read.unwrap_or_default()
+            });
             ReadDone::SourceOffsets { request: *request, outcome }
         }
         Read::TargetOffsets { request, group, scope, .. } => {
@@ -129,95 +136,59 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             ReadDone::TargetOffsets { request: *request, outcome }
         }
         Read::Topics { request, source, target, source_ends } => {
-            let outcome = done.map(|()| topics(world, source, target, source_ends, fault));
-            ReadDone::Topics { request: *request, outcome }
+            let topics = |()| Topics {
+                source: source
+                    .iter()
+                    .map(|topic| (topic.clone(), topic_id(&world.source_topics, topic, fault)))
+                    .collect(),
+                target: target
+                    .iter()
+                    .map(|at| (at.topic.clone(), topic_id(&world.target_topics, &at.topic, fault)))
+                    .collect(),
+                ranges: target
+                    .iter()
+                    .map(|at| (at.clone(), range(world, &at.topic, fault)))
+                    .collect(),
+                source_ends: source_ends
+                    .iter()
+                    .map(|at| (at.clone(), fault.partly().map(|()| SourceOffset(world.source_end))))
+                    .collect(),
+            };
+            ReadDone::Topics { request: *request, outcome: done.map(topics) }
         }
     }
 }
 
-/// Everything asked for, as it is.
-pub(super) fn topics(
+/// One too far, of a log that lost records since, where the fault is a stale answer.
+fn mapping_end(
     world: &World,
-    source: &BTreeSet<TopicName>,
-    target: &BTreeSet<TargetPartition>,
-    source_ends: &BTreeSet<SourcePartition>,
+    at: MappingPartition,
     fault: Fault,
-) -> Topics {
-    let of_source = |topic: &TopicName| topic_id(&world.source_topics, topic, fault);
-    let of_target = |topic: &TopicName| topic_id(&world.target_topics, topic, fault);
-    Topics {
-        source: source.iter().map(|topic| (topic.clone(), of_source(topic))).collect(),
-        target: target.iter().map(|at| (at.topic.clone(), of_target(&at.topic))).collect(),
-        ranges: target.iter().map(|at| (at.clone(), range(world, at, fault))).collect(),
-        source_ends: source_ends.iter().map(|at| (at.clone(), source_end(world, fault))).collect(),
+) -> Result<MappingOffset, Failure> {
+    if at.get() == 1 {
+        fault.partly()?;
     }
+    let end = world.mappings.get(&at).map_or(0, Vec::len) + usize::from(fault == Fault::Stale);
+    Ok(MappingOffset(i64::try_from(end).unwrap_or(i64::MAX)))
 }
 
-fn control(world: &World, fault: Fault) -> ControlTopics {
-    let missing = || failure(FailureClass::Missing);
-    ControlTopics {
-        fence: match fault {
-            Fault::Partly(class) => Err(failure(class)),
-            Fault::None | Fault::Failed(_) | Fault::Unknown | Fault::Stale => Ok(FENCE_TOPIC),
-        },
-        mapping: match fault {
-            Fault::Stale => Err(failure(FailureClass::Retry)),
-            Fault::None | Fault::Failed(_) | Fault::Unknown | Fault::Partly(_) => {
-                world.mapping_topic.ok_or_else(missing)
-            }
-        },
-    }
-}
-
-type Ends = BTreeMap<MappingPartition, Result<MappingOffset, Failure>>;
-
-fn mapping_ends(world: &World, fault: Fault) -> Ends {
-    let partitions = world.mapping_topic.map_or(2, |topic| topic.partitions);
-    let end = |partition: MappingPartition| {
-        let len = world.mappings.get(&partition).map_or(0, Vec::len);
-        let end = MappingOffset(i64::try_from(len).unwrap_or(i64::MAX));
-        match fault {
-            Fault::Partly(class) if partition.get() == 1 => Err(failure(class)),
-            // Of a log that lost records since.
-            Fault::Stale => Ok(MappingOffset(end.get() + 1)),
-            Fault::None | Fault::Failed(_) | Fault::Unknown | Fault::Partly(_) => Ok(end),
-        }
-    };
-    (0..partitions).map(MappingPartition).map(|at| (at, end(at))).collect()
-}
-
-fn source_offsets(
-    world: &mut World,
-    group: &GroupId,
-    stale: bool,
-) -> BTreeMap<SourcePartition, SourceCommit> {
-    if stale {
-        return world.source_before.get(group).cloned().unwrap_or_default();
-    }
-    let offsets = world.source.get(group).cloned().unwrap_or_default();
-    world.source_before.insert(group.clone(), offsets.clone());
-    offsets
-}
-
-pub(super) fn target_offsets(
+fn target_offsets(
     world: &World,
     group: &GroupId,
     scope: &ReadScope,
     fault: Fault,
-) -> BTreeMap<TargetPartition, Result<Option<TargetCommit>, Failure>> {
-    let (all, named) = match scope {
-        ReadScope::AllAnd(named) => (true, named),
-        ReadScope::Only(named) => (false, named),
-    };
-    let stored = world.target.get(group).cloned().unwrap_or_default();
-    let mut read: BTreeMap<_, _> = named.iter().map(|at| (at.clone(), Ok(None))).collect();
-    for (at, commit) in stored {
-        if all || named.contains(&at) {
-            read.insert(at, Ok(Some(commit)));
-        }
-    }
-    if let (Fault::Partly(class), Some(mut last)) = (fault, read.last_entry()) {
-        *last.get_mut() = Err(failure(class));
+) -> TargetOffsets {
+    let (ReadScope::AllAnd(named) | ReadScope::Only(named)) = scope;
+    let all = matches!(scope, ReadScope::AllAnd(_));
+    let stored = world.target.get(group).into_iter().flatten();
+    let mut read: TargetOffsets = named.iter().map(|at| (at.clone(), Ok(None))).collect();
+    read.extend(
+        stored
+            .filter(|(at, _)| all || named.contains(*at))
+            .map(|(at, commit)| (at.clone(), Ok(Some(commit.clone())))),
+    );
+    if let (Err(failure), Some(mut last)) = (fault.partly(), read.last_entry()) {
+        *last.get_mut() = Err(failure);
     }
     read
 }
@@ -227,30 +198,17 @@ fn topic_id(
     topic: &TopicName,
     fault: Fault,
 ) -> Result<TopicId, Failure> {
-    if let Fault::Partly(class) = fault {
-        return Err(failure(class));
-    }
-    let name = topic.as_str().trim_start_matches("main.");
-    let made = of.get(name).copied().flatten();
-    made.map(|made| TopicId([made; 16])).ok_or_else(|| failure(FailureClass::Missing))
+    fault.partly()?;
+    let made = of.get(topic.as_str().trim_start_matches("main.")).copied().flatten();
+    made.map(|made| id(Some(made))).ok_or_else(|| failure(FailureClass::Missing))
 }
 
-fn range(world: &World, at: &TargetPartition, fault: Fault) -> Result<LogRange, Failure> {
-    topic_id(&world.target_topics, &at.topic, Fault::None)?;
+fn range(world: &World, topic: &TopicName, fault: Fault) -> Result<LogRange, Failure> {
+    topic_id(&world.target_topics, topic, Fault::None)?;
     if fault == Fault::Stale {
         return Err(failure(FailureClass::Retry));
     }
-    let (start, end) = world.range;
-    Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
-}
-
-fn source_end(world: &World, fault: Fault) -> Result<SourceOffset, Failure> {
-    match fault {
-        Fault::Partly(class) => Err(failure(class)),
-        Fault::None | Fault::Failed(_) | Fault::Unknown | Fault::Stale => {
-            Ok(SourceOffset(world.source_end))
-        }
-    }
+    Ok(LogRange { start: TargetOffset(world.range.0), end: TargetOffset(world.range.1) })
 }
 
 fn commit_done(commit: &Commit, done: Result<(), Failure>, fault: Fault) -> CommitDone {
@@ -260,15 +218,12 @@ fn commit_done(commit: &Commit, done: Result<(), Failure>, fault: Fault) -> Comm
         }
         Commit::End { request, .. } => CommitDone::Ended { request: *request, outcome: done },
         Commit::Plain { request, offsets, .. } => {
-            let outcome = done.map(|()| {
-                let mut results: BTreeMap<_, _> =
-                    offsets.keys().map(|at| (at.clone(), Ok(()))).collect();
-                if let (Fault::Partly(class), Some(mut last)) = (fault, results.last_entry()) {
-                    *last.get_mut() = Err(failure(class));
-                }
-                results
-            });
-            CommitDone::Plain { request: *request, outcome }
+            let mut results: BTreeMap<_, _> =
+                offsets.keys().map(|at| (at.clone(), Ok(()))).collect();
+            if let (Err(failure), Some(mut last)) = (fault.partly(), results.last_entry()) {
+                *last.get_mut() = Err(failure);
+            }
+            CommitDone::Plain { request: *request, outcome: done.map(|()| results) }
         }
     }
 }

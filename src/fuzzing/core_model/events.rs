@@ -9,8 +9,10 @@ use crate::core::ids::{
 use crate::core::stamp::Stamp;
 
 use super::super::choices::Choices;
-use super::answers::{FENCE_TOPIC, Fault};
-use super::world::{GROUPS, SHARDS, TOPICS, WINDOW, World, source_partition, target_partition};
+use super::answers::Fault;
+use super::world::{
+    FENCE_TOPIC, GROUPS, SHARDS, TOPICS, WINDOW, World, id, source_partition, target_partition,
+};
 
 /// What to do next.
 pub(super) enum Next {
@@ -166,22 +168,19 @@ fn stamp(
 ) -> Stamp {
     let other = u32::from(choices.rarely(8));
     let mapping = world.mapping_topic.map_or(TopicId([7; 16]), |topic| topic.id);
-    let id = |made: Option<u8>| TopicId([made.unwrap_or_default(); 16]);
-    let orders = (id(world.source_topics[TOPICS[0]]), id(world.target_topics[TOPICS[0]]));
+    let mapping = MappingTopicTag::of(mapping);
+    let (source, target_topic) = (&world.source_topics, &world.target_topics);
+    let orders = Incarnation::of(id(source[TOPICS[0]]), id(target_topic[TOPICS[0]]));
     Stamp {
         pipeline: PipelineId(pipeline.0 ^ other),
         fence_topic: FenceTopicTag::of(FENCE_TOPIC.id),
         shard: Shard::of(group, SHARDS),
         shards: choices.of(&[SHARDS, SHARDS, SHARDS, crate::core::ids::ShardCount(3)]),
         fence: Fence(world.next_fence - 2 + i64::from(choices.byte() % 4)),
-        mapping_topic: MappingTopicTag(
-            MappingTopicTag::of(mapping).0 ^ u32::from(choices.rarely(8)),
-        ),
+        mapping_topic: MappingTopicTag(mapping.0 ^ u32::from(choices.rarely(8))),
         mapping_partition: MappingPartition(i32::from(choices.byte() % 3)),
         as_of: MappingOffset(i64::from(choices.byte() % 4)),
-        incarnation: Incarnation(
-            Incarnation::of(orders.0, orders.1).0 ^ u32::from(choices.rarely(8)),
-        ),
+        incarnation: Incarnation(orders.0 ^ u32::from(choices.rarely(8))),
         source: SourceOffset(i64::from(choices.byte()) % WINDOW),
         target,
     }
@@ -205,11 +204,8 @@ fn clusters(world: &mut World, choices: &mut Choices<'_>) -> Next {
             };
         }
         _ => {
-            world.make_mapping_topic(if world.syncs {
-                1
-            } else {
-                2 + i32::from(choices.byte() % 2)
-            });
+            let partitions = if world.syncs { 1 } else { 2 + i32::from(choices.byte() % 2) };
+            world.make_mapping_topic(partitions);
             if choices.rarely(3) {
                 world.mapping_topic = None;
             }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::action::{Action, Commit, TransactionEnd};
-use crate::core::event::{Event, GroupActivity, MappingTopic, SourceCommit, TargetCommit};
+use crate::core::event::{
+    Event, FenceTopic, GroupActivity, MappingTopic, SourceCommit, TargetCommit,
+};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{
@@ -16,6 +18,7 @@ use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
 use super::super::choices::Choices;
 
 pub(super) const SHARDS: ShardCount = ShardCount(2);
+pub(super) const FENCE_TOPIC: FenceTopic = FenceTopic { id: TopicId([9; 16]), shards: SHARDS };
 /// Two of one shard, and one of the other.
 pub(super) const GROUPS: [&str; 3] = ["billing", "audit", "search"];
 pub(super) const TOPICS: [&str; 2] = ["orders", "bills"];
@@ -58,6 +61,11 @@ pub(super) fn target_partition(topic: &str) -> TargetPartition {
     TargetPartition::new(format!("main.{topic}").as_str(), 0)
 }
 
+/// The id of a topic that was made so often.
+pub(super) fn id(made: Option<u8>) -> TopicId {
+    TopicId([made.unwrap_or_default(); 16])
+}
+
 impl World {
     pub(super) fn new(choices: &mut Choices<'_>) -> Self {
         let mut world = Self {
@@ -95,7 +103,7 @@ impl World {
         self.mappings.clear();
         self.reader = None;
         self.mapping_made = self.mapping_made.wrapping_add(1);
-        let id = TopicId([128 | self.mapping_made; 16]);
+        let id = id(Some(128 | self.mapping_made));
         self.mapping_topic = Some(MappingTopic { id, partitions });
     }
 
@@ -108,7 +116,6 @@ impl World {
     ) {
         let (source, target) = (source_partition(topic), target_partition(copy));
         let (source_offset, target_offset) = (SourceOffset(from), TargetOffset(to));
-        let id = |made: Option<u8>| TopicId([made.unwrap_or_default(); 16]);
         let record = if self.syncs {
             let target = target_partition(topic);
             MappingRecord::Sync(OffsetSync { source, target, source_offset, target_offset })
@@ -145,60 +152,61 @@ impl World {
         None
     }
 
-    /// The effect of an order, where it has one; `Ok` is what the core would be told.
+    /// The effect of an order, where it has one, and the offset of a record that is written.
     pub(super) fn carry_out(&mut self, action: &Action) -> Result<Option<Fence>, Failure> {
         match action {
             Action::WriteTakeOver { shard, record, .. } => {
                 self.pending.remove(shard);
-                Ok(Some(self.write(*shard, record)))
+                return Ok(Some(self.write(*shard, record)));
             }
-            Action::WriteFenceRecord { shard, record, .. } => Ok(Some(self.write(*shard, record))),
-            Action::InitTransactions { shard, .. } => {
+            Action::WriteFenceRecord { shard, record, .. } => {
+                return Ok(Some(self.write(*shard, record)));
+            }
+            Action::InitTransactions { shard, .. } | Action::DestroyProducer { shard } => {
                 self.pending.remove(shard);
-                Ok(None)
             }
-            Action::Commit(commit) => self.commit(commit).map(|()| None),
-            Action::CheckAssignment { .. }
-            | Action::ReadFenceLog { .. }
-            | Action::DestroyProducer { .. }
-            | Action::ReleaseShard { .. }
-            | Action::ReadMappings { .. }
-            | Action::Read(_)
-            | Action::Report { .. }
-            | Action::Stop { .. } => Ok(None),
-        }
-    }
-
-    fn write(&mut self, shard: Shard, record: &FenceRecord) -> Fence {
-        self.next_fence += 1;
-        let fence = Fence(self.next_fence);
-        let stands = (fence, record.value.clone());
-        self.fence_logs.entry(shard).or_default().insert(record.key.clone(), stands);
-        fence
-    }
-
-    fn commit(&mut self, commit: &Commit) -> Result<(), Failure> {
-        match commit {
-            Commit::WriteHalf { shard, group, offsets, .. } => {
-                if self.activity.get(group) == Some(&GroupActivity::Active) {
-                    return Err(Failure::new(FailureClass::GroupActive, "it has members"));
-                }
+            Action::ReleaseShard { shard } => {
+                self.assigned.remove(shard);
+                self.asked_for.remove(shard);
+            }
+            Action::ReadMappings { topic, .. } => self.reader = Some((*topic, BTreeMap::new())),
+            Action::Commit(Commit::WriteHalf { shard, group, offsets, .. }) => {
+                self.has_no_members(group)?;
                 self.pending.insert(*shard, (group.clone(), offsets.as_ref().clone()));
             }
-            Commit::End { shard, end, .. } => {
+            Action::Commit(Commit::End { shard, end, .. }) => {
                 let pending = self.pending.remove(shard);
                 if let (TransactionEnd::Commit, Some((group, offsets))) = (end, pending) {
                     self.target.entry(group).or_default().extend(offsets);
                 }
             }
-            Commit::Plain { group, offsets, .. } => {
-                if self.activity.get(group) == Some(&GroupActivity::Active) {
-                    return Err(Failure::new(FailureClass::GroupActive, "it has members"));
-                }
+            Action::Commit(Commit::Plain { group, offsets, .. }) => {
+                self.has_no_members(group)?;
                 let stored = self.target.entry(group.clone()).or_default();
-                stored.extend(offsets.iter().map(|(at, commit)| (at.clone(), commit.clone())));
+                stored.extend(offsets.as_ref().clone());
             }
+            Action::CheckAssignment { .. }
+            | Action::ReadFenceLog { .. }
+            | Action::Read(_)
+            | Action::Report { .. }
+            | Action::Stop { .. } => {}
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn has_no_members(&self, group: &GroupId) -> Result<(), Failure> {
+        match self.activity.get(group) {
+            Some(GroupActivity::Active) => {
+                Err(Failure::new(FailureClass::GroupActive, "it has members"))
+            }
+            Some(GroupActivity::Empty | GroupActivity::Unknown) | None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, shard: Shard, record: &FenceRecord) -> Fence {
+        self.next_fence += 1;
+        let stands = (Fence(self.next_fence), record.value.clone());
+        self.fence_logs.entry(shard).or_default().insert(record.key.clone(), stands);
+        Fence(self.next_fence)
     }
 }

@@ -3,6 +3,8 @@
 //! The client is a *consumer* that never subscribes: on a producer handle
 //! `ListConsumerGroupOffsets` dereferences null when the coordinator moved (librdkafka issue 5040).
 
+mod configs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_IsolationLevel_t as Level;
 use sys::rd_kafka_admin_op_t as Op;
 
+pub use self::configs::ConfigOf;
 use super::NativeError;
 use super::answers::{self, left_out};
 pub use super::answers::{

@@ -25,6 +25,9 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
     pub(super) fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
     pub(super) fn rd_kafka_topic_result_error(topic: *const sys::rd_kafka_topic_result_t) -> c_int;
+    pub(super) fn rd_kafka_ConfigResource_error(
+        resource: *const sys::rd_kafka_ConfigResource_t,
+    ) -> c_int;
     pub(super) fn rd_kafka_err2str(error: c_int) -> *const c_char;
     pub(super) fn rd_kafka_interceptor_add_on_response_received(
         client: *mut sys::rd_kafka_t,

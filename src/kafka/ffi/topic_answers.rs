@@ -14,6 +14,8 @@ pub struct TopicDescription {
     pub partitions: i32,
     /// How many of them have no leader at the moment.
     pub leaderless: i32,
+    /// How many replicas each of them has; the least where they differ.
+    pub replicas: i32,
 }
 
 pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
@@ -86,6 +88,14 @@ unsafe fn description(
         }
         let mut len = 0;
         let array = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut len);
+        let replicas = elements(array, len)
+            .iter()
+            .map(|part| {
+                let mut replicas = 0;
+                sys::rd_kafka_TopicPartitionInfo_replicas(*part, &raw mut replicas);
+                replicas
+            })
+            .min();
         let leaderless = elements(array, len)
             .iter()
             .filter(|part| {
@@ -106,6 +116,7 @@ unsafe fn description(
             id: bytes,
             partitions: i32::try_from(len).unwrap_or(i32::MAX),
             leaderless: i32::try_from(leaderless).unwrap_or(i32::MAX),
+            replicas: i32::try_from(replicas.unwrap_or_default()).unwrap_or(i32::MAX),
         })
     }
 }

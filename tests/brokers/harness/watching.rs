@@ -16,7 +16,7 @@ fn offsets(watcher: &OffsetsWatcher, group: &str) -> Vec<i64> {
 #[test]
 fn every_commit_is_seen_in_order_with_its_metadata() {
     let _alone = alone();
-    for version in Version::ALL {
+    for version in Version::tested().iter().copied() {
         let mut broker = Broker::start(version);
         let watcher = OffsetsWatcher::start(&broker);
         create_topic(&broker, "orders", 1);
@@ -63,7 +63,7 @@ fn every_commit_is_seen_in_order_with_its_metadata() {
 #[test]
 fn offsets_in_transactions_are_seen_when_they_commit_and_only_then() {
     let _alone = alone();
-    for version in Version::ALL {
+    for version in Version::tested().iter().copied() {
         let broker = Broker::start(version);
         let watcher = OffsetsWatcher::start(&broker);
         create_topic(&broker, "orders", 1);

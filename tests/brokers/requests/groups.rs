@@ -2,18 +2,16 @@
 
 use super::*;
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
-use crate::support::artifacts::Version;
 use crate::support::groups::Group;
 use crate::support::members::{Member, Protocol};
-use crate::support::topics::create_topic;
 use crate::support::wait::eventually;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use sprag::kafka::ffi::NativeError;
 use sprag::kafka::ffi::admin::{GroupKind, GroupListing, GroupState};
 use sprag::kafka::ffi::transaction_offsets::send_offsets;
 
-const T: &str = "orders";
+/// Has three partitions, and no records.
+pub(super) const T: &str = "orders";
 
 fn read(
     admin: &Admin<DefaultConsumerContext>,
@@ -39,127 +37,111 @@ fn send(producer: &BaseProducer, group: &str, offset: i64) -> Result<(), NativeE
     send_offsets(producer.client(), group, "sprag", &list, DEADLINE)
 }
 
-#[test]
-fn plain_commits_are_told_per_partition_and_read_back() {
-    let _alone = alone();
-    for version in Version::ALL {
-        let broker = Broker::start(version);
-        create_topic(&broker, T, 3);
-        let admin = admin(&broker);
-        let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
-        // Also until the coordinator has heard of the new topic's partitions.
-        let committed = eventually(DEADLINE, "a coordinator that knows the topic", || {
-            let committed = block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))?;
-            for partition in [0, 1] {
-                of(&committed, T, partition).outcome.clone()?;
-            }
-            Ok::<_, NativeError>(committed)
+pub(super) fn plain_commits_are_told_per_partition_and_read_back(broker: &Broker) {
+    let admin = admin(broker);
+    let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
+    // Also until the coordinator has heard of the new topic's partitions.
+    let committed = eventually(DEADLINE, "a coordinator that knows the topic", || {
+        let committed = block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))?;
+        for partition in [0, 1] {
+            of(&committed, T, partition).outcome.clone()?;
+        }
+        Ok::<_, NativeError>(committed)
+    });
+    let refused = of(&committed, "nothing", 0).outcome.clone();
+    assert_eq!(refused.unwrap_err().code, Code::UnknownTopicOrPartition);
+
+    for stable in [true, false] {
+        let found = read(&admin, "g", &[0, 1, 2], stable);
+        assert_eq!(of(&found, T, 0).outcome, Ok(stored(42, "a|b")));
+        assert_eq!(of(&found, T, 1).outcome, Ok(stored(0, "")));
+        assert_eq!(of(&found, T, 2).outcome, Ok(None));
+        assert_eq!(read(&admin, "g", &[], stable).len(), 2);
+        assert_eq!(of(&read(&admin, "other", &[0], stable), T, 0).outcome, Ok(None));
+    }
+    let long = "x".repeat(4097);
+    let long = offset_list(&[(T, 0, 43, long.as_str())]);
+    let refused = block_on(admin.alter_group_offsets("g", &long, DEADLINE)).unwrap();
+    let refused = of(&refused, T, 0).outcome.clone();
+    assert_eq!(refused.unwrap_err().code, Code::OffsetMetadataTooLarge);
+}
+
+pub(super) fn groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us(
+    broker: &Broker,
+) {
+    let (admin, producer) = (admin(broker), transactional(broker, "t"));
+    assert_eq!(listed(&admin, "offsets-only"), None);
+    Group::of(broker, "offsets-only").commit(T, 0, 1, "");
+    let simple = listed(&admin, "offsets-only").unwrap();
+    assert_eq!((simple.state, simple.simple), (GroupState::Empty, true));
+    assert_eq!(simple.has_members, Some(false));
+
+    for protocol in Protocol::all_of(broker.version()) {
+        let name = format!("live-{protocol:?}");
+        Group::of(broker, &name).commit(T, 0, 90, "theirs");
+        let member = Member::join(broker, &name, &[T], *protocol);
+        let live = eventually(DEADLINE, "a stable group", || {
+            listed(&admin, &name).filter(|found| found.state == GroupState::Stable)
         });
-        let refused = of(&committed, "nothing", 0).outcome.clone();
-        assert_eq!(refused.unwrap_err().code, Code::UnknownTopicOrPartition);
+        assert_eq!((live.has_members, live.simple), (Some(true), false));
+        let kind = match protocol {
+            Protocol::Classic => GroupKind::Classic,
+            Protocol::Consumer => GroupKind::Consumer,
+        };
+        assert_eq!(live.kind, kind);
+        let described = block_on(admin.describe_group(&name, DEADLINE)).unwrap();
+        assert_eq!((described.state, described.members), (GroupState::Stable, 1));
 
-        for stable in [true, false] {
-            let found = read(&admin, "g", &[0, 1, 2], stable);
-            assert_eq!(of(&found, T, 0).outcome, Ok(stored(42, "a|b")));
-            assert_eq!(of(&found, T, 1).outcome, Ok(stored(0, "")));
-            assert_eq!(of(&found, T, 2).outcome, Ok(None));
-            assert_eq!(read(&admin, "g", &[], stable).len(), 2);
-            assert_eq!(of(&read(&admin, "other", &[0], stable), T, 0).outcome, Ok(None));
-        }
-        let long = "x".repeat(4097);
-        let long = offset_list(&[(T, 0, 43, long.as_str())]);
-        let refused = block_on(admin.alter_group_offsets("g", &long, DEADLINE)).unwrap();
-        let refused = of(&refused, T, 0).outcome.clone();
-        assert_eq!(refused.unwrap_err().code, Code::OffsetMetadataTooLarge);
-    }
-}
+        let wanted = offset_list(&[(T, 0, 5, "ours")]);
+        let refused = block_on(admin.alter_group_offsets(&name, &wanted, DEADLINE));
+        let code = match refused {
+            Ok(parts) => of(&parts, T, 0).outcome.clone().unwrap_err().code,
+            Err(error) => error.code,
+        };
+        assert_eq!(code, Code::UnknownMemberId);
 
-#[test]
-fn groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us() {
-    let _alone = alone();
-    for version in Version::ALL {
-        let broker = Broker::start(version);
-        create_topic(&broker, T, 1);
-        let (admin, producer) = (admin(&broker), transactional(&broker, "t"));
-        assert_eq!(listed(&admin, "offsets-only"), None);
-        Group::of(&broker, "offsets-only").commit(T, 0, 1, "");
-        let simple = listed(&admin, "offsets-only").unwrap();
-        assert_eq!((simple.state, simple.simple), (GroupState::Empty, true));
-        assert_eq!(simple.has_members, Some(false));
-
-        for protocol in Protocol::all_of(version) {
-            let name = format!("live-{protocol:?}");
-            Group::of(&broker, &name).commit(T, 0, 90, "theirs");
-            let member = Member::join(&broker, &name, &[T], *protocol);
-            let live = eventually(DEADLINE, "a stable group", || {
-                listed(&admin, &name).filter(|found| found.state == GroupState::Stable)
-            });
-            assert_eq!((live.has_members, live.simple), (Some(true), false));
-            let kind = match protocol {
-                Protocol::Classic => GroupKind::Classic,
-                Protocol::Consumer => GroupKind::Consumer,
-            };
-            assert_eq!(live.kind, kind);
-            let described = block_on(admin.describe_group(&name, DEADLINE)).unwrap();
-            assert_eq!((described.state, described.members), (GroupState::Stable, 1));
-
-            let wanted = offset_list(&[(T, 0, 5, "ours")]);
-            let refused = block_on(admin.alter_group_offsets(&name, &wanted, DEADLINE));
-            let code = match refused {
-                Ok(parts) => of(&parts, T, 0).outcome.clone().unwrap_err().code,
-                Err(error) => error.code,
-            };
-            assert_eq!(code, Code::UnknownMemberId);
-
-            producer.begin_transaction().unwrap();
-            let error = send(&producer, &name, 5).unwrap_err();
-            assert_eq!(error.code, Code::UnknownMemberId, "{error}");
-            assert!(error.abortable && !error.fatal, "{error:?}");
-            producer.abort_transaction(DEADLINE).unwrap();
-            let left = read(&admin, &name, &[0], false);
-            assert_eq!(of(&left, T, 0).outcome, Ok(stored(90, "theirs")));
-
-            member.leave();
-            producer.begin_transaction().unwrap();
-            eventually(DEADLINE, "the group to be empty", || send(&producer, &name, 6));
-            producer.commit_transaction(DEADLINE).unwrap();
-        }
-    }
-}
-
-#[test]
-fn a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so() {
-    let _alone = alone();
-    for version in Version::ALL {
-        let broker = Broker::start(version);
-        create_topic(&broker, T, 2);
-        let (admin, producer) = (admin(&broker), transactional(&broker, "t"));
-        Group::of(&broker, "g").commit(T, 1, 3, "");
         producer.begin_transaction().unwrap();
-        send(&producer, "g", 7).unwrap();
+        let error = send(&producer, &name, 5).unwrap_err();
+        assert_eq!(error.code, Code::UnknownMemberId, "{error}");
+        assert!(error.abortable && !error.fatal, "{error:?}");
+        producer.abort_transaction(DEADLINE).unwrap();
+        let left = read(&admin, &name, &[0], false);
+        assert_eq!(of(&left, T, 0).outcome, Ok(stored(90, "theirs")));
 
-        let pending = read(&admin, "g", &[0, 1], true);
-        let unstable = of(&pending, T, 0).outcome.clone().unwrap_err();
-        assert_eq!(unstable.code, Code::UnstableOffsetCommit, "{unstable}");
-        assert_eq!(of(&pending, T, 1).outcome, Ok(stored(3, "")));
-        let all = read(&admin, "g", &[], true);
-        assert!(all.iter().all(|part| part.partition != 0), "left out: {all:?}");
-        assert_eq!(of(&read(&admin, "g", &[0], false), T, 0).outcome, Ok(None));
-
-        let successor = transactional(&broker, "t");
-        let error = producer.commit_transaction(DEADLINE).unwrap_err();
-        assert_eq!(error.rdkafka_error_code(), Some(Code::Fenced), "{error}");
-        let settled = eventually(DEADLINE, "the transaction to be aborted", || {
-            of(&read(&admin, "g", &[0], true), T, 0).outcome.clone()
-        });
-        assert_eq!(settled, None);
-
-        successor.begin_transaction().unwrap();
-        send(&successor, "g", 8).unwrap();
-        successor.commit_transaction(DEADLINE).unwrap();
-        let settled = eventually(DEADLINE, "the transaction to be settled", || {
-            of(&read(&admin, "g", &[0], true), T, 0).outcome.clone()
-        });
-        assert_eq!(settled, stored(8, "ours"));
+        member.leave();
+        producer.begin_transaction().unwrap();
+        eventually(DEADLINE, "the group to be empty", || send(&producer, &name, 6));
+        producer.commit_transaction(DEADLINE).unwrap();
     }
+}
+
+pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(broker: &Broker) {
+    let (admin, producer) = (admin(broker), transactional(broker, "t"));
+    Group::of(broker, "pending").commit(T, 1, 3, "");
+    producer.begin_transaction().unwrap();
+    send(&producer, "pending", 7).unwrap();
+
+    let pending = read(&admin, "pending", &[0, 1], true);
+    let unstable = of(&pending, T, 0).outcome.clone().unwrap_err();
+    assert_eq!(unstable.code, Code::UnstableOffsetCommit, "{unstable}");
+    assert_eq!(of(&pending, T, 1).outcome, Ok(stored(3, "")));
+    let all = read(&admin, "pending", &[], true);
+    assert!(all.iter().all(|part| part.partition != 0), "left out: {all:?}");
+    assert_eq!(of(&read(&admin, "pending", &[0], false), T, 0).outcome, Ok(None));
+
+    let successor = transactional(broker, "t");
+    let error = producer.commit_transaction(DEADLINE).unwrap_err();
+    assert_eq!(error.rdkafka_error_code(), Some(Code::Fenced), "{error}");
+    let settled = eventually(DEADLINE, "the transaction to be aborted", || {
+        of(&read(&admin, "pending", &[0], true), T, 0).outcome.clone()
+    });
+    assert_eq!(settled, None);
+
+    successor.begin_transaction().unwrap();
+    send(&successor, "pending", 8).unwrap();
+    successor.commit_transaction(DEADLINE).unwrap();
+    let settled = eventually(DEADLINE, "the transaction to be settled", || {
+        of(&read(&admin, "pending", &[0], true), T, 0).outcome.clone()
+    });
+    assert_eq!(settled, stored(8, "ours"));
 }

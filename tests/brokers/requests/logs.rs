@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
-use crate::support::artifacts::Version;
 use crate::support::records::produce_in_transaction;
 use crate::support::topics::{create_topic, delete_topic};
 use crate::support::wait::eventually;
@@ -15,7 +13,8 @@ use sprag::kafka::ffi::admin::{Isolation, NewTopic, OffsetSpec, TopicDescription
 use sprag::kafka::ffi::batch::{BatchReader, Delivered};
 use std::time::{Duration, Instant};
 
-const T: &str = "orders";
+const T: &str = "logged";
+const MADE: &str = "made";
 
 fn described(
     admin: &Admin<DefaultConsumerContext>,
@@ -40,74 +39,61 @@ fn log_offset(
     Ok(found.map(|(offset, _)| offset))
 }
 
-#[test]
-fn topics_are_created_and_told_apart_by_their_ids() {
-    let _alone = alone();
-    for version in Version::ALL {
-        let broker = Broker::start(version);
-        let admin = admin(&broker);
-        let missing = described(&admin, T).unwrap_err();
-        assert_eq!(missing.code, Code::UnknownTopicOrPartition, "{missing}");
-        let topic = NewTopic {
-            name: T,
-            partitions: 3,
-            replication_factor: -1,
-            config: &[("cleanup.policy", "compact")],
-        };
-        block_on(admin.create_topic(&topic, DEADLINE)).unwrap();
-        let again = block_on(admin.create_topic(&topic, DEADLINE)).unwrap_err();
-        assert_eq!(again.code, Code::TopicAlreadyExists, "{again}");
-        let wrong = NewTopic { name: "other", config: &[("cleanup.policy", "nonsense")], ..topic };
-        let wrong = block_on(admin.create_topic(&wrong, DEADLINE)).unwrap_err();
-        assert_eq!(wrong.code, Code::InvalidConfig, "{wrong}");
-        assert!(wrong.message.contains("nonsense"), "the broker's own words: {wrong}");
+pub(super) fn topics_are_created_and_told_apart_by_their_ids(broker: &Broker) {
+    let admin = admin(broker);
+    let missing = described(&admin, MADE).unwrap_err();
+    assert_eq!(missing.code, Code::UnknownTopicOrPartition, "{missing}");
+    let topic = NewTopic {
+        name: MADE,
+        partitions: 3,
+        replication_factor: -1,
+        config: &[("cleanup.policy", "compact")],
+    };
+    block_on(admin.create_topic(&topic, DEADLINE)).unwrap();
+    let again = block_on(admin.create_topic(&topic, DEADLINE)).unwrap_err();
+    assert_eq!(again.code, Code::TopicAlreadyExists, "{again}");
+    let wrong = NewTopic { name: "other", config: &[("cleanup.policy", "nonsense")], ..topic };
+    let wrong = block_on(admin.create_topic(&wrong, DEADLINE)).unwrap_err();
+    assert_eq!(wrong.code, Code::InvalidConfig, "{wrong}");
+    assert!(wrong.message.contains("nonsense"), "the broker's own words: {wrong}");
 
-        let first = eventually(DEADLINE, "the topic", || described(&admin, T));
-        assert_eq!((first.partitions, first.leaderless), (3, 0));
-        assert_ne!(first.id, [0; 16]);
-        delete_topic(&broker, T);
-        create_topic(&broker, T, 1);
-        let second = eventually(DEADLINE, "the topic", || described(&admin, T));
-        assert_eq!(second.partitions, 1);
-        assert_ne!(second.id, first.id);
-        let cluster = block_on(admin.cluster_id(DEADLINE));
-        assert_eq!(cluster.as_deref(), Some(broker.cluster_id()));
-    }
+    let first = eventually(DEADLINE, "the topic", || described(&admin, MADE));
+    assert_eq!((first.partitions, first.leaderless), (3, 0));
+    assert_ne!(first.id, [0; 16]);
+    delete_topic(broker, MADE);
+    create_topic(broker, MADE, 1);
+    let second = eventually(DEADLINE, "the topic", || described(&admin, MADE));
+    assert_eq!(second.partitions, 1);
+    assert_ne!(second.id, first.id);
+    let cluster = block_on(admin.cluster_id(DEADLINE));
+    assert_eq!(cluster.as_deref(), Some(broker.cluster_id()));
 }
 
-#[test]
-fn log_ends_follow_the_isolation_level_and_the_reader_reaches_them() {
-    let _alone = alone();
-    for version in Version::ALL {
-        let broker = Broker::start(version);
-        create_topic(&broker, T, 2);
-        assert_eq!(produce_in_transaction(&broker, T, 0, 5), 0..5);
-        let admin = admin(&broker);
-        let end = |isolation| log_offset(&admin, 0, OffsetSpec::Latest, isolation);
-        // Five records and the transaction's marker.
-        assert_eq!(end(Isolation::ReadCommitted), Ok(Some(6)));
-        assert_eq!(
-            log_offset(&admin, 0, OffsetSpec::Earliest, Isolation::ReadCommitted),
-            Ok(Some(0))
-        );
-        let wrong = log_offset(&admin, 9, OffsetSpec::Latest, Isolation::ReadCommitted);
-        assert!(wrong.is_err(), "{wrong:?}");
+pub(super) fn log_ends_follow_the_isolation_level_and_the_reader_reaches_them(broker: &Broker) {
+    create_topic(broker, T, 2);
+    assert_eq!(produce_in_transaction(broker, T, 0, 5), 0..5);
+    let admin = admin(broker);
+    let end = |isolation| log_offset(&admin, 0, OffsetSpec::Latest, isolation);
+    // Five records and the transaction's marker.
+    assert_eq!(end(Isolation::ReadCommitted), Ok(Some(6)));
+    assert_eq!(log_offset(&admin, 0, OffsetSpec::Earliest, Isolation::ReadCommitted), Ok(Some(0)));
+    let wrong = log_offset(&admin, 9, OffsetSpec::Latest, Isolation::ReadCommitted);
+    assert!(wrong.is_err(), "{wrong:?}");
 
-        let producer = transactional(&broker, "open");
-        producer.begin_transaction().unwrap();
-        let open = BaseRecord::<str, str>::to(T).partition(0).payload("open");
-        producer.send(open).unwrap();
-        producer.flush(DEADLINE).unwrap();
-        assert_eq!(end(Isolation::ReadUncommitted), Ok(Some(7)));
-        assert_eq!(end(Isolation::ReadCommitted), Ok(Some(6)));
-        assert_eq!(read_to_end(&broker, 0), (5, 6));
-        producer.abort_transaction(DEADLINE).unwrap();
-        // The aborted record and its marker count, and are never delivered.
-        let settled = || end(Isolation::ReadCommitted).map(|end| end.filter(|end| *end == 8));
-        eventually(DEADLINE, "the abort's marker", || settled().ok().flatten());
-        assert_eq!(read_to_end(&broker, 0), (5, 8));
-        assert_eq!(read_to_end(&broker, 1), (0, 0));
-    }
+    let producer = transactional(broker, "open");
+    producer.begin_transaction().unwrap();
+    let open = BaseRecord::<str, str>::to(T).partition(0).payload("open");
+    producer.send(open).unwrap();
+    producer.flush(DEADLINE).unwrap();
+    assert_eq!(end(Isolation::ReadUncommitted), Ok(Some(7)));
+    assert_eq!(end(Isolation::ReadCommitted), Ok(Some(6)));
+    assert_eq!(read_to_end(broker, 0), (5, 6));
+    producer.abort_transaction(DEADLINE).unwrap();
+    // The aborted record and its marker count, and are never delivered.
+    let settled = || end(Isolation::ReadCommitted).map(|end| end.filter(|end| *end == 8));
+    eventually(DEADLINE, "the abort's marker", || settled().ok().flatten());
+    assert_eq!(read_to_end(broker, 0), (5, 8));
+    assert_eq!(read_to_end(broker, 1), (0, 0));
 }
 
 fn reader(broker: &Broker, partition: i32) -> BatchReader<DefaultConsumerContext> {

@@ -1,6 +1,7 @@
 //! Apache Kafka from its published Maven artifacts: brokers, tools and MirrorMaker 2 as a folder
 //! of jars per version, fetched once into the target folder.
 
+use super::rounds;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,17 +16,31 @@ pub(crate) enum Version {
     V3_9,
     /// 4.3.0: KRaft only, KIP-848 groups, offset commits of version 4.
     V4_3,
+    /// 4.4.0: the newest release. MirrorMaker 2 is not published for it; 4.3.1's runs on it.
+    V4_4,
 }
 
 impl Version {
-    /// Every version, the oldest first.
-    pub(crate) const ALL: [Self; 2] = [Self::V3_9, Self::V4_3];
+    /// The versions that a test repeats itself on, the oldest first: every one in the long form.
+    pub(crate) fn tested() -> &'static [Self] {
+        let all = &[Self::V3_9, Self::V4_3, Self::V4_4];
+        &all[..rounds(2, all.len())]
+    }
 
     /// As Maven spells it.
     pub(crate) fn number(self) -> &'static str {
         match self {
             Self::V3_9 => "3.9.2",
             Self::V4_3 => "4.3.0",
+            Self::V4_4 => "4.4.0",
+        }
+    }
+
+    /// MirrorMaker 2's artifact for this version, as Maven spells it.
+    fn mirrormaker(self) -> &'static str {
+        match self {
+            Self::V3_9 | Self::V4_3 => self.number(),
+            Self::V4_4 => "4.3.1",
         }
     }
 
@@ -80,6 +95,7 @@ fn fetch(version: Version, partial: &Path, libs: &Path) {
             .args(["-B", "-q", "dependency:copy-dependencies", "-f"])
             .arg(&pom)
             .arg(format!("-Dkafka.version={}", version.number()))
+            .arg(format!("-Dmirrormaker.version={}", version.mirrormaker()))
             .arg(format!("-DoutputDirectory={}", partial.display()))
             .output()
             .expect("Maven, which answered a moment ago");

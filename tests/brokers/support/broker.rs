@@ -4,6 +4,7 @@ use super::DEADLINE;
 use super::alone;
 use super::artifacts::{Version, scratch};
 use super::clients;
+use super::cluster::Cluster;
 use super::process::{Process, Signal};
 use super::wait::try_eventually;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 
 /// How often a start is tried when another process took a port in between.
 const PORT_ATTEMPTS: usize = 5;
-const PORT_TAKEN: &str = "Address already in use";
+pub(super) const PORT_TAKEN: &str = "Address already in use";
 const LOG_LINES_SHOWN: usize = 20;
 
 /// A running broker: its process, its ports and its data, all gone when this is dropped.
@@ -169,6 +170,20 @@ impl Broker {
     }
 }
 
+impl Cluster for Broker {
+    fn bootstrap(&self) -> String {
+        self.bootstrap()
+    }
+
+    fn version(&self) -> Version {
+        self.version()
+    }
+
+    fn cluster_id(&self) -> &str {
+        self.cluster_id()
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -208,16 +223,16 @@ pub(crate) fn log_tail(file: &Path) -> String {
     format!("the last lines of its log:\n{}", lines[from..].join("\n"))
 }
 
-fn log_file(folder: &Path) -> PathBuf {
+pub(super) fn log_file(folder: &Path) -> PathBuf {
     folder.join("broker.log")
 }
 
-fn properties_file(folder: &Path) -> PathBuf {
+pub(super) fn properties_file(folder: &Path) -> PathBuf {
     folder.join("server.properties")
 }
 
 /// Random, as a cluster id is: 22 characters of base64, the last of which carries two bits.
-fn new_cluster_id() -> String {
+pub(super) fn new_cluster_id() -> String {
     let mut random = [0_u8; 10];
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut random))
@@ -258,7 +273,7 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
     fs::write(properties_file(folder), text).expect("the broker's properties file");
 }
 
-fn format_data(version: Version, folder: &Path, cluster_id: &str) {
+pub(super) fn format_data(version: Version, folder: &Path, cluster_id: &str) {
     let output = version
         .java("256m", "kafka.tools.StorageTool")
         .args(["format", "-t", cluster_id, "-c"])

@@ -1,8 +1,8 @@
 //! Many records of any content, appended in order.
 
 use super::DEADLINE;
-use super::broker::Broker;
 use super::clients::config;
+use super::cluster::Cluster;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// When the broker does not take them all.
 #[track_caller]
 pub(crate) fn produce_pairs(
-    broker: &Broker,
+    broker: &dyn Cluster,
     topic: &str,
     partition: i32,
     records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
@@ -44,7 +44,7 @@ pub(crate) fn produce_pairs(
 /// Appends records whose values are these numbers in decimal.
 #[track_caller]
 pub(crate) fn produce_values(
-    broker: &Broker,
+    broker: &dyn Cluster,
     topic: &str,
     partition: i32,
     values: impl Iterator<Item = i64>,

@@ -19,6 +19,14 @@ pub(crate) fn config(bootstrap: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "500")
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Critical);
+    if bootstrap.contains(',') {
+        // Of several brokers one may hang: the client must soon try another one.
+        config
+            .set("socket.timeout.ms", "2000")
+            .set("socket.connection.setup.timeout.ms", "2000")
+            .set("api.version.request.timeout.ms", "2000")
+            .set("topic.metadata.refresh.interval.ms", "500");
+    }
     config
 }
 

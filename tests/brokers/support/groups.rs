@@ -3,8 +3,8 @@
 
 use super::DEADLINE;
 use super::artifacts::Version;
-use super::broker::Broker;
 use super::clients::{admin, config, group_config, is_transient};
+use super::cluster::Cluster;
 use super::topics::{partitions_of, with_names};
 use super::wait::{eventually, try_eventually};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -45,7 +45,7 @@ pub(crate) struct Group {
 
 impl Group {
     /// A handle; creates nothing on the broker.
-    pub(crate) fn of(broker: &Broker, name: &str) -> Self {
+    pub(crate) fn of(broker: &dyn Cluster, name: &str) -> Self {
         let bootstrap = broker.bootstrap();
         let client = group_config(&bootstrap, name).create().expect("a client of the group");
         Self { name: name.to_owned(), bootstrap, version: broker.version(), client }

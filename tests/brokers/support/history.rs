@@ -3,6 +3,7 @@
 
 use super::offsets_topic::{CommitKey, OffsetRecord};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// One change of one committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) metadata: String,
     /// The broker's clock, milliseconds since the epoch.
     pub(crate) commit_timestamp: i64,
+    /// When the watcher read it.
+    pub(crate) seen_at: Instant,
 }
 
 /// A committed offset that went backwards.
@@ -58,6 +61,7 @@ impl History {
                     offset: value.offset,
                     metadata: value.metadata,
                     commit_timestamp: value.commit_timestamp,
+                    seen_at: Instant::now(),
                 };
                 (key, Change::Committed(seen))
             }

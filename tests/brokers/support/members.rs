@@ -2,8 +2,8 @@
 
 use super::DEADLINE;
 use super::artifacts::Version;
-use super::broker::Broker;
 use super::clients::{group_config, is_transient};
+use super::cluster::Cluster;
 use super::groups::offset_list;
 use super::wait::eventually;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) enum Protocol {
     /// JoinGroup and SyncGroup: every broker.
     Classic,
-    /// KIP-848 (`group.protocol=consumer`): of the tested versions, 4.3 only.
+    /// KIP-848 (`group.protocol=consumer`): of the tested versions, from 4.3 on.
     Consumer,
 }
 
@@ -28,7 +28,7 @@ impl Protocol {
     pub(crate) fn all_of(version: Version) -> &'static [Self] {
         match version {
             Version::V3_9 => &[Self::Classic],
-            Version::V4_3 => &[Self::Classic, Self::Consumer],
+            Version::V4_3 | Version::V4_4 => &[Self::Classic, Self::Consumer],
         }
     }
 }
@@ -49,7 +49,12 @@ struct Shared {
 impl Member {
     /// Joins a group and waits until it is assigned a partition.
     #[track_caller]
-    pub(crate) fn join(broker: &Broker, group: &str, topics: &[&str], protocol: Protocol) -> Self {
+    pub(crate) fn join(
+        broker: &dyn Cluster,
+        group: &str,
+        topics: &[&str],
+        protocol: Protocol,
+    ) -> Self {
         let mut config = group_config(&broker.bootstrap(), group);
         config.set("auto.offset.reset", "earliest");
         match protocol {

@@ -1,7 +1,8 @@
 //! Apache Kafka's MirrorMaker 2 in its dedicated mode, from one broker to another.
 
 use super::artifacts::Version;
-use super::broker::{Broker, log_tail, new_folder};
+use super::broker::{log_tail, new_folder};
+use super::cluster::Cluster;
 use super::process::{Process, Signal};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -53,7 +54,11 @@ pub(crate) struct MirrorMaker {
 
 impl MirrorMaker {
     /// Starts it, in the target's version. It takes some seconds until the first record is replicated.
-    pub(crate) fn start(source: &Broker, target: &Broker, options: &MirrorOptions) -> Self {
+    pub(crate) fn start(
+        source: &dyn Cluster,
+        target: &dyn Cluster,
+        options: &MirrorOptions,
+    ) -> Self {
         let version = target.version();
         let folder = new_folder("mirrormaker-");
         write_properties(folder.path(), source, target, options);
@@ -104,7 +109,12 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("mm2.log")
 }
 
-fn write_properties(folder: &Path, source: &Broker, target: &Broker, options: &MirrorOptions) {
+fn write_properties(
+    folder: &Path,
+    source: &dyn Cluster,
+    target: &dyn Cluster,
+    options: &MirrorOptions,
+) {
     let (main, dr) = (SOURCE_ALIAS, TARGET_ALIAS);
     let location = if options.syncs_on_target { "target" } else { "source" };
     let mut properties: BTreeMap<String, String> = [

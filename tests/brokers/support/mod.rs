@@ -7,9 +7,13 @@
 pub(crate) mod alone;
 pub(crate) mod artifacts;
 pub(crate) mod broker;
+pub(crate) mod brokers;
 pub(crate) mod bulk;
 pub(crate) mod clients;
+pub(crate) mod cluster;
+pub(crate) mod coordinators;
 pub(crate) mod failpoints;
+pub(crate) mod gate;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod logged;

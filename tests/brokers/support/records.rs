@@ -2,8 +2,8 @@
 //! offset can be read from the target.
 
 use super::DEADLINE;
-use super::broker::Broker;
 use super::clients::{config, group_config};
+use super::cluster::Cluster;
 use super::topics::{log_range, wait_for_topic};
 use super::wait::eventually;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -48,7 +48,7 @@ impl Record {
 /// # Panics
 /// When a record is not acknowledged, or lands at another offset than its value says.
 #[track_caller]
-pub(crate) fn produce(broker: &Broker, topic: &str, partition: i32, count: i64) -> Range<i64> {
+pub(crate) fn produce(broker: &dyn Cluster, topic: &str, partition: i32, count: i64) -> Range<i64> {
     let first = log_range(broker, topic, partition).end;
     let producer = producer(broker, None);
     send_numbered(&producer, topic, partition, first..first + count);
@@ -59,7 +59,7 @@ pub(crate) fn produce(broker: &Broker, topic: &str, partition: i32, count: i64) 
 /// the replicator does not copy.
 #[track_caller]
 pub(crate) fn produce_in_transaction(
-    broker: &Broker,
+    broker: &dyn Cluster,
     topic: &str,
     partition: i32,
     count: i64,
@@ -83,7 +83,7 @@ pub(crate) fn produce_in_transaction(
 /// Appends one record as it is; returns its offset. For keyed, foreign and malformed records.
 #[track_caller]
 pub(crate) fn produce_raw(
-    broker: &Broker,
+    broker: &dyn Cluster,
     topic: &str,
     partition: i32,
     key: Option<&[u8]>,
@@ -100,7 +100,7 @@ pub(crate) fn produce_raw(
 /// The records of a partition from the offset `from` (or the log start, if that is later) to its
 /// end as of this call: committed ones only, so a transaction left open ends the reading.
 #[track_caller]
-pub(crate) fn read(broker: &Broker, topic: &str, partition: i32, from: i64) -> Vec<Record> {
+pub(crate) fn read(broker: &dyn Cluster, topic: &str, partition: i32, from: i64) -> Vec<Record> {
     let from = from.max(log_range(broker, topic, partition).start);
     let consumer: BaseConsumer = group_config(&broker.bootstrap(), "tests.reader")
         .set("enable.partition.eof", "true")
@@ -133,7 +133,7 @@ pub(crate) fn read(broker: &Broker, topic: &str, partition: i32, from: i64) -> V
 /// consumer should resume at the latest; none when no such record was replicated.
 #[track_caller]
 pub(crate) fn true_target_offset(
-    target: &Broker,
+    target: &dyn Cluster,
     topic: &str,
     partition: i32,
     source_offset: i64,
@@ -147,7 +147,7 @@ pub(crate) fn true_target_offset(
 /// Waits until the copy of a source offset, or of a later one, is on the target.
 #[track_caller]
 pub(crate) fn wait_for_replicated(
-    target: &Broker,
+    target: &dyn Cluster,
     topic: &str,
     partition: i32,
     source_offset: i64,
@@ -184,7 +184,7 @@ impl ProducerContext for Deliveries {
 
 /// In order and without duplicates as long as no request is retried; a retry that duplicates is
 /// found by [`send_numbered`]. Not idempotent: the producer id takes a new client half a second.
-fn producer(broker: &Broker, transactional_id: Option<&str>) -> BaseProducer<Deliveries> {
+fn producer(broker: &dyn Cluster, transactional_id: Option<&str>) -> BaseProducer<Deliveries> {
     let mut config = config(&broker.bootstrap());
     config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
     match transactional_id {

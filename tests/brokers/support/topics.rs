@@ -1,8 +1,8 @@
 //! Topics: create, delete, truncate, and the range of a partition's log.
 
 use super::DEADLINE;
-use super::broker::Broker;
 use super::clients::{admin, config};
+use super::cluster::Cluster;
 use super::wait::eventually;
 use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 /// Creates a topic and waits until each of its partitions has a leader.
 #[track_caller]
-pub(crate) fn create_topic(broker: &Broker, topic: &str, partitions: i32) {
+pub(crate) fn create_topic(broker: &dyn Cluster, topic: &str, partitions: i32) {
     create_topic_with(broker, topic, partitions, &[]);
 }
 
 /// [`create_topic`] with topic configurations, such as `("cleanup.policy", "compact")`.
 #[track_caller]
 pub(crate) fn create_topic_with(
-    broker: &Broker,
+    broker: &dyn Cluster,
     topic: &str,
     partitions: i32,
     configurations: &[(&str, &str)],
@@ -37,9 +37,31 @@ pub(crate) fn create_topic_with(
     wait_for_topic(broker, topic, partitions);
 }
 
+/// Creates a topic whose partitions have these replicas, the preferred leader first, and waits
+/// until each has a leader.
+#[track_caller]
+pub(crate) fn create_topic_on(
+    cluster: &dyn Cluster,
+    topic: &str,
+    replicas: &[&[i32]],
+    configurations: &[(&str, &str)],
+) {
+    let partitions = i32::try_from(replicas.len()).expect("a number of partitions");
+    let new = NewTopic {
+        name: topic,
+        num_partitions: partitions,
+        replication: TopicReplication::Variable(replicas),
+        config: configurations.to_vec(),
+    };
+    admin(&cluster.bootstrap(), &format!("create topic {topic}"), async |client, options| {
+        Ok(with_names(client.create_topics([&new], options).await?))
+    });
+    wait_for_topic(cluster, topic, partitions);
+}
+
 /// Raises the number of a topic's partitions to `partitions`.
 #[track_caller]
-pub(crate) fn add_partitions(broker: &Broker, topic: &str, partitions: i32) {
+pub(crate) fn add_partitions(broker: &dyn Cluster, topic: &str, partitions: i32) {
     let count = usize::try_from(partitions).expect("a number of partitions");
     let new = NewPartitions::new(topic, count);
     admin(&broker.bootstrap(), &format!("add partitions to {topic}"), async |client, options| {
@@ -50,7 +72,7 @@ pub(crate) fn add_partitions(broker: &Broker, topic: &str, partitions: i32) {
 
 /// Deletes a topic and waits until the broker no longer knows it.
 #[track_caller]
-pub(crate) fn delete_topic(broker: &Broker, topic: &str) {
+pub(crate) fn delete_topic(broker: &dyn Cluster, topic: &str) {
     admin(&broker.bootstrap(), &format!("delete topic {topic}"), async |client, options| {
         Ok(with_names(client.delete_topics(&[topic], options).await?))
     });
@@ -66,7 +88,7 @@ pub(crate) fn delete_topic(broker: &Broker, topic: &str) {
 /// Waits until a topic has exactly this many partitions, each with a leader: for topics that
 /// something else creates, such as MirrorMaker's.
 #[track_caller]
-pub(crate) fn wait_for_topic(broker: &Broker, topic: &str, partitions: i32) {
+pub(crate) fn wait_for_topic(broker: &dyn Cluster, topic: &str, partitions: i32) {
     let client: BaseConsumer = config(&broker.bootstrap()).create().expect("a client");
     eventually(DEADLINE, &format!("topic {topic} with {partitions} partitions"), || {
         match partitions_of(&client, topic)? {
@@ -79,7 +101,7 @@ pub(crate) fn wait_for_topic(broker: &Broker, topic: &str, partitions: i32) {
 
 /// Deletes the records of a partition below `before`, which becomes the log start offset.
 #[track_caller]
-pub(crate) fn delete_records(broker: &Broker, topic: &str, partition: i32, before: i64) {
+pub(crate) fn delete_records(broker: &dyn Cluster, topic: &str, partition: i32, before: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
     admin(
@@ -99,7 +121,7 @@ pub(crate) fn delete_records(broker: &Broker, topic: &str, partition: i32, befor
 /// The log of a partition: from the log start offset to the log end offset, transaction markers
 /// and records of open transactions included.
 #[track_caller]
-pub(crate) fn log_range(broker: &Broker, topic: &str, partition: i32) -> Range<i64> {
+pub(crate) fn log_range(broker: &dyn Cluster, topic: &str, partition: i32) -> Range<i64> {
     let client: BaseConsumer = config(&broker.bootstrap())
         .set("isolation.level", "read_uncommitted")
         .create()

@@ -1,8 +1,8 @@
 //! Follows a broker's `__consumer_offsets` from its beginning: the witness of what was committed.
 
 use super::DEADLINE;
-use super::broker::Broker;
 use super::clients::{config, group_config};
+use super::cluster::Cluster;
 use super::history::{Decrease, History};
 use super::offsets_topic::decode;
 use super::topics::partitions_of;
@@ -54,7 +54,7 @@ struct State {
 impl OffsetsWatcher {
     /// Starts to follow; makes the broker create the topic if it has none yet.
     #[track_caller]
-    pub(crate) fn start(broker: &Broker) -> Self {
+    pub(crate) fn start(broker: &dyn Cluster) -> Self {
         let bootstrap = broker.bootstrap();
         let consumer: BaseConsumer = group_config(&bootstrap, READER)
             .set("enable.partition.eof", "true")
@@ -127,18 +127,30 @@ impl OffsetsWatcher {
         &self,
         deadline: Duration,
         what: &str,
-        mut question: impl FnMut(&History) -> A,
+        question: impl FnMut(&History) -> A,
     ) -> A::Value {
+        match self.try_wait_until(deadline, question) {
+            Ok(value) => value,
+            Err(last) => panic!("waited {deadline:?} for {what}; last seen: {last}"),
+        }
+    }
+
+    /// Like [`OffsetsWatcher::wait_until`], for callers that can go on: the last state seen, after
+    /// the deadline.
+    pub(crate) fn try_wait_until<A: Answer>(
+        &self,
+        deadline: Duration,
+        mut question: impl FnMut(&History) -> A,
+    ) -> Result<A::Value, String> {
         let end = Instant::now() + deadline;
         let mut state = self.shared.state();
         loop {
             match question(&state.history).settle() {
-                Ok(value) => return value,
+                Ok(value) => return Ok(value),
                 Err(last) => {
                     let left = end.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        drop(state);
-                        panic!("waited {deadline:?} for {what}; last seen: {last}");
+                        return Err(last);
                     }
                     state = self
                         .shared

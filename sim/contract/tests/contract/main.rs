@@ -28,6 +28,8 @@ use crate::support::rounds;
 
 /// How many sequences run on each version; `SPRAG_CONTRACT_SEQUENCES` says otherwise.
 const SHORT: usize = 12;
+/// The newest version is 4.3's twin so far: a few sequences show when it no longer is.
+const SHORT_OF_A_TWIN: usize = 3;
 const LONG: usize = 500;
 /// How many differences are told at once.
 const TOLD: usize = 4;
@@ -35,7 +37,7 @@ const TOLD: usize = 4;
 fn protocols(version: Version) -> &'static [Protocol] {
     match version {
         Version::V3_9 => &[Protocol::Classic],
-        Version::V4_3 => &[Protocol::Classic, Protocol::Consumer],
+        Version::V4_3 | Version::V4_4 => &[Protocol::Classic, Protocol::Consumer],
     }
 }
 
@@ -44,11 +46,18 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is not a number")))
 }
 
-fn seeds() -> Vec<u64> {
+fn short(version: Version) -> usize {
+    match version {
+        Version::V3_9 | Version::V4_3 => SHORT,
+        Version::V4_4 => SHORT_OF_A_TWIN,
+    }
+}
+
+fn seeds(version: Version) -> Vec<u64> {
     if let Some(seed) = number("SPRAG_CONTRACT_SEED") {
         return vec![seed];
     }
-    let default = u64::try_from(rounds(SHORT, LONG)).expect("a number of sequences");
+    let default = u64::try_from(rounds(short(version), LONG)).expect("a number of sequences");
     (1..=number("SPRAG_CONTRACT_SEQUENCES").unwrap_or(default)).collect()
 }
 
@@ -65,6 +74,7 @@ fn name(version: Version) -> &'static str {
     match version {
         Version::V3_9 => "on_3_9",
         Version::V4_3 => "on_4_3",
+        Version::V4_4 => "on_4_4",
     }
 }
 
@@ -90,7 +100,7 @@ fn ports_on(broker: &Broker, tally: &mut Tally) {
 fn sequences_on(broker: &Broker, tally: &mut Tally) {
     let (begun, version) = (Instant::now(), broker.version());
     let (mut sequences, mut asked, mut differences) = (0, 0, Vec::new());
-    for seed in seeds() {
+    for seed in seeds(version) {
         let operations = sequence(seed, protocols(version));
         sequences += 1;
         match compare(broker, &operations, tally) {
@@ -121,4 +131,9 @@ fn on_3_9() {
 #[test]
 fn on_4_3() {
     contract_on(Version::V4_3);
+}
+
+#[test]
+fn on_4_4() {
+    contract_on(Version::V4_4);
 }

@@ -73,7 +73,7 @@ pub(crate) fn on_model(version: Version, operations: &[Operation]) -> Vec<(Answe
 fn cluster(version: Version) -> Cluster {
     let version = match version {
         Version::V3_9 => cluster::Version::V3_9,
-        Version::V4_3 => cluster::Version::V4_3,
+        Version::V4_3 | Version::V4_4 => cluster::Version::V4_3,
     };
     let mut cluster = Cluster::of_version(&ClusterId::from("model"), version);
     for (topic, partitions) in [(TOPIC, 2), (FENCES, 1)] {

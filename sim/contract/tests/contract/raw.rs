@@ -46,7 +46,10 @@ impl RawRequests {
             client: Connection::open(bootstrap),
             members: (0..SLOTS).map(|_| Connection::open(bootstrap)).collect(),
             topic_id: None,
-            serves_consumer: version == Version::V4_3,
+            serves_consumer: match version {
+                Version::V3_9 => false,
+                Version::V4_3 | Version::V4_4 => true,
+            },
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn start(version: Version) -> Broker {
     let broker = match version {
         Version::V3_9 => Broker::start(version),
         // A KIP-848 group is in its next epoch at once.
-        Version::V4_3 => {
+        Version::V4_3 | Version::V4_4 => {
             Broker::start_with(version, &[("group.consumer.assignment.interval.ms", "0")])
         }
     };

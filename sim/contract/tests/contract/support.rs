@@ -10,6 +10,8 @@ pub(crate) mod artifacts;
 pub(crate) mod broker;
 #[path = "../../../../tests/brokers/support/clients.rs"]
 pub(crate) mod clients;
+#[path = "../../../../tests/brokers/support/cluster.rs"]
+pub(crate) mod cluster;
 #[path = "../../../../tests/brokers/support/process.rs"]
 pub(crate) mod process;
 #[path = "../../../../tests/brokers/support/topics.rs"]

@@ -39,6 +39,19 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
     assert!(world.told("write fence record"));
+
+    // The new topics are copied past the position that the group committed in the old ones.
+    world.mappings.extend([(20, 2020), (150, 2150)]);
+    world.mapping_end = 6;
+    let event = world.mappings_read(TopicId([8; 16]));
+    core.handle(world.now, event);
+    world.pass(&mut core, poll() * 10);
+    assert!(world.told("hold: a topic was recreated"), "{:#?}", world.transcript);
+    assert_eq!(world.stored(), Some(1150), "150 is a position in the old topic");
+
+    world.source = Some(20);
+    world.pass(&mut core, poll() * 10);
+    assert_eq!(world.stored(), Some(2020), "{:#?}", world.transcript);
 }
 
 #[test]

@@ -4,23 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::super::super::action::{Action, Commit, Read, ReadScope, StopReason, TransactionEnd};
-use super::super::super::coordinators::{Coordinators, Side};
+use super::super::super::action::{Action, StopReason};
+use super::super::super::coordinators::Coordinators;
 use super::super::super::event::{
-    Aftermath, Answerer, CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange,
-    MappingEnds, MappingTopic, ReadDone, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
-    Topics,
+    Aftermath, Answerer, Event, FenceTopic, GroupActivity, LogRange, TargetCommit,
 };
 use super::super::super::failure::{Failure, FailureClass};
 use super::super::super::fence_log::FenceLog;
 use super::super::super::ids::{
-    Fence, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
-    SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
+    GroupId, Shard, ShardCount, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
 };
-use super::super::super::mapping::{MappingRecord, OffsetSync};
 use super::super::super::policy::Policy;
 use super::super::super::time::Instant;
 use super::super::{Core, Setup};
+
+mod answers;
 
 pub(super) const GROUP: &str = "billing";
 /// The most answers and jumps of the clock in one test: what never ends fails.
@@ -52,6 +50,17 @@ pub(super) struct World {
     pub(super) answered_by: Option<Answerer>,
     pub(super) coordinators: Coordinators,
     pub(super) without_offsets: BTreeMap<GroupId, String>,
+    /// The consumer's own metadata on the source.
+    pub(super) source_metadata: String,
+    /// Other partitions of the topic that are mapped like the first.
+    pub(super) mirrored: Vec<i32>,
+    /// The broker's limits on a commit: metadata, and partitions.
+    pub(super) metadata_max: Option<usize>,
+    pub(super) partitions_max: Option<usize>,
+    /// A foreign transaction is pending.
+    pub(super) unstable: bool,
+    /// The coordination group asks for the shard back with the next answer.
+    pub(super) revoke: bool,
     /// What the next end of a transaction leaves behind.
     pub(super) aftermath: Aftermath,
     pending: Option<BTreeMap<TargetPartition, TargetCommit>>,
@@ -99,6 +108,12 @@ impl World {
             answered_by: Some(Answerer::default()),
             coordinators: Coordinators::default(),
             without_offsets: BTreeMap::new(),
+            source_metadata: String::new(),
+            mirrored: Vec::new(),
+            metadata_max: None,
+            partitions_max: None,
+            unstable: false,
+            revoke: false,
             aftermath: Aftermath::Settled,
             pending: None,
             instead: BTreeMap::new(),
@@ -148,6 +163,9 @@ impl World {
     pub(super) fn answer(&mut self, core: &mut Core, action: Action) {
         self.step();
         for event in self.carry_out(action) {
+            if std::mem::take(&mut self.revoke) {
+                core.handle(self.now, Event::ShardRevoked { shard: Shard(0) });
+            }
             core.handle(self.now, event);
         }
     }
@@ -200,228 +218,5 @@ impl World {
 
     pub(super) fn told(&self, part: &str) -> bool {
         self.transcript.iter().any(|line| line.contains(part))
-    }
-
-    fn outcome<T>(
-        &mut self,
-        action: &'static str,
-        usual: impl FnOnce(&mut Self) -> T,
-    ) -> Result<T, Failure> {
-        if let Some(happens) = self.before.get(action).copied() {
-            happens(self);
-        }
-        match self.instead.get_mut(action).and_then(VecDeque::pop_front) {
-            Some(failure) => {
-                self.transcript.push(format!("{action}: fails ({failure})"));
-                Err(failure)
-            }
-            None => {
-                self.transcript.push(action.to_owned());
-                Ok(usual(self))
-            }
-        }
-    }
-
-    fn carry_out(&mut self, action: Action) -> Vec<Event> {
-        match action {
-            Action::Report { note } => {
-                self.transcript.push(format!("{:?}: {note}", note.level()));
-                vec![]
-            }
-            Action::Stop { reason } => {
-                self.transcript.push(format!("stop: {reason:?}"));
-                self.stopped = Some(reason);
-                vec![]
-            }
-            Action::DestroyProducer { .. } => {
-                self.pending = None;
-                self.transcript.push("destroy producer".to_owned());
-                vec![]
-            }
-            Action::ReleaseShard { .. } => {
-                self.transcript.push("release shard".to_owned());
-                vec![]
-            }
-            Action::ReadMappings { topic, .. } => {
-                self.transcript.push("read mappings".to_owned());
-                vec![self.mappings_read(topic)]
-            }
-            Action::CheckAssignment { request, .. } => {
-                let outcome = self.outcome("check assignment", |world| world.assigned);
-                vec![Event::AssignmentChecked { request, outcome }]
-            }
-            Action::ReadFenceLog { request, .. } => {
-                let outcome = self.outcome("read fence log", |world| world.fences.clone());
-                vec![Event::FenceLogRead { request, outcome }]
-            }
-            Action::InitTransactions { request, .. } => {
-                let outcome = self.outcome("init transactions", |world| world.pending = None);
-                vec![Event::TransactionsInitialised { request, outcome }]
-            }
-            Action::WriteTakeOver { request, record, .. } => {
-                let outcome = self.outcome("write take-over", |world| {
-                    let fence = Fence(world.next_fence);
-                    world.next_fence += 2;
-                    world.fences.newest.insert(record.key, (fence, record.value));
-                    fence
-                });
-                vec![Event::TakeOverWritten { request, outcome }]
-            }
-            Action::WriteFenceRecord { request, record, .. } => {
-                let outcome = self.outcome("write fence record", |world| {
-                    let fence = Fence(world.next_fence);
-                    world.fences.newest.insert(record.key, (fence, record.value));
-                });
-                vec![Event::FenceRecordWritten { request, outcome }]
-            }
-            Action::Read(read) => vec![Event::Read(self.read(read))],
-            Action::Commit(commit) => vec![Event::Commit(self.commit(commit))],
-        }
-    }
-
-    pub(super) fn mappings_read(&self, topic: TopicId) -> Event {
-        let records = self.mappings.iter().enumerate().map(|(nth, (from, to))| {
-            let sync = OffsetSync {
-                source: source(),
-                target: target(),
-                source_offset: SourceOffset(*from),
-                target_offset: TargetOffset(*to),
-            };
-            (MappingOffset(nth as i64), MappingRecord::Sync(sync))
-        });
-        Event::MappingsRead {
-            topic,
-            partition: MappingPartition(0),
-            records: records.collect(),
-            position: MappingOffset(self.mappings.len() as i64),
-        }
-    }
-
-    fn read(&mut self, read: Read) -> ReadDone {
-        match read {
-            Read::ControlTopics { request } => {
-                let outcome = self.outcome("describe control topics", |world| ControlTopics {
-                    fence: Ok(world.fence_topic()),
-                    mapping: world
-                        .mapping_topic
-                        .map(|id| MappingTopic { id: TopicId(id), partitions: 1 })
-                        .ok_or_else(|| failure(FailureClass::Missing)),
-                });
-                ReadDone::ControlTopics { request, outcome }
-            }
-            Read::MappingEnds { request, .. } => {
-                let outcome = self.outcome("read mapping ends", |world| {
-                    let topic = TopicId(world.mapping_topic.unwrap_or_default());
-                    let end = Ok(MappingOffset(world.mapping_end));
-                    MappingEnds { topic, ends: BTreeMap::from([(MappingPartition(0), end)]) }
-                });
-                ReadDone::MappingEnds { request, outcome }
-            }
-            Read::Coordinators { request, side } => {
-                let name = match side {
-                    Side::Source => "read source coordinators",
-                    Side::Target => "read target coordinators",
-                };
-                let outcome = self.outcome(name, |world| world.coordinators.clone());
-                ReadDone::Coordinators { request, side, outcome }
-            }
-            Read::SourceGroups { request } => {
-                let outcome = self.outcome("list source groups", |world| SourceListing {
-                    groups: world.groups.clone(),
-                    without_offsets: world.without_offsets.clone(),
-                });
-                ReadDone::SourceGroups { request, outcome }
-            }
-            Read::TargetGroups { request } => {
-                let outcome = self.outcome("list target groups", |world| {
-                    world.groups.iter().map(|group| (group.clone(), world.activity)).collect()
-                });
-                ReadDone::TargetGroups { request, outcome }
-            }
-            Read::SourceOffsets { request, .. } => {
-                let outcome = self.outcome("read source offsets", |world| {
-                    let commit = |offset| SourceCommit {
-                        offset: SourceOffset(offset),
-                        metadata: String::new(),
-                    };
-                    let beside = world.beside.clone().into_iter();
-                    let all = beside.chain(world.source.map(|offset| (source(), offset)));
-                    let commits = all.map(|(at, offset)| (at, commit(offset))).collect();
-                    SourceOffsets { commits, answered_by: world.answered_by }
-                });
-                ReadDone::SourceOffsets { request, outcome }
-            }
-            Read::TargetOffsets { request, scope, stable, .. } => {
-                let name = if stable { "read target offsets" } else { "verify target offsets" };
-                let outcome = self.outcome(name, |world| {
-                    let (named, mut read) = match scope {
-                        ReadScope::Only(named) => (named, BTreeMap::new()),
-                        ReadScope::AllAnd(named) => (named, world.target.clone()),
-                    };
-                    let mut all: BTreeMap<_, _> = read
-                        .iter_mut()
-                        .map(|(at, it)| (at.clone(), Ok(Some(it.clone()))))
-                        .collect();
-                    for at in named {
-                        all.insert(at.clone(), Ok(world.target.get(&at).cloned()));
-                    }
-                    all
-                });
-                ReadDone::TargetOffsets { request, outcome }
-            }
-            Read::Topics { request, source, target, source_ends } => {
-                let outcome = self.outcome("read topics", |world| Topics {
-                    source: source
-                        .into_iter()
-                        .map(|name| match world.undescribed.contains(&name) {
-                            true => (name, Err(failure(FailureClass::HoldGroup))),
-                            false => (name, Ok(TopicId(world.source_topic))),
-                        })
-                        .collect(),
-                    target: target
-                        .iter()
-                        .map(|at| (TopicName::clone(&at.topic), Ok(TopicId([2; 16]))))
-                        .collect(),
-                    ranges: target.into_iter().map(|at| (at, Ok(world.log))).collect(),
-                    source_ends: source_ends
-                        .into_iter()
-                        .map(|at| (at, Ok(SourceOffset(world.source_end))))
-                        .collect(),
-                });
-                ReadDone::Topics { request, outcome }
-            }
-        }
-    }
-
-    fn commit(&mut self, commit: Commit) -> CommitDone {
-        match commit {
-            Commit::WriteHalf { request, offsets, .. } => {
-                let outcome = self.outcome("write half", |world| {
-                    world.pending = Some(offsets.as_ref().clone());
-                });
-                CommitDone::HalfWritten { request, outcome }
-            }
-            Commit::End { request, end, .. } => {
-                let name = match end {
-                    TransactionEnd::Commit => "commit transaction",
-                    TransactionEnd::Abort => "abort transaction",
-                };
-                let outcome = self.outcome(name, |world| {
-                    let pending = world.pending.take().unwrap_or_default();
-                    if end == TransactionEnd::Commit {
-                        world.target.extend(pending);
-                    }
-                    std::mem::replace(&mut world.aftermath, Aftermath::Settled)
-                });
-                CommitDone::Ended { request, outcome }
-            }
-            Commit::Plain { request, offsets, .. } => {
-                let outcome = self.outcome("commit plainly", |world| {
-                    world.target.extend(offsets.as_ref().clone());
-                    offsets.keys().map(|at| (at.clone(), Ok(()))).collect()
-                });
-                CommitDone::Plain { request, outcome }
-            }
-        }
     }
 }

@@ -1,0 +1,81 @@
+//! What is to be committed, stamp included, within the brokers' limits.
+
+use super::super::event::TargetCommit;
+use super::super::ids::{Incarnation, TargetPartition};
+use super::super::judge::Stored;
+use super::super::limits::partition_bytes;
+use super::super::policy::Policy;
+use super::super::stamp::Stamp;
+use super::super::translate::Translated;
+use super::super::verdict::Verdict;
+use super::claims::Claim;
+use super::{Decision, Planned, PlannedKind, Round};
+
+/// Plans to commit a translation.
+pub(super) fn plan(
+    round: &Round<'_>,
+    at: &TargetPartition,
+    claim: &Claim<'_>,
+    translated: &Translated,
+    (stored, verdict): (&Stored, &Verdict),
+    decision: &mut Decision,
+) {
+    let partition = claim.copies.mapping_partition;
+    let Some(as_of) = round.index.as_of(partition) else {
+        return;
+    };
+    let stamp = Stamp {
+        pipeline: round.own.pipeline,
+        fence_topic: round.own.fence_topic,
+        shard: round.own.shard,
+        shards: round.own.shards,
+        fence: round.own.fence,
+        mapping_topic: round.own.mapping_topic,
+        mapping_partition: partition,
+        as_of,
+        incarnation: Incarnation::of(claim.ids.0, claim.ids.1),
+        source: claim.commit.offset,
+        target: translated.target,
+    };
+    let Policy { guard_prefix, accepted_guard_prefixes, .. } = round.policy;
+    let composed = stamp.compose_within(
+        round.limits.metadata_units(),
+        guard_prefix,
+        accepted_guard_prefixes,
+        &claim.commit.metadata,
+    );
+    let from = match stored {
+        Stored::Nothing => None,
+        Stored::Commit { offset, .. } => Some(*offset),
+    };
+    let kind = PlannedKind::Translation {
+        source: claim.commit.offset,
+        from,
+        re_read: translated.re_read,
+        verdict: verdict.clone(),
+        source_metadata_dropped: composed.source_metadata_dropped,
+    };
+    let commit = TargetCommit { offset: translated.target, metadata: composed.text };
+    decision.commits.insert(at.clone(), Planned { commit, kind });
+}
+
+/// Plans to write what stands there again.
+pub(super) fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &mut Decision) {
+    if let Some(Some(commit)) = round.target.get(at) {
+        let planned = Planned { commit: commit.clone(), kind: PlannedKind::Refresh };
+        decision.commits.insert(at.clone(), planned);
+    }
+}
+
+/// Leaves to the next round what would make one commit larger than the brokers accept.
+pub(super) fn leave_out_what_is_too_much(round: &Round<'_>, decision: &mut Decision) {
+    let (most, group) = (round.limits.commit_bytes(), round.group.as_str());
+    let mut bytes = 0;
+    decision.commits.retain(|at, planned| {
+        let metadata = planned.commit.metadata.as_str();
+        let first = bytes == 0;
+        bytes += partition_bytes(group, at.topic.as_str(), metadata);
+        first || bytes <= most
+    });
+    decision.more = bytes > most;
+}

@@ -1,0 +1,125 @@
+//! The target brokers' limits on a commit: how long its metadata may be, and how large it may be in
+//! all. They are learned from what the brokers refuse, because reading them takes a right of its own
+//! (`docs/protocol.md`, "Compare-and-swap").
+
+use super::stamp::METADATA_MAX_UNITS;
+
+/// How many bytes of offsets one commit holds at the most. A broker appends a commit as one batch to
+/// `__consumer_offsets`, whose `max.message.bytes` is 1 MiB by default.
+const MOST_BYTES: usize = 512 * 1024;
+/// What a record of `__consumer_offsets` takes beside names and metadata.
+const RECORD_BYTES: usize = 100;
+/// How many refusals of metadata are taken one by one.
+const TRIED_ONE_BY_ONE: u32 = 4;
+
+/// What is known of the brokers' limits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CommitLimits {
+    /// The longest metadata that was committed once some was refused, in UTF-16 units.
+    fits: usize,
+    /// The shortest metadata that was refused.
+    refused: Option<usize>,
+    /// How often some was.
+    refusals: u32,
+    bytes: usize,
+}
+
+impl CommitLimits {
+    pub(crate) fn new() -> Self {
+        Self { fits: 0, refused: None, refusals: 0, bytes: MOST_BYTES }
+    }
+
+    /// How long metadata may be: shorter than what was refused. After some refusals it is half-way
+    /// between what fitted and what did not, so that few more follow.
+    pub(crate) fn metadata_units(&self) -> usize {
+        match self.refused {
+            None => METADATA_MAX_UNITS,
+            Some(refused) if self.refusals <= TRIED_ONE_BY_ONE => refused.saturating_sub(1),
+            Some(refused) => self.fits + refused.saturating_sub(self.fits) / 2,
+        }
+    }
+
+    /// How many bytes a commit may hold; one partition always goes.
+    pub(crate) fn commit_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A commit whose longest metadata had so many units was refused for its length. False where
+    /// `stamp_units`, the longest stamp alone, is as long: leaving out the rest does not help.
+    pub(crate) fn metadata_refused(&mut self, longest: usize, stamp_units: usize) -> bool {
+        let refused = self.refused.map_or(longest, |refused| refused.min(longest));
+        self.refused = Some(refused);
+        self.refusals = self.refusals.saturating_add(1);
+        self.fits = self.fits.min(refused.saturating_sub(1));
+        stamp_units < longest
+    }
+
+    /// A commit with metadata of so many units was accepted.
+    pub(crate) fn metadata_accepted(&mut self, longest: usize) {
+        if let Some(refused) = &mut self.refused {
+            self.fits = self.fits.max(longest);
+            *refused = (*refused).max(self.fits + 1);
+        }
+    }
+
+    /// A commit of so many bytes was refused for its size.
+    pub(crate) fn commit_refused(&mut self, bytes: usize) {
+        self.bytes = (bytes / 2).max(1);
+    }
+}
+
+/// How many bytes one partition's offset takes in a commit.
+pub(crate) fn partition_bytes(group: &str, topic: &str, metadata: &str) -> usize {
+    group.len() + topic.len() + metadata.len() + RECORD_BYTES
+}
+
+/// The length of a commit's metadata as a broker counts it.
+pub(crate) fn units(metadata: &str) -> usize {
+    metadata.encode_utf16().count()
+}
+
+/// The length of the stamp alone, which holds no `|`.
+pub(crate) fn stamp_units(metadata: &str) -> usize {
+    units(metadata.split_once('|').map_or(metadata, |(stamp, _)| stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_found_by_halving() {
+        for limit in [121, 300, 1000, 4095] {
+            let mut limits = CommitLimits::new();
+            let mut refusals = 0;
+            let longest = loop {
+                let tried = limits.metadata_units();
+                if tried <= limit {
+                    limits.metadata_accepted(tried);
+                    if limits.metadata_units() == tried {
+                        break tried;
+                    }
+                } else {
+                    refusals += 1;
+                    assert!(limits.metadata_refused(tried, 120));
+                }
+            };
+            assert_eq!(longest, limit);
+            assert!(refusals <= 16, "{refusals}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_that_is_too_long_by_itself_cannot_be_helped() {
+        let mut limits = CommitLimits::new();
+        assert!(!limits.metadata_refused(120, 120));
+    }
+
+    #[test]
+    fn what_a_commit_of_one_stamp_and_its_metadata_takes() {
+        assert_eq!(stamp_units("k2k_v1:a|grüße"), 8);
+        assert_eq!(stamp_units("k2k_v1:a"), 8);
+        assert_eq!(units("😀|"), 3);
+        assert_eq!(partition_bytes("g", "topic", "ü"), 8 + RECORD_BYTES);
+    }
+}

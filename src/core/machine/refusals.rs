@@ -1,0 +1,77 @@
+//! Commits that are larger than the target's brokers accept: the next round makes a smaller one.
+
+use super::super::decide::Decision;
+use super::super::failure::{Failure, FailureClass};
+use super::super::group::Aborted;
+use super::super::ids::GroupId;
+use super::super::limits::{partition_bytes, stamp_units, units};
+use super::Core;
+
+impl Core {
+    pub(super) fn plainly_refused(&mut self, name: GroupId, decision: &Decision, failure: Failure) {
+        match failure.class {
+            FailureClass::MetadataTooLarge | FailureClass::CommitTooLarge => {
+                let aborted = self.limit_found(&name, decision, failure);
+                self.aborted(name, aborted);
+            }
+            FailureClass::Retry
+            | FailureClass::GroupActive
+            | FailureClass::HoldGroup
+            | FailureClass::Fenced
+            | FailureClass::Abort
+            | FailureClass::OutcomeUnknown
+            | FailureClass::LateRequest
+            | FailureClass::Unstable
+            | FailureClass::Missing
+            | FailureClass::Stop => self.round_failed(name, failure),
+        }
+    }
+
+    /// A commit was refused because it, or its metadata, is larger than the broker accepts. Where a
+    /// smaller one is possible, the next round makes it.
+    pub(super) fn limit_found(
+        &mut self,
+        name: &GroupId,
+        decision: &Decision,
+        failure: Failure,
+    ) -> Aborted {
+        let metadata = || decision.commits.values().map(|planned| &planned.commit.metadata);
+        let longest = |of: fn(&str) -> usize| metadata().map(|text| of(text)).max().unwrap_or(0);
+        let smaller = match failure.class {
+            FailureClass::MetadataTooLarge => {
+                self.limits.metadata_refused(longest(units), longest(stamp_units))
+            }
+            FailureClass::CommitTooLarge => {
+                let bytes = decision.commits.iter().map(|(at, planned)| {
+                    partition_bytes(name.as_str(), at.topic.as_str(), &planned.commit.metadata)
+                });
+                self.limits.commit_refused(bytes.sum());
+                decision.commits.len() > 1
+            }
+            FailureClass::Retry
+            | FailureClass::GroupActive
+            | FailureClass::HoldGroup
+            | FailureClass::Fenced
+            | FailureClass::Abort
+            | FailureClass::OutcomeUnknown
+            | FailureClass::LateRequest
+            | FailureClass::Unstable
+            | FailureClass::Missing
+            | FailureClass::Stop => false,
+        };
+        match smaller {
+            true => Aborted::Again,
+            false => Aborted::Failed(Failure { class: FailureClass::HoldGroup, ..failure }),
+        }
+    }
+
+    /// The commit stands. What was too much for one commit follows at once.
+    pub(super) fn commit_round_ended(&mut self, name: &GroupId, decision: &Decision) {
+        let metadata = decision.commits.values().map(|planned| &planned.commit.metadata);
+        self.limits.metadata_accepted(metadata.map(|text| units(text)).max().unwrap_or(0));
+        self.round_ended(name);
+        if decision.more {
+            self.rest(name, self.now);
+        }
+    }
+}
