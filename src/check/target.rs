@@ -170,7 +170,7 @@ async fn commits(
     let fence = match committer.take_over(shard, &record).await {
         Ok(fence) => fence,
         Err(failure) => {
-            let remedy = acl(&["Write", "Describe"], &format!("--topic {topic}"));
+            let remedy = remedy(&failure, &["Write", "Describe"], &format!("--topic {topic}"));
             return report.missing("target: write to the fence topic", &failure, &remedy);
         }
     };
@@ -191,15 +191,43 @@ async fn write_and_abort(
     let commit = TargetCommit { offset: TargetOffset(0), metadata: RECORD.to_owned() };
     let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
     let written = committer.write_offsets(shard, fence, group, &offsets).await;
-    let aborted = committer.end_transaction(shard, fence, TransactionEnd::Abort).await;
+    let aborted = match &written {
+        // What is still on its way is refused only where the next producer aborts the transaction.
+        Err(Failure { class: FailureClass::LateRequest, .. }) => {
+            committer.init_transactions(shard).await
+        }
+        Ok(()) | Err(_) => {
+            let ended = committer.end_transaction(shard, fence, TransactionEnd::Abort).await;
+            ended.map(|_aftermath| ())
+        }
+    };
     match (written, aborted) {
-        (Ok(()), Ok(_)) => report.ok(what, format!("of group {group}, and aborted")),
+        (Ok(()), Ok(())) => report.ok(what, format!("of group {group}, and aborted")),
         (Err(Failure { class: FailureClass::GroupActive, .. }), _) => {
             report.ok(what, format!("group {group} has members and is left alone"));
         }
         (Err(failure), _) | (Ok(()), Err(failure)) => {
-            let remedy = acl(&["Read"], &format!("--group {group}"));
+            let remedy = remedy(&failure, &["Read"], &format!("--group {group}"));
             report.missing(what, &failure, &remedy);
         }
+    }
+}
+
+/// What to do about `failure`: a right to grant, unless it was a connection that broke.
+fn remedy(failure: &Failure, operations: &[&str], resource: &str) -> String {
+    match failure.class {
+        FailureClass::LateRequest => {
+            "a connection to the target broke during the check: check again".to_owned()
+        }
+        FailureClass::Retry
+        | FailureClass::GroupActive
+        | FailureClass::HoldGroup
+        | FailureClass::Fenced
+        | FailureClass::Abort
+        | FailureClass::OutcomeUnknown
+        | FailureClass::MetadataTooLarge
+        | FailureClass::Unstable
+        | FailureClass::Missing
+        | FailureClass::Stop => acl(operations, resource),
     }
 }

@@ -45,18 +45,22 @@ const INVALID_PRODUCER_EPOCH: i16 = 47;
 const PRODUCER_FENCED: i16 = 90;
 
 /// A broker whose clients come through a proxy.
-fn behind_a_proxy(version: Version) -> (Broker, Proxy) {
+fn behind_a_proxy(version: Version, extra: &[(&str, &str)]) -> (Broker, Proxy) {
     let proxy = Proxy::listen();
     let (name, address) = proxy.advertised();
-    let properties = [(name, address.as_str())];
+    let properties = [extra, &[(name, address.as_str())]].concat();
     let broker = Broker::start_seen(version, &properties, |port| proxy.forward_to(port));
     (broker, proxy)
 }
 
 fn on_both(test: impl Fn(&Broker, &Proxy)) {
+    on_both_with(&[], test);
+}
+
+fn on_both_with(extra: &[(&str, &str)], test: impl Fn(&Broker, &Proxy)) {
     let _alone = alone();
     for version in [Version::V3_9, Version::V4_3] {
-        let (broker, proxy) = behind_a_proxy(version);
+        let (broker, proxy) = behind_a_proxy(version, extra);
         create_topic(&broker, TOPIC, 1);
         create_topic(&broker, FENCES, 1);
         produce(&broker, TOPIC, 0, 100);
@@ -132,41 +136,54 @@ fn a_late_end_of_a_transaction_ends_the_next_one() {
 fn late_requests_are_accepted_until_the_producer_has_a_new_epoch() {
     on_both(|broker, proxy| {
         for key in KEYS {
-            let id = format!("same-{key:?}");
-            let producer = plain_producer(broker, &id);
+            let producer = plain_producer(broker, &format!("same-{key:?}"));
             let late = commit_with_a_late_request(&producer, proxy, key);
             half(&producer, GROUP, 20);
-            let inside = late.deliver();
-
-            let id = format!("replaced-{key:?}");
-            let producer = plain_producer(broker, &id);
-            let late = open_or_ended_with_a_late_request(&producer, proxy, key);
-            let next = plain_producer(broker, &id);
-            half(&next, GROUP, 30);
-            let after = late.deliver();
-            next.commit_transaction(DEADLINE).expect("the next producer's commit");
-            eprintln!(
-                "{:?}: late {key:?}: same epoch {inside}, new epoch {after}",
-                broker.version()
-            );
-            assert_eq!(inside, ACCEPTED, "{key:?}");
-            assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&after), "{key:?}: {after}");
+            assert_eq!(late.deliver(), ACCEPTED, "{key:?}");
+            refused_after_a_new_epoch(broker, proxy, key);
         }
     });
 }
 
-/// As Sprag leaves its transaction: open where the half was written with a late request.
-fn open_or_ended_with_a_late_request(
-    producer: &BaseProducer,
-    proxy: &Proxy,
-    key: ApiKey,
-) -> LateRequest {
+/// Brokers before 3.7 do not ask the transaction coordinator whether a TxnOffsetCommit belongs to an
+/// open transaction, and one whose property says so does not either.
+#[test]
+fn a_new_epoch_refuses_them_also_where_the_broker_does_not_verify() {
+    on_both_with(&[("transaction.partition.verification.enable", "false")], |broker, proxy| {
+        for key in KEYS {
+            refused_after_a_new_epoch(broker, proxy, key);
+        }
+        // The marker of the abort is what refuses it: a transaction that was ended before the new
+        // epoch came leaves none.
+        let producer = plain_producer(broker, "ended");
+        let late = commit_with_a_late_request(&producer, proxy, ApiKey::TxnOffsetCommit);
+        let _next = plain_producer(broker, "ended");
+        let code = late.deliver();
+        eprintln!("{:?}: late TxnOffsetCommit of an ended transaction: {code}", broker.version());
+        assert_eq!(code, ACCEPTED);
+    });
+}
+
+/// A late request comes after the next producer began, and once more inside its transaction.
+fn refused_after_a_new_epoch(broker: &Broker, proxy: &Proxy, key: ApiKey) {
+    let id = format!("replaced-{key:?}");
+    let producer = plain_producer(broker, &id);
     proxy.hold(key);
-    half(producer, GROUP, 10);
+    half(&producer, GROUP, 10);
+    // As Sprag leaves its transaction: open, where the half was written with a late request.
     if key == ApiKey::EndTxn {
         producer.commit_transaction(DEADLINE).expect("librdkafka sends it again and succeeds");
     }
-    proxy.wait_until_held()
+    let late = proxy.wait_until_held();
+    let next = plain_producer(broker, &id);
+    let before = late.deliver();
+    half(&next, GROUP, 30);
+    let inside = late.deliver();
+    next.commit_transaction(DEADLINE).expect("the next producer's commit");
+    eprintln!("{:?}: late {key:?} after a new epoch: {before}, {inside}", broker.version());
+    for code in [before, inside] {
+        assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&code), "{key:?}: {code}");
+    }
 }
 
 /// One shard's owner, as the daemon has it.

@@ -30,7 +30,7 @@ struct Scene {
 impl Scene {
     fn set(version: Version) -> Self {
         let source = Broker::start(version);
-        let (target, proxy) = behind_a_proxy(version);
+        let (target, proxy) = behind_a_proxy(version, &[]);
         let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
         let watcher = OffsetsWatcher::start(&target);
         Self { source, target, proxy, mapped, watcher, points: Failpoints::listen() }
@@ -86,11 +86,9 @@ fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point,
     scene.proxy.hold(request);
     scene.source_at(source);
     let late = scene.proxy.wait_until_held();
-    sprag.wait_for_after(mark, PATIENCE, "another producer", |line| {
-        event(line) == "producer_replaced"
-    });
     scene.committed_at(source);
 
+    let replaced = mark;
     let mark = sprag.mark();
     scene.points.hold(gap, GROUP);
     scene.source_at(source + 5);
@@ -101,6 +99,8 @@ fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point,
     let code = late.deliver();
     assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&code), "{what}: code {code}");
     assert_eq!(visible(&scene.target, GROUP, &scene.mapped.target), Some(theirs), "{what}");
+    let mut since = sprag.log().into_iter().skip(replaced);
+    assert!(since.any(|line| event(&line) == "producer_replaced"), "{what}: the producer went on");
     held.release();
     sprag.wait_for_after(mark, PATIENCE, "the foreign commit", |line| {
         event(line) == "judged" && line.message().contains("the stored commit is not Sprag's")

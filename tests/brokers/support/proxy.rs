@@ -84,9 +84,9 @@ impl Proxy {
 
 impl LateRequest {
     /// Hands the request to the broker, on a connection of its own, and returns the error code that
-    /// the broker answers.
+    /// the broker answers. A network may deliver it more than once.
     #[track_caller]
-    pub(crate) fn deliver(self) -> i16 {
+    pub(crate) fn deliver(&self) -> i16 {
         let mut stream = TcpStream::connect(self.broker).expect("the broker");
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
         stream.write_all(&self.frame).expect("the broker to take the late request");
