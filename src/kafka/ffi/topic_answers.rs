@@ -6,16 +6,24 @@ use super::answers::{Answer, PartitionOffset, partition_offset, unexpected};
 use super::{NativeError, elements, raw, text};
 
 /// A topic, described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDescription {
     /// Its id, most significant byte first; all zero where the broker has no topic ids (before 2.8).
     pub id: [u8; 16],
     /// How many partitions it has.
     pub partitions: i32,
-    /// How many of them have no leader at the moment.
-    pub leaderless: i32,
+    /// The node id of each one's leader; `None` where a partition has no leader at the moment.
+    pub leaders: Vec<Option<i32>>,
     /// How many replicas each of them has; the least where they differ.
     pub replicas: i32,
+}
+
+impl TopicDescription {
+    /// How many partitions have no leader at the moment.
+    #[must_use]
+    pub fn leaderless(&self) -> usize {
+        self.leaders.iter().filter(|leader| leader.is_none()).count()
+    }
 }
 
 pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
@@ -96,13 +104,16 @@ unsafe fn description(
                 replicas
             })
             .min();
-        let leaderless = elements(array, len)
-            .iter()
-            .filter(|part| {
-                let leader = sys::rd_kafka_TopicPartitionInfo_leader(**part);
-                leader.is_null() || sys::rd_kafka_Node_id(leader) < 0
-            })
-            .count();
+        let mut leaders = vec![None; len];
+        for part in elements(array, len) {
+            let leader = sys::rd_kafka_TopicPartitionInfo_leader(*part);
+            let nth = usize::try_from(sys::rd_kafka_TopicPartitionInfo_partition(*part));
+            if let Some(slot) = nth.ok().and_then(|nth| leaders.get_mut(nth))
+                && !leader.is_null()
+            {
+                *slot = Some(sys::rd_kafka_Node_id(leader)).filter(|id| *id >= 0);
+            }
+        }
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
         if id.is_null() {
             return Err(unexpected("topic id"));
@@ -115,7 +126,7 @@ unsafe fn description(
         Ok(TopicDescription {
             id: bytes,
             partitions: i32::try_from(len).unwrap_or(i32::MAX),
-            leaderless: i32::try_from(leaderless).unwrap_or(i32::MAX),
+            leaders,
             replicas: i32::try_from(replicas.unwrap_or_default()).unwrap_or(i32::MAX),
         })
     }

@@ -58,7 +58,7 @@ pub(super) fn topics_are_created_and_told_apart_by_their_ids(broker: &Broker) {
     assert!(wrong.message.contains("nonsense"), "the broker's own words: {wrong}");
 
     let first = eventually(DEADLINE, "the topic", || described(&admin, MADE));
-    assert_eq!((first.partitions, first.leaderless), (3, 0));
+    assert_eq!((first.partitions, first.leaderless()), (3, 0));
     assert_ne!(first.id, [0; 16]);
     delete_topic(broker, MADE);
     create_topic(broker, MADE, 1);
