@@ -216,17 +216,21 @@ async fn write_and_abort(
 /// What to do about `failure`: a right to grant, unless it was a connection that broke.
 fn remedy(failure: &Failure, operations: &[&str], resource: &str) -> String {
     match failure.class {
-        FailureClass::LateRequest => {
-            "a connection to the target broke during the check: check again".to_owned()
-        }
-        FailureClass::Retry
-        | FailureClass::GroupActive
-        | FailureClass::HoldGroup
-        | FailureClass::Fenced
+        FailureClass::LateRequest
+        | FailureClass::Retry
         | FailureClass::Abort
         | FailureClass::OutcomeUnknown
-        | FailureClass::MetadataTooLarge
-        | FailureClass::Unstable
+        | FailureClass::Unstable => {
+            "a broker did not answer or cannot do it now: check again, and make sure that each address \
+             that the brokers advertise (advertised.listeners) can be reached from here"
+                .to_owned()
+        }
+        FailureClass::MetadataTooLarge | FailureClass::CommitTooLarge => {
+            "raise offset.metadata.max.bytes on the target's brokers".to_owned()
+        }
+        FailureClass::GroupActive
+        | FailureClass::HoldGroup
+        | FailureClass::Fenced
         | FailureClass::Missing
         | FailureClass::Stop => acl(operations, resource),
     }

@@ -98,7 +98,7 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let source_cluster = waited_for(&clock, || cluster_id(&source)).await?;
     let target_cluster = waited_for(&clock, || cluster_id(&target)).await?;
     let fence_topic = waited_for(&clock, || fence_topic(config, &target)).await?;
-    report_fence_topic(config, &target, fence_topic).await;
+    report_fence_topic(config, &target, fence_topic.replicas).await;
     let setup = Setup {
         policy: config.policy.clone(),
         source_cluster,
@@ -257,9 +257,8 @@ pub async fn fence_topic(
 }
 
 /// Logs what is not as it should be with the fence topic.
-async fn report_fence_topic(config: &Config, target: &AdminClient, described: TopicDescription) {
+async fn report_fence_topic(config: &Config, target: &AdminClient, replicas: i32) {
     let name = TopicName::from(config.coordination.fence_topic.as_str());
-    let replicas = described.replicas;
     for doubt in fence_topic_doubts(target, &name, replicas, SETTINGS_PATIENCE).await {
         let Doubt { weight, found, remedy } = doubt;
         match weight {
