@@ -27,7 +27,7 @@ pub(super) async fn check(
 /// Whether a broker answers.
 pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
     let what = format!("{}: reach a broker", client.side);
-    let id = match client.since(None) {
+    let id = match client.present() {
         Ok(admin) => admin.cluster_id(REQUEST_TIMEOUT).await,
         Err(failure) => {
             report.missing(&what, &failure, "");

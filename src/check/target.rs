@@ -107,7 +107,7 @@ async fn read_groups(port: &KafkaTargetGroups, groups: &[GroupId], report: &mut 
 async fn coordination(config: &Config, target: &AdminClient, report: &mut Report) {
     let group = format!("sprag.{}", config.name);
     let what = "target: coordination group";
-    let described = match target.since(None) {
+    let described = match target.present() {
         Ok(admin) => admin.describe_group(&group, REQUEST_TIMEOUT).await,
         Err(failure) => return report.missing(what, &failure, ""),
     };
@@ -127,8 +127,8 @@ async fn pipeline(
     source: &AdminClient,
     target: &AdminClient,
 ) -> Option<PipelineId> {
-    let source = source.since(None).ok()?.cluster_id(REQUEST_TIMEOUT).await?;
-    let target = target.since(None).ok()?.cluster_id(REQUEST_TIMEOUT).await?;
+    let source = source.present().ok()?.cluster_id(REQUEST_TIMEOUT).await?;
+    let target = target.present().ok()?.cluster_id(REQUEST_TIMEOUT).await?;
     let ids = [source, target].map(|id| ClusterId::from(id.as_str()));
     Some(PipelineId::of(&config.name, &ids[0], &ids[1]))
 }

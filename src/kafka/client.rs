@@ -1,7 +1,7 @@
 //! Clients of a cluster: their properties, and one admin client that is replaced when the
 //! coordinator may have moved.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -19,6 +19,7 @@ use super::complaints::{Complaints, plain_sentence};
 use super::errors::{Doing, coordinator_moved, failure, native, said};
 use super::ffi::NativeError;
 use super::ffi::admin::Admin;
+use super::ffi::requests::NATIVE_PATIENCE;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::time::Instant;
 use crate::ports::Clock;
@@ -26,8 +27,15 @@ use crate::ports::Clock;
 /// How long one request may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client is replaced at the most this often.
+/// How often requests that are not about groups look leaders and coordinators up, at the most.
 const LEAST_CLIENT_LIFE: Duration = Duration::from_secs(1);
+/// How long a client that nobody uses is kept.
+const UNUSED_LIFE: Duration = Duration::from_secs(60);
+/// How long a client is used after a request of its own timed out: it must be gone before librdkafka's own
+/// timer ends that request ([`NATIVE_PATIENCE`]).
+const TIMED_OUT_LIFE: Duration = Duration::from_secs(NATIVE_PATIENCE.as_secs() / 2);
+/// How many clients are kept. Each has a thread per broker.
+const MOST_CLIENTS: usize = 5;
 
 /// librdkafka's properties of a client.
 pub type Properties = BTreeMap<String, String>;
@@ -37,6 +45,8 @@ pub type Properties = BTreeMap<String, String>;
 pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "sprag").set("log.connection.close", "false");
+    // A broker that is back is connected to within a second; one that is away is not hammered.
+    config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
     // What it would log comes back as an error of some request, and is told with that.
     config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {
@@ -88,23 +98,41 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {}
 
-/// A cluster's admin client. Its coordinator cache is never evicted by librdkafka, so the client is
-/// replaced whenever an answer shows that the coordinator may have moved.
+/// A cluster's admin clients. librdkafka never evicts the coordinators that a client has looked up, so a
+/// look-up takes another client. Whoever is served well by an older one keeps it: a broker in trouble
+/// makes nobody else look anything up, nor doubt what the same connection says.
 pub struct AdminClient {
     properties: Properties,
     /// `source` or `target`, for people.
     pub side: &'static str,
     clock: ProcessClock,
     watch: Watch,
-    present: RefCell<Option<(Instant, Rc<Admin<Watch>>)>>,
+    /// The clients in use, oldest first.
+    live: RefCell<Vec<Rc<Live>>>,
+    made: Cell<u64>,
+    /// Requests that are not about groups use a client made after this.
+    moved: Cell<Option<Instant>>,
+}
+
+/// One admin client.
+pub struct Live {
+    /// Its number, which no other client of this process has.
+    pub number: u64,
+    /// For its requests.
+    pub admin: Rc<Admin<Watch>>,
+    made: Instant,
+    used: Cell<Instant>,
+    /// When a request of its own timed out for the first time.
+    timed_out: Cell<Option<Instant>>,
 }
 
 impl AdminClient {
-    /// A client of the cluster `side`; nothing is connected yet.
+    /// Clients of the cluster `side`; nothing is connected yet.
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
         let watch = Watch { side, complaints: Complaints::new(clock), last: Arc::default() };
-        Self { properties, side, clock, watch, present: RefCell::new(None) }
+        let (live, made, moved) = (RefCell::default(), Cell::default(), Cell::default());
+        Self { properties, side, clock, watch, live, made, moved }
     }
 
     /// What went wrong with a connection last, as a clause to put behind a sentence.
@@ -120,21 +148,65 @@ impl AdminClient {
         self.properties.get("bootstrap.servers").map_or("", String::as_str)
     }
 
-    /// The client, made anew unless it was made after `since`.
+    /// A client for requests that are not about one group. Another one is made where leaders or
+    /// coordinators may have moved since.
     ///
     /// # Errors
     ///
     /// Where librdkafka refuses the properties.
-    pub fn since(&self, since: Option<Instant>) -> Result<Rc<Admin<Watch>>, Failure> {
-        if let Some((made, admin)) = &*self.present.borrow()
-            && since.is_none_or(|since| *made > since)
-        {
-            return Ok(Rc::clone(admin));
-        }
-        let made = self.clock.now();
+    pub fn present(&self) -> Result<Rc<Admin<Watch>>, Failure> {
+        Ok(Rc::clone(&self.since(self.moved.get())?.admin))
+    }
+
+    /// The oldest client that was made after `since`: for as long as nobody asks for a later look-up,
+    /// it is the same one.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the properties.
+    pub fn since(&self, since: Option<Instant>) -> Result<Rc<Live>, Failure> {
+        let now = self.clock.now();
+        self.drop_unused(now);
+        let will_do = |live: &&Rc<Live>| since.is_none_or(|since| live.made > since);
+        let found = self.live.borrow().iter().find(will_do).cloned();
+        let live = match found {
+            Some(live) => live,
+            None => self.another(since)?,
+        };
+        live.used.set(now);
+        Ok(live)
+    }
+
+    fn another(&self, since: Option<Instant>) -> Result<Rc<Live>, Failure> {
         let admin = self.fresh()?;
-        *self.present.borrow_mut() = Some((made, Rc::clone(&admin)));
-        Ok(admin)
+        // It has looked nothing up by now, so it will do for whoever asks for this time again.
+        let now = self.clock.now();
+        let made = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
+        self.made.set(self.made.get() + 1);
+        let live = Rc::new(Live {
+            number: self.made.get(),
+            admin,
+            made,
+            used: Cell::new(now),
+            timed_out: Cell::new(None),
+        });
+        let mut all = self.live.borrow_mut();
+        if all.len() >= MOST_CLIENTS {
+            // The oldest one serves those who had no trouble, the newest those who look up again.
+            all.remove(1);
+        }
+        all.push(Rc::clone(&live));
+        Ok(live)
+    }
+
+    fn drop_unused(&self, now: Instant) {
+        let mut all = self.live.borrow_mut();
+        let newest = all.last().map(|live| live.number);
+        all.retain(|live| {
+            let spent = live.timed_out.get().is_some_and(|at| now.since(at) >= TIMED_OUT_LIFE);
+            let unused = now.since(live.used.get()) >= UNUSED_LIFE;
+            !spent && (!unused || Some(live.number) == newest)
+        });
     }
 
     /// A client of its own, which has looked nothing up yet.
@@ -144,32 +216,34 @@ impl AdminClient {
     /// Where librdkafka refuses the properties.
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
         let config = client_config(&self.properties, &[("group.id", "sprag-admin")]);
-        let made: Result<BaseConsumer<Watch>, _> = config.create_with_context(self.watch.clone());
-        match made {
-            Ok(consumer) => Ok(Rc::new(Admin::new(consumer))),
-            Err(error) => {
-                let detail = format!(
-                    "{}.kafka: librdkafka refuses the properties: {}",
-                    self.side,
-                    said(&error)
-                );
-                Err(Failure::new(FailureClass::Stop, detail))
-            }
-        }
+        Admin::new(&config, self.watch.clone()).map(Rc::new).map_err(|error| {
+            let detail =
+                format!("{}.kafka: librdkafka refuses the properties: {}", self.side, said(&error));
+            Failure::new(FailureClass::Stop, detail)
+        })
     }
 
-    /// The failure that follows from `error`. Where the coordinator may have moved, the next request
-    /// looks it up anew.
+    /// The failure that follows from `error` of a request that is not about one group. Where a leader or
+    /// a coordinator may have moved, the next such request looks it up again.
     #[must_use]
     pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
-        // Errors of a client that was replaced a moment ago say nothing of the present one; in an
-        // outage there are many of them.
-        let mut present = self.present.borrow_mut();
-        let settled = present
-            .as_ref()
-            .is_some_and(|(made, _)| self.clock.now().since(*made) >= LEAST_CLIENT_LIFE);
-        if coordinator_moved(error) && settled {
-            *present = None;
+        let now = self.clock.now();
+        let rested = self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE);
+        if coordinator_moved(error) && rested {
+            self.moved.set(Some(now));
+        }
+        self.group_failed(error, doing, what)
+    }
+
+    /// The failure that follows from `error` of a request about one group. It is for the core to say
+    /// whether its coordinator is looked up again.
+    #[must_use]
+    pub fn group_failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
+        if error.code == Code::OperationTimedOut {
+            let now = self.clock.now();
+            for live in self.live.borrow().iter().filter(|live| live.timed_out.get().is_none()) {
+                live.timed_out.set(Some(now));
+            }
         }
         failure(error, doing, &format!("{what} on the {}", self.side))
     }

@@ -91,7 +91,7 @@ impl Committer for KafkaCommitter {
     async fn fence_log(&self, shard: Shard) -> Result<FenceLog, Failure> {
         let newest =
             read_fence_partition(self.consumer.clone(), self.fence_topic.clone(), shard).await?;
-        let admin = self.admin.since(None)?;
+        let admin = self.admin.present()?;
         let group = self.coordination_group.as_str();
         let described = admin.describe_group(group, REQUEST_TIMEOUT).await;
         let what = format!("describing the coordination group {group}");

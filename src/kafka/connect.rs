@@ -210,7 +210,7 @@ pub fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
 }
 
 async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
-    let id = client.since(None)?.cluster_id(REQUEST_TIMEOUT).await;
+    let id = client.present()?.cluster_id(REQUEST_TIMEOUT).await;
     id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| {
         let detail = format!(
             "{}; is the cluster up, and are bootstrap.servers and security.protocol in \
@@ -288,7 +288,7 @@ async fn create_fence_topic(
         replication_factor: config.coordination.fence_topic_replicas.map_or(-1, i32::from),
         config: &[("cleanup.policy", "compact")],
     };
-    match target.since(None)?.create_topic(&topic, REQUEST_TIMEOUT).await {
+    match target.present()?.create_topic(&topic, REQUEST_TIMEOUT).await {
         Ok(()) => {
             tracing::info!(topic = name.as_str(), shards, "fence topic created");
             Ok(())

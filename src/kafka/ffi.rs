@@ -6,10 +6,11 @@
 pub mod admin;
 mod answers;
 pub mod batch;
+pub mod connections;
 mod new_topic;
 pub mod producer;
 mod raw;
-mod requests;
+pub mod requests;
 mod requests_watch;
 mod topic_answers;
 pub mod transaction_offsets;

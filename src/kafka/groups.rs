@@ -9,6 +9,7 @@ use super::client::{AdminClient, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::admin::{GroupListings, PartitionOffset};
+use super::topics::describe_one;
 use crate::core::action::ReadScope;
 use crate::core::coordinators::Coordinators;
 use crate::core::event::{
@@ -17,7 +18,7 @@ use crate::core::event::{
 };
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{
-    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
+    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName,
 };
 use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
@@ -64,11 +65,12 @@ impl KafkaTargetGroups {
             list
         });
         let what = format!("reading the committed offsets of group {group}");
-        let admin = self.admin.since(coordinator_since)?;
-        let read = admin
+        let live = self.admin.since(coordinator_since)?;
+        let read = live
+            .admin
             .group_offsets(group.as_str(), list.as_ref(), stable, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
         Ok(read
             .into_iter()
             .map(|part| {
@@ -82,7 +84,7 @@ impl KafkaTargetGroups {
                         })
                     })
                     .map_err(|error| {
-                        self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                        self.admin.group_failed(&error, Doing::Reading, &format!("{what} ({at})"))
                     });
                 (at, stored)
             })
@@ -122,32 +124,41 @@ impl SourceGroups for KafkaSourceGroups {
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.admin).await
     }
 
     async fn offsets(
         &self,
         group: &GroupId,
-        _coordinator: Option<BrokerId>,
+        coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
     ) -> Result<SourceOffsets, Failure> {
         let what = format!("reading the committed offsets of group {group}");
-        let admin = self.admin.since(coordinator_since)?;
-        let read = admin
+        let live = self.admin.since(coordinator_since)?;
+        let connections = || live.admin.connections().ended(coordinator.map(BrokerId::get));
+        let before = connections();
+        let read = live
+            .admin
             .group_offsets(group.as_str(), None, false, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
+        let connection = connections();
+        let answered_by = (connection == before).then_some(Answerer {
+            client: live.number,
+            coordinator,
+            connection,
+        });
         let mut offsets = BTreeMap::new();
         for PartitionOffset { topic, partition, outcome } in read {
             let at = SourcePartition::new(topic.as_str(), partition);
             let found = outcome.map_err(|error| {
-                self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                self.admin.group_failed(&error, Doing::Reading, &format!("{what} ({at})"))
             })?;
             if let Some((offset, metadata)) = found {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        Ok(SourceOffsets { commits: offsets, answered_by: Some(Answerer::default()) })
+        Ok(SourceOffsets { commits: offsets, answered_by })
     }
 }
 
@@ -166,7 +177,7 @@ impl TargetGroups for KafkaTargetGroups {
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.admin).await
     }
 
     async fn offsets(
@@ -199,7 +210,7 @@ impl TargetGroups for KafkaTargetGroups {
         not_after: Instant,
     ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
         let what = format!("committing offsets of group {group}");
-        let admin = self.admin.since(None)?;
+        let admin = self.admin.present()?;
         let list = offset_list(offsets, &what)?;
         if self.clock.now() > not_after {
             return Err(Failure::new(
@@ -211,7 +222,7 @@ impl TargetGroups for KafkaTargetGroups {
         let results = admin
             .alter_group_offsets(group.as_str(), &list, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.failed(&error, Doing::Committing, &what))?;
+            .map_err(|error| self.admin.group_failed(&error, Doing::Committing, &what))?;
         let mut committed: BTreeMap<_, _> = results
             .into_iter()
             .map(|part| {
@@ -250,7 +261,7 @@ pub(super) fn offset_list(
 /// A list that some broker did not contribute to is no list.
 async fn list(client: &AdminClient) -> Result<GroupListings, Failure> {
     let what = "listing the consumer groups";
-    let admin = client.since(None)?;
+    let admin = client.present()?;
     let listings = admin
         .list_groups(REQUEST_TIMEOUT)
         .await
@@ -259,4 +270,11 @@ async fn list(client: &AdminClient) -> Result<GroupListings, Failure> {
         Some(error) => Err(client.failed(error, Doing::Reading, what)),
         None => Ok(listings),
     }
+}
+
+/// The leaders of the partitions of `__consumer_offsets`, as some broker knows them.
+async fn coordinators(client: &AdminClient) -> Result<Coordinators, Failure> {
+    let described = describe_one(client, &TopicName::from("__consumer_offsets")).await?;
+    let leaders = described.leaders.into_iter();
+    Ok(Coordinators::new(leaders.map(|leader| leader.map(BrokerId)).collect()))
 }

@@ -23,7 +23,7 @@ pub async fn of_brokers(
     client: &AdminClient,
     timeout: Duration,
 ) -> Result<BTreeMap<i32, Result<Settings, Unread>>, Unread> {
-    let admin = client.since(None).map_err(|failure| failure.to_string())?;
+    let admin = client.present().map_err(|failure| failure.to_string())?;
     let ids = admin.brokers(timeout).await;
     let ids = ids.map_err(|error| format!("the brokers could not be listed: {error}"))?;
     let asked = ids.into_iter().map(|id| async move {
@@ -37,7 +37,7 @@ pub async fn of_brokers(
 }
 
 async fn of(client: &AdminClient, of: ConfigOf<'_>, timeout: Duration) -> Result<Settings, Unread> {
-    let admin = client.since(None).map_err(|failure| failure.to_string())?;
+    let admin = client.present().map_err(|failure| failure.to_string())?;
     admin.describe_configs(of, timeout).await.map_err(|error| error.to_string())
 }
 
@@ -70,7 +70,7 @@ pub async fn fence_topic_doubts(
     replicas: i32,
     timeout: Duration,
 ) -> Vec<Doubt> {
-    let admin = match client.since(None) {
+    let admin = match client.present() {
         Ok(admin) => admin,
         Err(failure) => return vec![not_checked("its settings", topic, &failure.to_string())],
     };

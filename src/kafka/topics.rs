@@ -141,7 +141,7 @@ async fn describe(
     topics: impl Iterator<Item = &str>,
     what: &str,
 ) -> Result<BTreeMap<TopicName, Result<TopicDescription, Failure>>, Failure> {
-    let admin = client.since(None)?;
+    let admin = client.present()?;
     let described = admin
         .describe_topics(topics, REQUEST_TIMEOUT)
         .await
@@ -162,7 +162,7 @@ async fn log_offsets(
     spec: OffsetSpec,
 ) -> Result<BTreeMap<(String, i32), Result<i64, Failure>>, Failure> {
     let what = "reading log offsets";
-    let admin = client.since(None)?;
+    let admin = client.present()?;
     let wanted = partitions.iter().copied();
     let listed = admin
         .list_offsets(wanted, spec, Isolation::ReadUncommitted, REQUEST_TIMEOUT)

@@ -45,8 +45,7 @@ fn hold_on_4_4() {
 type Stored = Option<(i64, String)>;
 
 fn admin(broker: &Broker) -> Admin<DefaultConsumerContext> {
-    let consumer: BaseConsumer = group_config(&broker.bootstrap(), "sprag-admin").create().unwrap();
-    Admin::new(consumer)
+    Admin::new(&group_config(&broker.bootstrap(), "sprag-admin"), DefaultConsumerContext).unwrap()
 }
 
 fn transactional(broker: &Broker, id: &str) -> BaseProducer {

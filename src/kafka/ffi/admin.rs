@@ -10,10 +10,11 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, TopicPartitionList};
 use rdkafka_sys as sys;
 use sys::rd_kafka_IsolationLevel_t as Level;
 use sys::rd_kafka_admin_op_t as Op;
@@ -24,6 +25,7 @@ use super::answers::{self, left_out};
 pub use super::answers::{
     GroupDescription, GroupKind, GroupListing, GroupListings, GroupState, PartitionOffset,
 };
+use super::connections::Connections;
 use super::new_topic::NativeNewTopic;
 pub use super::new_topic::NewTopic;
 use super::requests::{Requests, c_string};
@@ -63,11 +65,25 @@ pub enum Isolation {
 }
 
 impl<C: ConsumerContext + 'static> Admin<C> {
-    /// An admin client on `consumer`, which has a `group.id` and is used for nothing else.
+    /// An admin client with this configuration, which has a `group.id`.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the configuration.
+    pub fn new(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
+        Ok(Self { requests: Requests::start(config, context)? })
+    }
+
+    /// How often its connections have ended.
     #[must_use]
-    pub fn new(consumer: BaseConsumer<C>) -> Self {
-        let requests = Requests::start(consumer);
-        Self { requests }
+    pub fn connections(&self) -> &Connections {
+        self.requests.connections()
+    }
+
+    /// The native client.
+    #[cfg(test)]
+    pub(super) fn native(&self) -> *mut sys::rd_kafka_t {
+        self.requests.native()
     }
 
     /// All consumer groups, with the brokers that did not answer.

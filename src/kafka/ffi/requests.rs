@@ -8,25 +8,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::ClientConfig;
+use rdkafka::client::Client;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaType};
 use rdkafka_sys as sys;
 
 use super::answers::Answer;
-use super::{NativeError, milliseconds, text};
+use super::connections::Connections;
+use super::{NativeError, milliseconds, raw, text};
 
 const PUMP: Duration = Duration::from_millis(100);
 
-/// How much longer than we do librdkafka waits for an answer. When its own timer ends a request that
-/// still waits for a coordinator, and the coordinator comes up later, it aborts the process (its issue
-/// 4605). So ours ends first, and a client in which that happened is not used any more and destroyed
-/// long before its own timers run out.
-const NATIVE_PATIENCE: u32 = 6;
+/// How long librdkafka waits for an answer, the longest that it allows. When its own timer ends a
+/// request that still waits for a coordinator, and the coordinator comes up later, it aborts the process
+/// (its issue 4605). So ours ends first, and a client in which that happened is destroyed before this.
+pub const NATIVE_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A client and the queue that its answers come to.
 pub(super) struct Requests<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
-    consumer: BaseConsumer<C>,
+    /// What the client has to say by itself.
+    main: *mut sys::rd_kafka_queue_t,
+    client: Client<C>,
+    /// After the client: fields are dropped in order, and the client's threads use the watch.
+    connections: Arc<Connections>,
     closing: AtomicBool,
     waiting: Mutex<Waiting>,
 }
@@ -51,20 +58,71 @@ unsafe impl<C: ConsumerContext + 'static> Sync for Requests<C> {}
 impl<C: ConsumerContext + 'static> Drop for Requests<C> {
     fn drop(&mut self) {
         // SAFETY: ours, released once, before the client that is dropped after this.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue) }
+        unsafe {
+            sys::rd_kafka_queue_destroy(self.queue);
+            sys::rd_kafka_queue_destroy(self.main);
+        }
     }
 }
 
 impl<C: ConsumerContext + 'static> Requests<C> {
+    /// A client with this configuration, and the thread that serves it.
+    ///
+    /// # Errors
+    ///
+    /// Where librdkafka refuses the configuration.
     #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
-    pub(super) fn start(consumer: BaseConsumer<C>) -> Arc<Self> {
-        // SAFETY: the client is live and is kept beside the queue.
-        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+    pub(super) fn start(config: &ClientConfig, context: C) -> Result<Arc<Self>, KafkaError> {
+        let refused = |error: NativeError| KafkaError::ClientCreation(error.message);
+        let native = config.create_native_config()?;
+        // SAFETY: the watch is dropped after the client: in the requests, which keep them in this
+        // order, and here, where the client could not be made.
+        let connections = unsafe { Connections::of(&native) }.map_err(refused)?;
+        // SAFETY: the configuration is live.
+        unsafe { sys::rd_kafka_conf_set_events(native.ptr(), sys::RD_KAFKA_EVENT_ERROR) };
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, context)?;
+        // SAFETY: the client is live and is kept beside its queues.
+        let (queue, main) = unsafe {
+            let rk = client.native_ptr();
+            (sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_get_main(rk))
+        };
         let (closing, waiting) = (AtomicBool::new(false), Mutex::default());
-        let requests = Arc::new(Self { queue, consumer, closing, waiting });
+        let requests = Arc::new(Self { queue, main, client, connections, closing, waiting });
         let pumped = Arc::clone(&requests);
         std::thread::spawn(move || pump(&pumped));
-        requests
+        Ok(requests)
+    }
+
+    /// The client's connections.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// The native client.
+    #[cfg(test)]
+    pub(super) fn native(&self) -> *mut sys::rd_kafka_t {
+        self.client.native_ptr()
+    }
+
+    /// Serves what the client has to say by itself, all of it: an outage fills its queue faster than
+    /// one at a time would empty it.
+    fn serve(&self) {
+        loop {
+            // SAFETY: the queue is live; an event is ours, and what belongs to it is copied.
+            unsafe {
+                let event = sys::rd_kafka_queue_poll(self.main, 0);
+                if event.is_null() {
+                    return;
+                }
+                if sys::rd_kafka_event_type(event) == sys::RD_KAFKA_EVENT_ERROR {
+                    let code = raw::known(raw::rd_kafka_event_error(event));
+                    let error = KafkaError::Global(code.unwrap_or(RDKafkaErrorCode::Unknown));
+                    let reason = text(sys::rd_kafka_event_error_string(event));
+                    self.client.context().error(error, &reason);
+                }
+                sys::rd_kafka_event_destroy(event);
+            }
+        }
     }
 
     /// Lets the thread end once nobody waits any more. The client is destroyed by the thread,
@@ -74,7 +132,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     }
 
     pub(super) fn cluster_id(&self, timeout: Duration) -> Option<String> {
-        let rk = self.consumer.client().native_ptr();
+        let rk = self.client.native_ptr();
         // SAFETY: the client is live; the string is ours and freed once, after it was copied.
         unsafe {
             let id = sys::rd_kafka_clusterid(rk, milliseconds(timeout));
@@ -92,11 +150,10 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         op: sys::rd_kafka_admin_op_t,
         timeout: Duration,
     ) -> Result<Options, NativeError> {
-        // librdkafka refuses more than an hour and takes 0 for no time at all.
-        let patience = milliseconds(timeout * NATIVE_PATIENCE).clamp(1, 3_600_000);
+        let patience = milliseconds(NATIVE_PATIENCE);
         // SAFETY: the client is live; a null error buffer of length 0 is allowed.
         unsafe {
-            let rk = self.consumer.client().native_ptr();
+            let rk = self.client.native_ptr();
             let native = sys::rd_kafka_AdminOptions_new(rk, op);
             let options = Options { native, timeout };
             let set = sys::rd_kafka_AdminOptions_set_request_timeout(
@@ -126,7 +183,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
             let opaque = std::ptr::without_provenance_mut::<c_void>(number);
             sys::rd_kafka_AdminOptions_set_opaque(options.native, opaque);
         }
-        send(self.consumer.client().native_ptr(), options.native, self.queue);
+        send(self.client.native_ptr(), options.native, self.queue);
         let gone = || NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the client was closed");
         let answer = receiver.await.map_err(|_| gone())??;
         answer.error().map_or(Ok(answer), Err)
@@ -223,10 +280,7 @@ fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
             return;
         }
         requests.time_out();
-        // Serves the client's own queue, from which its context hears of broken connections. All of
-        // it: an outage fills it faster than one at a time would empty it, and what is heard late
-        // is taken for another disturbance.
-        while requests.consumer.poll(Duration::ZERO).is_some() {}
+        requests.serve();
         // SAFETY: the queue is live; an event is ours, and its opaque is the number that `ask` gave.
         unsafe {
             let event = sys::rd_kafka_queue_poll(requests.queue, milliseconds(PUMP));

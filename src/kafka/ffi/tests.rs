@@ -39,8 +39,7 @@ fn config(servers: &str) -> ClientConfig {
 }
 
 fn admin(servers: &str) -> Admin<DefaultConsumerContext> {
-    let consumer: BaseConsumer = config(servers).create().unwrap();
-    Admin::new(consumer)
+    Admin::new(&config(servers), DefaultConsumerContext).unwrap()
 }
 
 fn producer(cluster: &Mock, more: &[(&str, &str)]) -> BaseProducer {

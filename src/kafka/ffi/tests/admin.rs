@@ -1,7 +1,6 @@
 use std::ffi::c_int;
 
 use futures::future::join_all;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
@@ -210,11 +209,11 @@ async fn a_code_that_librdkafka_does_not_know_arrives_as_its_number() {
     const CODE: c_int = 12_345;
     let mut config = config("unused");
     config.set("test.mock.num.brokers", "1");
-    let consumer: BaseConsumer = config.create().unwrap();
+    let admin = Admin::new(&config, DefaultConsumerContext).unwrap();
     let codes = [CODE; 20];
     // SAFETY: the client is live and owns the mock cluster, which copies the numbers.
     unsafe {
-        let cluster = sys::rd_kafka_handle_mock_cluster(consumer.client().native_ptr());
+        let cluster = sys::rd_kafka_handle_mock_cluster(admin.native());
         assert!(!cluster.is_null());
         let topic = c"orders";
         sys::rd_kafka_mock_topic_create(cluster, topic.as_ptr(), 1, 1);
@@ -225,7 +224,6 @@ async fn a_code_that_librdkafka_does_not_know_arrives_as_its_number() {
             codes.as_ptr().cast(),
         );
     }
-    let admin = Admin::new(consumer);
     let wanted = [(TOPIC, 0)].into_iter();
     let listed = admin.list_offsets(wanted, OffsetSpec::Latest, Isolation::ReadCommitted, PATIENCE);
     let error = match listed.await {
