@@ -226,6 +226,7 @@ fn remedy(failure: &Failure, operations: &[&str], resource: &str) -> String {
         | FailureClass::Abort
         | FailureClass::OutcomeUnknown
         | FailureClass::MetadataTooLarge
+        | FailureClass::CommitTooLarge
         | FailureClass::Unstable
         | FailureClass::Missing
         | FailureClass::Stop => acl(operations, resource),
