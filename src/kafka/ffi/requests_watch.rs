@@ -53,10 +53,10 @@ impl RequestsWatch {
                 opaque,
             )
         };
-        match added {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(watch),
-            refused => Err(NativeError::of(refused.into())),
+        if added == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(watch);
         }
+        Err(NativeError::of(added.into()))
     }
 
     /// That the client does report its requests: librdkafka only logs that an interceptor failed.

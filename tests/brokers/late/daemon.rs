@@ -61,8 +61,8 @@ impl Scene {
 fn a_late_request_of_the_daemon_is_refused_in_every_gap() {
     let _alone = alone();
     let (gaps, requests) = (rounds(1, GAPS.len()), rounds(2, REQUESTS.len()));
-    for version in [Version::V3_9, Version::V4_3] {
-        let scene = Scene::set(version);
+    for version in Version::tested() {
+        let scene = Scene::set(*version);
         let mut source = 100;
         scene.source_at(source);
         let sprag = scene.sprag();
