@@ -8,6 +8,7 @@ mod heard;
 mod known;
 mod rules;
 mod seen;
+mod source;
 mod world;
 
 use std::sync::LazyLock;
@@ -138,6 +139,7 @@ impl Bench<'_> {
 
     fn answer(&mut self, nth: usize, fault: Fault) {
         let action = self.asked.remove(nth);
+        self.world.now = self.now;
         if let Some(event) = answer(&mut self.world, &action, fault) {
             self.tell(event);
         }

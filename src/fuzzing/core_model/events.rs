@@ -51,7 +51,10 @@ pub(super) fn next(world: &mut World, choices: &mut Choices<'_>, pipeline: Pipel
             Next::Unnoticed
         }
         21 => clusters(world, choices),
-        22 => told(Some(Event::SourceDisturbed)),
+        22 => {
+            world.connection += 1;
+            Next::Unnoticed
+        }
         _ => told(rare(world, choices)),
     }
 }
