@@ -27,7 +27,7 @@ pub(super) struct Rules {
     pub(super) known: Known,
     /// The mapping topic that is read.
     pub(super) reading: Option<TopicId>,
-    /// Take-overs that reached the brokers, or may still: they fence every other owner.
+    /// Steps of take-overs that were not answered: they may still fence every other owner.
     pub(super) taking_over: BTreeMap<RequestId, Shard>,
     /// Which fences were held when the ends of the mapping partitions were asked for.
     pub(super) ends_asked: BTreeMap<RequestId, BTreeMap<Shard, Fence>>,
@@ -77,6 +77,8 @@ impl Rules {
         match action {
             Action::CheckAssignment { shard, .. } | Action::ReadFenceLog { shard, .. } => {
                 self.owner(world, *shard);
+                // One that was given up, because other mappings are read, is not waited for.
+                self.taking_over.retain(|_, of| of != shard);
             }
             Action::InitTransactions { request, shard } => {
                 self.begins(world, *shard);

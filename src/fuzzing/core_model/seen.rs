@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::core::event::{SourceOffsets, TargetCommit, TargetOffsets};
 use crate::core::failure::Failure;
-use crate::core::ids::{
-    Fence, FenceTopicTag, GroupId, PipelineId, Shard, TargetPartition,
-};
+use crate::core::ids::{Fence, FenceTopicTag, GroupId, PipelineId, Shard, TargetPartition};
 use crate::core::machine::Setup;
 use crate::core::policy::OnForeignCommit;
 use crate::core::request::RequestId;
