@@ -36,7 +36,7 @@ pub(super) const SITUATIONS: &[&str] = &[
     "fence_acquired", "fencing_failed", "shard_active", "shard_left", "stood_down",
     "committed", "refreshed", "overtaken", "group_failed", "listing_failed", "source_disturbed",
     "lowered", "no_mappings", "mappings_restarted", "mapping_read_failed",
-    "producer_replaced", "PendingTransaction",
+    "producer_replaced",
     "First", "Advance", "FollowRewind", "Correct", "Reincarnate", "Override", "GuardOff",
     "Same", "StoredIsSharper", "NotForward", "Stale", "Refence", "Behind",
     "NoMapping", "NoSourceOffset", "BelowFirst", "BeyondEnd", "Replay", "Merged", "Foreign",

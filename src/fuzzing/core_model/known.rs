@@ -89,11 +89,12 @@ impl Known {
             let copies = kept(records.iter().flat_map(|record| copies(record)).collect());
             translation(&copies, position.get()).1
         };
-        let apart =
-            came_back(&fitting).into_iter().filter_map(|from| leads_to(&told(&fitting[from..])));
-        let all = told(&fitting);
-        let Some(lowest) = leads_to(&all).into_iter().chain(apart).min() else {
-            return all != Translation::Empty && raised;
+        // What any of them does not know is not known.
+        let mut possible: Vec<_> =
+            came_back(&fitting).iter().map(|from| told(&fitting[*from..])).collect();
+        possible.push(told(&fitting));
+        let Some(lowest) = possible.iter().map(leads_to).min().flatten() else {
+            return raised && !fitting.is_empty();
         };
         target == lowest || (target > lowest && raised)
     }
