@@ -122,6 +122,8 @@ fn the_corpus_of_core_model_notices_planted_bugs() {
         Bug::VanishedIsZero,
         Bug::StartOfRun,
         Bug::FailedRoundForgotten,
+        Bug::LateRequestIgnored,
+        Bug::EndsOfAnotherTopic,
     ];
     let target = TARGETS.iter().find(|target| target.name == "core_model").unwrap();
     let inputs: Vec<_> = files(target).iter().map(|file| fs::read(file).unwrap()).collect();

@@ -8,6 +8,7 @@ mod heard;
 mod known;
 mod rules;
 mod seen;
+mod source;
 mod world;
 
 use std::sync::LazyLock;
@@ -35,6 +36,7 @@ pub(super) const SITUATIONS: &[&str] = &[
     "fence_acquired", "fencing_failed", "shard_active", "shard_left", "stood_down",
     "committed", "refreshed", "overtaken", "group_failed", "listing_failed", "source_disturbed",
     "lowered", "no_mappings", "mappings_restarted", "mapping_read_failed",
+    "producer_replaced",
     "First", "Advance", "FollowRewind", "Correct", "Reincarnate", "Override", "GuardOff",
     "Same", "StoredIsSharper", "NotForward", "Stale", "Refence", "Behind",
     "NoMapping", "NoSourceOffset", "BelowFirst", "BeyondEnd", "Replay", "Merged", "Foreign",
@@ -138,6 +140,7 @@ impl Bench<'_> {
 
     fn answer(&mut self, nth: usize, fault: Fault) {
         let action = self.asked.remove(nth);
+        self.world.now = self.now;
         if let Some(event) = answer(&mut self.world, &action, fault) {
             self.tell(event);
         }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use super::world::{FENCE_TOPIC, GROUPS, World, id};
 use crate::core::action::{Action, Commit, Read, ReadScope};
+use crate::core::coordinators::Coordinators;
 use crate::core::event::{
-    CommitDone, ControlTopics, Event, GroupActivity, LogRange, ReadDone, TargetOffsets, Topics,
+    Aftermath, Answerer, CommitDone, ControlTopics, Event, GroupActivity, LogRange, MappingEnds,
+    ReadDone, SourceListing, SourceOffsets, TargetOffsets, Topics,
 };
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceLog;
 use crate::core::ids::{
     GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, TargetOffset, TopicId, TopicName,
 };
+use crate::core::time::Instant;
 
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(super) enum Fault {
     Failed(FailureClass),
     /// It took effect, and nobody knows.
     Unknown,
+    /// It took effect, and one of its requests may take effect once more.
+    Late,
     /// A part of a read failed.
     Partly(FailureClass),
     /// A coordinator that lost its leadership answers.
@@ -41,12 +46,15 @@ fn failure(class: FailureClass) -> Failure {
 pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option<Event> {
     let carried_out = match fault {
         Fault::Failed(_) => Ok(None),
-        Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Unknown => world.carry_out(action),
+        Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Unknown | Fault::Late => {
+            world.carry_out(action)
+        }
     };
     let written = match fault {
         Fault::Failed(class) => Err(failure(class)),
         Fault::Unknown => Err(failure(FailureClass::OutcomeUnknown)),
-        Fault::None | Fault::Partly(_) | Fault::Stale => carried_out,
+        Fault::Late if writes_by_producer(action) => Err(failure(FailureClass::LateRequest)),
+        Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Late => carried_out,
     };
     let done = written.clone().map(|_| ());
     let request = action.request()?;
@@ -75,6 +83,26 @@ pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option
     })
 }
 
+/// Whether a failure of `action` can say that a request of the shard's producer was not answered. The
+/// end of a transaction succeeds, and says it with that.
+fn writes_by_producer(action: &Action) -> bool {
+    match action {
+        Action::WriteTakeOver { .. }
+        | Action::WriteFenceRecord { .. }
+        | Action::Commit(Commit::WriteHalf { .. }) => true,
+        Action::Commit(Commit::End { .. } | Commit::Plain { .. })
+        | Action::CheckAssignment { .. }
+        | Action::ReadFenceLog { .. }
+        | Action::InitTransactions { .. }
+        | Action::DestroyProducer { .. }
+        | Action::ReleaseShard { .. }
+        | Action::ReadMappings { .. }
+        | Action::Read(_)
+        | Action::Report { .. }
+        | Action::Stop { .. } => false,
+    }
+}
+
 /// A log that another pipeline wrote, where the fault is a stale answer.
 fn fence_log(world: &World, shard: Shard, fault: Fault) -> FenceLog {
     let mut newest = world.fence_logs.get(&shard).cloned().unwrap_or_default();
@@ -99,14 +127,22 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             ReadDone::ControlTopics { request: *request, outcome: done.map(control) }
         }
         Read::MappingEnds { request, partitions } => {
-            let exist = world.mapping_topic.map_or(2, |topic| topic.partitions);
-            let exist = partitions.iter().filter(|at| at.get() < exist);
-            let ends = |()| exist.map(|at| (*at, mapping_end(world, *at, fault))).collect();
-            ReadDone::MappingEnds { request: *request, outcome: done.map(ends) }
+            let ends = |()| {
+                let topic = world.mapping_topic.ok_or_else(|| failure(FailureClass::Missing))?;
+                let exist = partitions.iter().filter(|at| at.get() < topic.partitions);
+                let ends = exist.map(|at| (*at, mapping_end(world, *at, fault))).collect();
+                Ok(MappingEnds { topic: topic.id, ends })
+            };
+            ReadDone::MappingEnds { request: *request, outcome: done.and_then(ends) }
+        }
+        Read::Coordinators { request, side } => {
+            let outcome = done.map(|()| Coordinators::default());
+            ReadDone::Coordinators { request: *request, side: *side, outcome }
         }
         Read::SourceGroups { request } => {
-            let outcome = done.map(|()| world.source.keys().cloned().collect());
-            ReadDone::SourceGroups { request: *request, outcome }
+            let groups = |()| world.source.keys().cloned().collect();
+            let listing = |groups| SourceListing { groups, without_offsets: BTreeMap::new() };
+            ReadDone::SourceGroups { request: *request, outcome: done.map(groups).map(listing) }
         }
         Read::TargetGroups { request } => {
             let group = |name: &&str| {
@@ -118,17 +154,8 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             let outcome = done.map(|()| GROUPS.iter().filter_map(group).collect());
             ReadDone::TargetGroups { request: *request, outcome }
         }
-        Read::SourceOffsets { request, group, coordinator_since } => {
-            let before = world.source_before.get(group).cloned();
-            let stale = fault == Fault::Stale && coordinator_since.is_none();
-            let outcome = done.map(|()| {
-                let read = match stale {
-                    true => before,
-                    false => world.source.get(group).cloned(),
-                };
-                world.source_before.insert(group.clone(), read.clone().unwrap_or_default());
-                read.unwrap_or_default()
-            });
+        Read::SourceOffsets { request, group, coordinator: _, coordinator_since } => {
+            let outcome = done.map(|()| source_offsets(world, group, *coordinator_since, fault));
             ReadDone::SourceOffsets { request: *request, outcome }
         }
         Read::TargetOffsets { request, group, scope, .. } => {
@@ -157,6 +184,26 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             ReadDone::Topics { request: *request, outcome: done.map(topics) }
         }
     }
+}
+
+/// What the group has committed; or what was answered before, where the fault is a stale answer and no
+/// coordinator had to be looked up since.
+fn source_offsets(
+    world: &mut World,
+    group: &GroupId,
+    coordinator_since: Option<Instant>,
+    fault: Fault,
+) -> SourceOffsets {
+    let client = coordinator_since.map_or(0, |since| since.as_millis() + 1);
+    let before = world.source_before.get(group);
+    let before = before.filter(|(answered, _)| fault == Fault::Stale && client <= *answered);
+    let commits = match before {
+        Some((_, commits)) => commits.clone(),
+        None => world.source.get(group).cloned().unwrap_or_default(),
+    };
+    world.source_before.insert(group.clone(), (world.now, commits.clone()));
+    let answerer = Answerer { client, coordinator: None, connection: world.connection };
+    SourceOffsets { commits, answered_by: fault.partly().is_ok().then_some(answerer) }
 }
 
 /// One too far, of a log that lost records since, where the fault is a stale answer.
@@ -216,7 +263,11 @@ fn commit_done(commit: &Commit, done: Result<(), Failure>, fault: Fault) -> Comm
         Commit::WriteHalf { request, .. } => {
             CommitDone::HalfWritten { request: *request, outcome: done }
         }
-        Commit::End { request, .. } => CommitDone::Ended { request: *request, outcome: done },
+        Commit::End { request, .. } => {
+            let late = fault == Fault::Late;
+            let aftermath = if late { Aftermath::LateRequest } else { Aftermath::Settled };
+            CommitDone::Ended { request: *request, outcome: done.map(|()| aftermath) }
+        }
         Commit::Plain { request, offsets, .. } => {
             let mut results: BTreeMap<_, _> =
                 offsets.keys().map(|at| (at.clone(), Ok(()))).collect();

@@ -5,36 +5,38 @@ use std::collections::BTreeMap;
 use super::rules::{Ends, Owner, Rules};
 use super::seen::Seen;
 use super::world::SHARDS;
-use crate::core::event::{CommitDone, Event, ReadDone};
+use crate::core::event::{Aftermath, CommitDone, Event, ReadDone};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{GroupId, Shard};
 use crate::core::request::RequestId;
+use crate::core::time::Instant;
 
 impl Rules {
     /// The core is about to be told this.
     pub(super) fn event(&mut self, now: u64, event: &Event) {
         match event {
             Event::TransactionsInitialised { request, outcome } => {
+                self.taking_over.remove(request);
                 if let Some(owner) = self.stepped(*request) {
                     owner.initialised = outcome.is_ok();
                 }
             }
             Event::TakeOverWritten { request, outcome } => {
+                self.taking_over.remove(request);
                 if let Some(owner) = self.stepped(*request) {
                     owner.fence = outcome.as_ref().ok().copied();
+                    owner.late |= is(outcome, FailureClass::LateRequest);
                 }
             }
             Event::FenceRecordWritten { request, outcome } => {
-                if let Some(owner) = self.stepped(*request)
-                    && is_fenced(outcome)
-                {
-                    owner.fence = None;
+                if let Some(owner) = self.stepped(*request) {
+                    owner.fence = owner.fence.filter(|_| !is(outcome, FailureClass::Fenced));
+                    owner.late |= is(outcome, FailureClass::LateRequest);
                 }
             }
             Event::MappingsRead { topic: _, partition, records, .. } => {
                 self.known.apply(*partition, records);
             }
-            Event::SourceDisturbed => self.groups.values_mut().for_each(Seen::disturb),
             Event::ShardLost { shard } => self.forget(*shard),
             Event::Read(done) => self.read_done(now, done),
             Event::Commit(done) => self.commit_done(now, done),
@@ -59,7 +61,9 @@ impl Rules {
         match done {
             ReadDone::MappingEnds { request, outcome } => {
                 let held = self.ends_asked.remove(request).unwrap_or_default();
-                let ends = outcome.iter().flatten();
+                let of_read = |topic| self.reading == Some(topic);
+                let ends = outcome.iter().filter(|read| of_read(read.topic));
+                let ends = ends.flat_map(|read| &read.ends);
                 let read = ends.map(|(at, end)| Some((*at, *end.as_ref().ok()?)));
                 let Some(read) = read.collect::<Option<Ends>>().filter(|ends| !ends.is_empty())
                 else {
@@ -76,7 +80,8 @@ impl Rules {
             }
             ReadDone::SourceOffsets { request, outcome } => {
                 if let Some((_, seen)) = answered(&mut self.groups, *request) {
-                    seen.source_read(outcome);
+                    let confirm_after = self.setup.policy.confirm_after;
+                    seen.source_read(Instant::from_millis(now), confirm_after, outcome);
                 }
             }
             ReadDone::TargetOffsets { request, outcome } => {
@@ -86,6 +91,7 @@ impl Rules {
             }
             ReadDone::Topics { outcome: Ok(topics), .. } => self.known.saw_ranges(topics),
             ReadDone::ControlTopics { .. }
+            | ReadDone::Coordinators { .. }
             | ReadDone::SourceGroups { .. }
             | ReadDone::TargetGroups { .. }
             | ReadDone::Topics { outcome: Err(_), .. } => {}
@@ -109,9 +115,11 @@ impl Rules {
         match (done, &mut owner.open) {
             (CommitDone::HalfWritten { outcome, .. }, Some(open)) => {
                 open.written = outcome.is_ok();
-                owner.fence = owner.fence.filter(|_| !is_fenced(outcome));
+                owner.fence = owner.fence.filter(|_| !is(outcome, FailureClass::Fenced));
+                owner.late |= is(outcome, FailureClass::LateRequest);
             }
-            (CommitDone::Ended { outcome: Ok(()), .. }, Some(open)) => {
+            (CommitDone::Ended { outcome: Ok(aftermath), .. }, Some(open)) => {
+                owner.late |= *aftermath == Aftermath::LateRequest;
                 let stands = open.written && seen.is_verified() && !open.refused;
                 seen.committed(now, |_| stands);
                 owner.open = None;
@@ -119,6 +127,7 @@ impl Rules {
             (CommitDone::Ended { outcome: Err(failure), .. }, Some(open)) => {
                 open.refused |= failure.class == FailureClass::Abort;
                 owner.fence = owner.fence.filter(|_| failure.class != FailureClass::Fenced);
+                owner.late |= failure.class == FailureClass::LateRequest;
             }
             (CommitDone::HalfWritten { .. } | CommitDone::Ended { .. }, None)
             | (CommitDone::Plain { .. }, _) => {}
@@ -126,8 +135,8 @@ impl Rules {
     }
 }
 
-fn is_fenced(outcome: &Result<(), Failure>) -> bool {
-    outcome.as_ref().is_err_and(|failure| failure.class == FailureClass::Fenced)
+fn is<T>(outcome: &Result<T, Failure>, class: FailureClass) -> bool {
+    outcome.as_ref().is_err_and(|failure| failure.class == class)
 }
 
 /// The group whose request this answers.

@@ -83,17 +83,43 @@ impl Known {
         let fitting = below.filter(|record| {
             ways(record) == way && incarnation(record).is_none_or(|id| Some(id) == of)
         });
-        let copies = kept(fitting.flat_map(copies).collect());
+        let fitting: Vec<_> = fitting.collect();
         let raised = self.starts.contains(&target);
-        match translation(&copies, position.get()).1 {
-            Translation::Exact { target: exact }
-            | Translation::LowerBound { target: exact, .. } => {
-                target == exact || (target > exact && raised)
-            }
-            Translation::BelowFirst { .. } => raised,
-            Translation::Empty => false,
-        }
+        let told = |records: &[&MappingRecord]| {
+            let copies = kept(records.iter().flat_map(|record| copies(record)).collect());
+            translation(&copies, position.get()).1
+        };
+        // What any of them does not know is not known.
+        let mut possible: Vec<_> =
+            came_back(&fitting).iter().map(|from| told(&fitting[*from..])).collect();
+        possible.push(told(&fitting));
+        let Some(lowest) = possible.iter().map(leads_to).min().flatten() else {
+            return raised && !fitting.is_empty();
+        };
+        target == lowest || (target > lowest && raised)
     }
+}
+
+fn leads_to(translation: &Translation) -> Option<TargetOffset> {
+    match translation {
+        Translation::Exact { target } | Translation::LowerBound { target, .. } => Some(*target),
+        Translation::BelowFirst { .. } | Translation::Empty => None,
+    }
+}
+
+/// Where offset syncs went back on both sides: what came before may be of earlier topics. The newest
+/// eight of these count.
+fn came_back(records: &[&MappingRecord]) -> Vec<usize> {
+    let sync = |nth: usize| match records[nth] {
+        MappingRecord::Sync(sync) => Some((sync.source_offset, sync.target_offset)),
+        MappingRecord::Chunk(_) => None,
+    };
+    let back = |nth: &usize| match (sync(*nth - 1), sync(*nth)) {
+        (Some(before), Some(now)) => now.0 < before.0 && now.1 < before.1,
+        (_, None) | (None, _) => false,
+    };
+    let mut back: Vec<_> = (1..records.len()).filter(back).collect();
+    back.split_off(back.len().saturating_sub(8))
 }
 
 fn ways(record: &MappingRecord) -> (&SourcePartition, &TargetPartition) {

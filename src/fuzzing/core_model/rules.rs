@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::core::action::{Action, Commit, Read, TransactionEnd};
-use crate::core::ids::{Fence, GroupId, MappingOffset, MappingPartition, Shard, SourcePartition};
+use crate::core::ids::{
+    Fence, GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TopicId,
+};
 use crate::core::machine::Setup;
 use crate::core::note::Note;
 use crate::core::policy::CommitMode;
@@ -23,6 +25,10 @@ pub(super) struct Rules {
     pub(super) owners: BTreeMap<Shard, Owner>,
     pub(super) groups: BTreeMap<GroupId, Seen>,
     pub(super) known: Known,
+    /// The mapping topic that is read.
+    pub(super) reading: Option<TopicId>,
+    /// Steps of take-overs that were not answered: they may still fence every other owner.
+    pub(super) taking_over: BTreeMap<RequestId, Shard>,
     /// Which fences were held when the ends of the mapping partitions were asked for.
     pub(super) ends_asked: BTreeMap<RequestId, BTreeMap<Shard, Fence>>,
     /// Why a group does not stand where its source offset says.
@@ -39,6 +45,8 @@ pub(super) struct Owner {
     /// The lowest end of each mapping partition read under this fence.
     pub(super) ends: Option<Ends>,
     pub(super) open: Option<Open>,
+    /// A request of its producer may be carried out late: inside whatever the producer does next.
+    pub(super) late: bool,
 }
 
 /// A transaction that is open.
@@ -57,6 +65,8 @@ impl Rules {
             owners,
             groups,
             known: Known::default(),
+            reading: None,
+            taking_over: BTreeMap::new(),
             ends_asked,
             reasons: BTreeMap::new(),
         }
@@ -67,13 +77,20 @@ impl Rules {
         match action {
             Action::CheckAssignment { shard, .. } | Action::ReadFenceLog { shard, .. } => {
                 self.owner(world, *shard);
+                // One that was given up, because other mappings are read, is not waited for.
+                self.taking_over.retain(|_, of| of != shard);
             }
             Action::InitTransactions { request, shard } => {
+                self.begins(world, *shard);
                 *self.owner(world, *shard) = Owner { step: Some(*request), ..Owner::default() };
+                self.taking_over.insert(*request, *shard);
             }
             Action::WriteTakeOver { request, shard, .. } => {
                 let guarded = self.setup.policy.commit_mode == CommitMode::Guarded;
+                self.begins(world, *shard);
+                self.taking_over.insert(*request, *shard);
                 let owner = self.owner(world, *shard);
+                assert!(!owner.late, "shard {shard}: a late request may be in the take-over");
                 assert!(owner.initialised || guarded, "shard {shard}: earlier owners still write");
                 assert!(owner.fence.is_none(), "shard {shard} is taken over already");
                 owner.step = Some(*request);
@@ -85,8 +102,12 @@ impl Rules {
             Action::ReleaseShard { shard } => {
                 let owner = self.owners.remove(shard).unwrap_or_default();
                 assert!(owner.fence.is_none(), "shard {shard} is released before its producer");
+                let takes_over = self.taking_over.values().any(|of| of == shard);
+                let in_turn = world.asked_for.contains(shard);
+                assert!(!in_turn || !takes_over, "shard {shard} is released, and taken over still");
             }
-            Action::ReadMappings { .. } => {
+            Action::ReadMappings { topic, .. } => {
+                self.reading = Some(*topic);
                 self.known.restart();
                 self.owners.values_mut().for_each(|owner| owner.ends = None);
                 self.groups.values_mut().for_each(Seen::forget);
@@ -103,10 +124,16 @@ impl Rules {
         self.owners.entry(shard).or_default()
     }
 
+    /// Something that changes the target begins for the shard.
+    fn begins(&self, world: &World, shard: Shard) {
+        assert!(!world.asked_for.contains(&shard), "shard {shard} is to be given back");
+    }
+
     /// The owner of a shard whose producer may begin something under this fence.
     fn free(&mut self, world: &World, shard: Shard, fence: Fence) -> &mut Owner {
-        assert!(!world.asked_for.contains(&shard), "shard {shard} is to be given back");
+        self.begins(world, shard);
         let owner = self.owner(world, shard);
+        assert!(!owner.late, "shard {shard}: a late request may be in the next transaction");
         assert_eq!(owner.fence, Some(fence), "shard {shard}; left: its latest fence");
         assert!(owner.open.is_none() && owner.step.is_none(), "shard {shard} is busy");
         owner
@@ -115,7 +142,7 @@ impl Rules {
     pub(super) fn forget(&mut self, shard: Shard) {
         self.owners.remove(&shard);
         let of_it = self.groups.iter_mut().filter(|(group, _)| Shard::of(group, SHARDS) == shard);
-        of_it.for_each(|(_, seen)| seen.forget());
+        of_it.for_each(|(_, seen)| seen.forget_source());
     }
 
     fn read(&mut self, read: &Read) {
@@ -124,9 +151,9 @@ impl Rules {
                 let held = |(shard, owner): (&Shard, &Owner)| Some((*shard, owner.fence?));
                 self.ends_asked.insert(*request, self.owners.iter().filter_map(held).collect());
             }
-            Read::SourceOffsets { request, group, coordinator_since } => {
+            Read::SourceOffsets { request, group, coordinator: _, coordinator_since } => {
                 let seen = self.groups.entry(group.clone()).or_default();
-                seen.ask_source(*request, coordinator_since.is_some());
+                seen.ask_source(*request, *coordinator_since);
             }
             Read::TargetOffsets { request, group, .. } => {
                 let owner = self.owners.get(&Shard::of(group, SHARDS));
@@ -136,6 +163,7 @@ impl Rules {
                 self.groups.entry(group.clone()).or_default().ask_target(*request);
             }
             Read::ControlTopics { .. }
+            | Read::Coordinators { .. }
             | Read::SourceGroups { .. }
             | Read::TargetGroups { .. }
             | Read::Topics { .. } => {}
@@ -157,6 +185,7 @@ impl Rules {
                 seen.ask(*request);
                 let owner = self.owner(world, *shard);
                 assert_eq!(owner.fence, Some(*fence), "{group}; left: the latest fence");
+                assert!(!owner.late, "{group}: a late request may be in its transaction");
                 let Some(open) = owner.open.as_ref().filter(|open| open.group == *group) else {
                     panic!("{group} has no open transaction");
                 };

@@ -1,19 +1,19 @@
 //! What was read of one group, and what may be written by that.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::core::event::{SourceCommit, TargetCommit, TargetOffsets};
+use crate::core::event::{SourceOffsets, TargetCommit, TargetOffsets};
 use crate::core::failure::Failure;
-use crate::core::ids::{
-    Fence, FenceTopicTag, GroupId, PipelineId, Shard, SourceOffset, SourcePartition,
-    TargetPartition,
-};
+use crate::core::ids::{Fence, FenceTopicTag, GroupId, PipelineId, Shard, TargetPartition};
 use crate::core::machine::Setup;
 use crate::core::policy::OnForeignCommit;
 use crate::core::request::RequestId;
 use crate::core::stamp::{Metadata, Stamp};
+use crate::core::time::Instant;
 
 use super::known::Known;
+use super::source::SourceSeen;
 
 /// An order to write.
 pub(super) struct Write<'a> {
@@ -27,15 +27,13 @@ pub(super) struct Write<'a> {
 pub(super) struct Seen {
     /// The request whose answer counts.
     asked: Option<RequestId>,
-    source: Option<BTreeMap<SourcePartition, SourceCommit>>,
+    source: SourceSeen,
+    /// Whether the source was read in this round.
+    source_read: bool,
     target: Option<BTreeMap<TargetPartition, Option<TargetCommit>>>,
     /// Whether the target is read a second time, and whether the two reads agree.
     second_look: bool,
     same: bool,
-    rediscovered: bool,
-    disturbed: bool,
-    /// Source offsets since a new coordinator answered last, for as long as they only rise.
-    confirmed: BTreeMap<SourcePartition, SourceOffset>,
     /// Since when something is known to stand on a target partition.
     standing: BTreeMap<TargetPartition, u64>,
     written: Vec<TargetPartition>,
@@ -50,18 +48,21 @@ impl Seen {
         self.asked.take_if(|asked| *asked == request).is_some()
     }
 
-    /// The shard was given up: no read counts any more.
+    /// No read of this round counts any more.
     pub(super) fn forget(&mut self) {
-        (self.asked, self.source, self.target) = (None, None, None);
+        (self.asked, self.source_read, self.target) = (None, false, None);
     }
 
-    pub(super) fn disturb(&mut self) {
-        self.disturbed = true;
-    }
-
-    pub(super) fn ask_source(&mut self, request: RequestId, rediscovered: bool) {
+    /// The shard was given up: no read counts any more.
+    pub(super) fn forget_source(&mut self) {
         self.forget();
-        (self.asked, self.rediscovered) = (Some(request), rediscovered);
+        self.source = SourceSeen::default();
+    }
+
+    pub(super) fn ask_source(&mut self, request: RequestId, coordinator_since: Option<Instant>) {
+        self.forget();
+        self.asked = Some(request);
+        self.source.ask(coordinator_since);
     }
 
     pub(super) fn ask_target(&mut self, request: RequestId) {
@@ -76,19 +77,15 @@ impl Seen {
 
     pub(super) fn source_read(
         &mut self,
-        outcome: &Result<BTreeMap<SourcePartition, SourceCommit>, Failure>,
+        now: Instant,
+        confirm_after: Duration,
+        outcome: &Result<SourceOffsets, Failure>,
     ) {
-        let Ok(offsets) = outcome else {
-            return;
-        };
-        let (rediscovered, disturbed) = (self.rediscovered, std::mem::take(&mut self.disturbed));
-        for (at, commit) in offsets {
-            let before = self.confirmed.remove(at).filter(|before| *before <= commit.offset);
-            if rediscovered || (before.is_some() && !disturbed) {
-                self.confirmed.insert(at.clone(), commit.offset);
-            }
+        self.source_read = outcome.is_ok();
+        match outcome {
+            Ok(read) => self.source.read(now, confirm_after, read),
+            Err(_) => self.source.failed(),
         }
-        self.source = Some(offsets.clone());
     }
 
     pub(super) fn target_read(&mut self, now: u64, outcome: &Result<TargetOffsets, Failure>) {
@@ -169,18 +166,19 @@ impl Seen {
         assert_eq!(of, (true, write.fence, commit.offset), "{} {at}: {commit:?}", write.group);
         let as_of = (stamp.mapping_partition, stamp.as_of);
         assert!(stamp.as_of <= known.as_of(as_of.0), "more than is known: {commit:?}");
-        let mut sources = self.source.iter().flatten().filter(|(source, read)| {
+        assert!(self.source_read, "{} {at}: the source was not read", write.group);
+        let mut sources = self.source.at(stamp.source).filter(|source| {
             let (way, of) = ((*source, at), Some(stamp.incarnation));
-            read.offset == stamp.source && known.leads(way, of, as_of, stamp.source, stamp.target)
+            known.leads(way, of, as_of, stamp.source, stamp.target)
         });
-        let Some((source, _)) = sources.next() else {
+        let Some(source) = sources.next() else {
             panic!("{} {at}: {:?} does not lead to {commit:?}", write.group, self.source);
         };
         let stored = self.target.as_ref().and_then(|target| target[at].as_ref());
         let rewound = stored.and_then(|stored| stamp_of(setup, stored)).is_some_and(|stored| {
             stored.incarnation == stamp.incarnation && stamp.source < stored.source
         });
-        let confirmed = !rewound || self.confirmed.contains_key(source);
+        let confirmed = !rewound || self.source.is_confirmed(source);
         assert!(confirmed, "{} {at}: set back by one doubtful read", write.group);
         stamp
     }

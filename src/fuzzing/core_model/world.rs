@@ -41,8 +41,11 @@ pub(super) struct World {
     /// The topic being read, and how much of each partition was.
     pub(super) reader: Option<(TopicId, BTreeMap<MappingPartition, usize>)>,
     pub(super) source: BTreeMap<GroupId, BTreeMap<SourcePartition, SourceCommit>>,
-    /// What the source answered before, which a stale coordinator may answer again.
-    pub(super) source_before: BTreeMap<GroupId, BTreeMap<SourcePartition, SourceCommit>>,
+    /// What the source answered before, and when: a stale coordinator may answer it again.
+    pub(super) source_before: BTreeMap<GroupId, (u64, BTreeMap<SourcePartition, SourceCommit>)>,
+    /// The connections to the source, each of which has another number.
+    pub(super) connection: u64,
+    pub(super) now: u64,
     pub(super) target: BTreeMap<GroupId, BTreeMap<TargetPartition, TargetCommit>>,
     pub(super) activity: BTreeMap<GroupId, GroupActivity>,
     pub(super) fence_logs: BTreeMap<Shard, BTreeMap<String, (Fence, String)>>,
@@ -80,6 +83,8 @@ impl World {
             reader: None,
             source: BTreeMap::new(),
             source_before: BTreeMap::new(),
+            connection: 0,
+            now: 0,
             target: BTreeMap::new(),
             activity: BTreeMap::new(),
             fence_logs: BTreeMap::new(),
