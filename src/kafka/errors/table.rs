@@ -3,7 +3,10 @@
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::core::failure::FailureClass;
-use FailureClass::{Fenced, GroupActive, HoldGroup, Missing, OutcomeUnknown, Retry, Stop};
+use FailureClass::{
+    CommitTooLarge, Fenced, GroupActive, HoldGroup, MetadataTooLarge, Missing, OutcomeUnknown,
+    Retry, Stop, Unstable,
+};
 
 /// What follows from some codes.
 pub(super) struct Row {
@@ -146,19 +149,21 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::OffsetMetadataTooLarge],
-        classes: same(HoldGroup),
+        classes: [HoldGroup, MetadataTooLarge, HoldGroup, HoldGroup],
         moved: false,
         advice: "raise offset.metadata.max.bytes on the target's brokers",
     },
     Row {
-        codes: &[
-            Code::InvalidGroupId,
-            Code::InvalidCommitOffsetSize,
-            Code::InconsistentGroupProtocol,
-        ],
+        codes: &[Code::InvalidCommitOffsetSize],
+        classes: [HoldGroup, CommitTooLarge, HoldGroup, HoldGroup],
+        moved: false,
+        advice: "the commit is too large for the target's brokers: raise max.message.bytes of __consumer_offsets",
+    },
+    Row {
+        codes: &[Code::InvalidGroupId, Code::InconsistentGroupProtocol],
         classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
         moved: false,
-        advice: "the broker takes no such group, or no such commit",
+        advice: "the broker takes no such group",
     },
     Row {
         codes: &[Code::InvalidTopic],
@@ -198,7 +203,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::UnstableOffsetCommit],
-        classes: same(Retry),
+        classes: [Unstable, Retry, Retry, Retry],
         moved: false,
         advice: "a transaction with offsets of the group is pending; unknown for now",
     },
@@ -215,9 +220,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
-        classes: same(Retry),
+        classes: [Retry, CommitTooLarge, Retry, Retry],
         moved: false,
-        advice: "raise max.message.bytes of the topic",
+        advice: "raise max.message.bytes of the topic (for a commit: of __consumer_offsets)",
     },
     Row {
         codes: &[

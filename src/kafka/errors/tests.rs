@@ -74,7 +74,11 @@ fn an_abortable_error_aborts_unless_more_is_known() {
         (Code::UnsupportedCompressionType, Doing::Fencing, FailureClass::Abort),
         (Code::UnknownMemberId, Doing::Committing, FailureClass::GroupActive),
         (Code::GroupAuthorizationFailed, Doing::Committing, FailureClass::HoldGroup),
-        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::HoldGroup),
+        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::MetadataTooLarge),
+        (Code::InvalidCommitOffsetSize, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::MessageSizeTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::MessageBatchTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::UnstableOffsetCommit, Doing::Reading, FailureClass::Unstable),
     ] {
         let error = NativeError { abortable: true, ..NativeError::of(code) };
         assert_eq!(class_of(&error, doing), class, "{code:?}");
