@@ -28,6 +28,11 @@ const fn same(class: FailureClass) -> [FailureClass; 4] {
     [class; 4]
 }
 
+/// Where a broker answers one of these, it refused the credentials. librdkafka's own
+/// `Authentication` also stands for a handshake that broke off and for a token that could not be
+/// fetched.
+pub(super) const CREDENTIALS_REFUSED: &[Code] = &[Code::SaslAuthenticationFailed];
+
 /// No code is in two rows (a test sees to that).
 pub(super) const ROWS: &[Row] = &[
     // Somebody else is the shard's producer.
@@ -100,41 +105,45 @@ pub(super) const ROWS: &[Row] = &[
         moved: false,
         advice: "the topic or partition does not exist, or we may not describe it",
     },
+    // Rights and logins heal without us: an ACL cache is reloaded, a KDC or a token endpoint comes
+    // back. None of them ends a running process.
     Row {
         codes: &[Code::TopicAuthorizationFailed],
-        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Read and Describe on the topic, on the fence topic also Write; `sprag check` names the ACL",
     },
     Row {
         codes: &[Code::GroupAuthorizationFailed],
-        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Read and Describe on the group; `sprag check` names the ACL",
     },
     Row {
         codes: &[Code::TransactionalIdAuthorizationFailed],
-        classes: same(Stop),
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Write and Describe on transactional ids with the prefix `sprag.`, or set groups.commitMode: guarded",
     },
     Row {
         codes: &[Code::ClusterAuthorizationFailed],
-        classes: same(Stop),
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Describe (and IdempotentWrite) on the cluster",
     },
+    // librdkafka closes a connection whose login, or renewed login, fails. A request that was under
+    // way on it may have taken effect.
     Row {
-        codes: &[
-            Code::Authentication,
-            Code::SaslAuthenticationFailed,
-            Code::UnsupportedSASLMechanism,
-            Code::IllegalSASLState,
-            Code::SecurityDisabled,
-        ],
+        codes: &[Code::Authentication, Code::SaslAuthenticationFailed],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: false,
+        advice: "the login failed; if that lasts, check the credentials, sasl.mechanism and what issues them",
+    },
+    Row {
+        codes: &[Code::UnsupportedSASLMechanism, Code::IllegalSASLState, Code::SecurityDisabled],
         classes: same(Stop),
         moved: false,
-        advice: "check the credentials and the mechanism",
+        advice: "check security.protocol and sasl.mechanism against the listener's",
     },
     Row {
         codes: &[
@@ -188,6 +197,13 @@ pub(super) const ROWS: &[Row] = &[
         classes: [Retry, Retry, Retry, Stop],
         moved: false,
         advice: "the brokers refuse to create the topic like this; create it by hand",
+    },
+    Row {
+        codes: &[Code::InvalidSessionTimeout],
+        classes: same(Retry),
+        moved: false,
+        advice: "coordination.sessionTimeout must lie between the target's group.min.session.timeout.ms \
+                 (6 seconds by default) and group.max.session.timeout.ms",
     },
     Row {
         codes: &[Code::InvalidTransactionTimeout],
@@ -277,7 +293,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no connection; are the brokers up, and the listener and its TLS settings right?",
+        advice: "no connection; is the address that the broker advertises (advertised.listeners) reachable \
+                 from here, and are security.protocol and the TLS settings right for it?",
     },
     // What was asked may yet take effect.
     Row {
@@ -289,7 +306,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no answer in time",
+        advice: "no answer in time; is each address that the brokers advertise (advertised.listeners) \
+                 reachable from here?",
     },
     Row {
         codes: &[
