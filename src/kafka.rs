@@ -1,5 +1,6 @@
 //! The rdkafka adapter: the ports of [`crate::ports`] on real clusters.
 
+mod addresses;
 pub mod client;
 pub mod clock;
 pub mod committer;

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::addresses::{advertised_hint, credentials_refused};
 use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::committer::KafkaCommitter;
-use super::errors::Doing;
+use super::errors::{Doing, failure};
+use super::ffi::NativeError;
 use super::ffi::admin::{NewTopic, TopicDescription};
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
@@ -211,22 +213,51 @@ pub fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
 
 async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
     let id = client.present()?.cluster_id(REQUEST_TIMEOUT).await;
-    id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| {
-        let detail = format!(
-            "{}; is the cluster up, and are bootstrap.servers and security.protocol in \
-             {}.kafka.common right?",
-            no_answer(client),
-            client.side
-        );
-        Failure::new(FailureClass::Retry, detail)
-    })
+    id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| unanswered(client))
+}
+
+/// Why the cluster did not say its id.
+fn unanswered(client: &AdminClient) -> Failure {
+    let said = no_answer(client);
+    // librdkafka's call returns no error code, and its own `_AUTHENTICATION` would not do either: it
+    // also stands for a handshake that broke off and for a token that could not be fetched. Only
+    // its sentence says that a broker refused the credentials.
+    if credentials_refused(&client.last_complaint()) {
+        let refused = NativeError::of(RDKafkaErrorCode::SaslAuthenticationFailed);
+        return failure(&refused, Doing::Connecting, &said);
+    }
+    let side = client.side;
+    let detail = format!(
+        "{said}; is the cluster up, and are bootstrap.servers and security.protocol in \
+         {side}.kafka.common right?"
+    );
+    Failure::new(FailureClass::Retry, detail)
 }
 
 /// That no broker answers, with what is known of why.
 #[must_use]
 pub fn no_answer(client: &AdminClient) -> String {
-    let (side, servers, why) = (client.side, client.bootstrap(), client.last_complaint());
+    let (side, servers, why) = (client.side, client.bootstrap(), why(client));
     format!("no broker of the {side} cluster answers at {servers}{why}")
+}
+
+/// What went wrong with a connection last, as a clause to put behind a sentence.
+fn why(client: &AdminClient) -> String {
+    let complaint = client.last_complaint();
+    let hint = advertised_hint(&complaint, client.bootstrap());
+    format!("{complaint}{hint}")
+}
+
+/// A failed request of the start-up, with the address that could not be reached: a time-out names
+/// none.
+fn with_address(client: &AdminClient, failure: Failure) -> Failure {
+    let broken = matches!(failure.class, FailureClass::Retry | FailureClass::OutcomeUnknown);
+    let complaint = client.last_complaint();
+    if !broken || complaint.is_empty() {
+        return failure;
+    }
+    let why = why(client);
+    Failure::new(failure.class, format!("{failure}; the last connection that failed{why}"))
 }
 
 /// The fence topic, created if it is missing and may be.
@@ -244,7 +275,7 @@ pub async fn fence_topic(
             create_fence_topic(config, target, &name).await?;
             describe_one(target, &name).await
         }
-        described => described,
+        described => described.map_err(|failure| with_address(target, failure)),
     };
     match described {
         Ok(described) => Ok(described),
@@ -296,7 +327,7 @@ async fn create_fence_topic(
         Err(error) if error.code == RDKafkaErrorCode::TopicAlreadyExists => Ok(()),
         Err(error) => {
             let what = format!("creating the fence topic {name}");
-            Err(target.failed(&error, Doing::Fencing, &what))
+            Err(with_address(target, target.failed(&error, Doing::Connecting, &what)))
         }
     }
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use self::table::{Row, row};
+use self::table::{CREDENTIALS_REFUSED, Row, row};
 use super::ffi::NativeError;
 use crate::config::properties::is_secret;
 use crate::core::failure::{Failure, FailureClass};
@@ -18,6 +18,9 @@ const UNLISTED: &str = "not an error that was expected here; tried again";
 /// What was being done when the error came: the same code does not always mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
+    /// Starting up, before anything runs. As `Fencing`, but refused credentials end the process:
+    /// nothing has shown yet that they were ever right.
+    Connecting,
     /// Reading something; nothing changed.
     Reading,
     /// Committing offsets of a group.
@@ -39,6 +42,12 @@ pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
     let advice = row.map_or(UNLISTED, |row| row.advice);
     let class = class(error, row, doing);
     Failure::new(class, format!("{what}: {error}; {advice}"))
+}
+
+/// What to do about `code`, for people.
+#[must_use]
+pub fn advice(code: Code) -> &'static str {
+    row(code).map_or(UNLISTED, |row| row.advice)
 }
 
 /// What rdkafka says, without the value of a property that was refused: it may be a secret.
@@ -95,6 +104,8 @@ fn class(error: &NativeError, row: Option<&Row>, doing: Doing) -> FailureClass {
         Doing::Committing => row.classes[1],
         Doing::Ending => row.classes[2],
         Doing::Fencing => row.classes[3],
+        Doing::Connecting if CREDENTIALS_REFUSED.contains(&error.code) => Class::Stop,
+        Doing::Connecting => row.classes[3],
     });
     let open = matches!(class, Class::Retry | Class::OutcomeUnknown);
     if open && error.abortable && doing != Doing::Reading {

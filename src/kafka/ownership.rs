@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::client::{Properties, client_config, failed};
 use super::clock::ProcessClock;
 use super::complaints::{Complaints, plain_sentence};
-use super::errors::{Doing, native};
+use super::errors::{Doing, advice, native};
 use crate::core::event::Event;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{Shard, TopicName};
@@ -55,12 +55,8 @@ struct Revoked {
 
 impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
-        let advice = match error.rdkafka_error_code() {
-            Some(Code::InvalidSessionTimeout) => {
-                "coordination.sessionTimeout must lie between the target's \
-                 group.min.session.timeout.ms (6 seconds by default) and \
-                 group.max.session.timeout.ms"
-            }
+        let remedy = match error.rdkafka_error_code() {
+            Some(code @ Code::InvalidSessionTimeout) => advice(code),
             Some(Code::GroupAuthorizationFailed) => {
                 "grant Read on Sprag's coordination group on the target"
             }
@@ -71,7 +67,7 @@ impl ClientContext for Membership {
         };
         let sentence = plain_sentence(reason);
         if self.complaints.is_news(sentence) {
-            tracing::warn!("the coordination group on the target: {sentence}; {advice}");
+            tracing::warn!("the coordination group on the target: {sentence}; {remedy}");
         }
     }
 }

@@ -3,7 +3,10 @@
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::core::failure::FailureClass;
-use FailureClass::{Fenced, GroupActive, HoldGroup, Missing, OutcomeUnknown, Retry, Stop};
+use FailureClass::{
+    CommitTooLarge, Fenced, GroupActive, HoldGroup, MetadataTooLarge, Missing, OutcomeUnknown,
+    Retry, Stop, Unstable,
+};
 
 /// What follows from some codes.
 pub(super) struct Row {
@@ -24,6 +27,11 @@ pub(super) fn row(code: Code) -> Option<&'static Row> {
 const fn same(class: FailureClass) -> [FailureClass; 4] {
     [class; 4]
 }
+
+/// Where a broker answers one of these, it refused the credentials. librdkafka's own
+/// `Authentication` also stands for a handshake that broke off and for a token that could not be
+/// fetched.
+pub(super) const CREDENTIALS_REFUSED: &[Code] = &[Code::SaslAuthenticationFailed];
 
 /// No code is in two rows (a test sees to that).
 pub(super) const ROWS: &[Row] = &[
@@ -97,41 +105,45 @@ pub(super) const ROWS: &[Row] = &[
         moved: false,
         advice: "the topic or partition does not exist, or we may not describe it",
     },
+    // Rights and logins heal without us: an ACL cache is reloaded, a KDC or a token endpoint comes
+    // back. None of them ends a running process.
     Row {
         codes: &[Code::TopicAuthorizationFailed],
-        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Read and Describe on the topic, on the fence topic also Write; `sprag check` names the ACL",
     },
     Row {
         codes: &[Code::GroupAuthorizationFailed],
-        classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Read and Describe on the group; `sprag check` names the ACL",
     },
     Row {
         codes: &[Code::TransactionalIdAuthorizationFailed],
-        classes: same(Stop),
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Write and Describe on transactional ids with the prefix `sprag.`, or set groups.commitMode: guarded",
     },
     Row {
         codes: &[Code::ClusterAuthorizationFailed],
-        classes: same(Stop),
+        classes: same(HoldGroup),
         moved: false,
         advice: "grant Describe (and IdempotentWrite) on the cluster",
     },
+    // librdkafka closes a connection whose login, or renewed login, fails. A request that was under
+    // way on it may have taken effect.
     Row {
-        codes: &[
-            Code::Authentication,
-            Code::SaslAuthenticationFailed,
-            Code::UnsupportedSASLMechanism,
-            Code::IllegalSASLState,
-            Code::SecurityDisabled,
-        ],
+        codes: &[Code::Authentication, Code::SaslAuthenticationFailed],
+        classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
+        moved: false,
+        advice: "the login failed; if that lasts, check the credentials, sasl.mechanism and what issues them",
+    },
+    Row {
+        codes: &[Code::UnsupportedSASLMechanism, Code::IllegalSASLState, Code::SecurityDisabled],
         classes: same(Stop),
         moved: false,
-        advice: "check the credentials and the mechanism",
+        advice: "check security.protocol and sasl.mechanism against the listener's",
     },
     Row {
         codes: &[
@@ -146,19 +158,21 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::OffsetMetadataTooLarge],
-        classes: same(HoldGroup),
+        classes: [HoldGroup, MetadataTooLarge, HoldGroup, HoldGroup],
         moved: false,
         advice: "raise offset.metadata.max.bytes on the target's brokers",
     },
     Row {
-        codes: &[
-            Code::InvalidGroupId,
-            Code::InvalidCommitOffsetSize,
-            Code::InconsistentGroupProtocol,
-        ],
+        codes: &[Code::InvalidCommitOffsetSize],
+        classes: [HoldGroup, CommitTooLarge, HoldGroup, HoldGroup],
+        moved: false,
+        advice: "the commit is too large for the target's brokers: raise max.message.bytes of __consumer_offsets",
+    },
+    Row {
+        codes: &[Code::InvalidGroupId, Code::InconsistentGroupProtocol],
         classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
         moved: false,
-        advice: "the broker takes no such group, or no such commit",
+        advice: "the broker takes no such group",
     },
     Row {
         codes: &[Code::InvalidTopic],
@@ -185,6 +199,13 @@ pub(super) const ROWS: &[Row] = &[
         advice: "the brokers refuse to create the topic like this; create it by hand",
     },
     Row {
+        codes: &[Code::InvalidSessionTimeout],
+        classes: same(Retry),
+        moved: false,
+        advice: "coordination.sessionTimeout must lie between the target's group.min.session.timeout.ms \
+                 (6 seconds by default) and group.max.session.timeout.ms",
+    },
+    Row {
         codes: &[Code::InvalidTransactionTimeout],
         classes: same(Stop),
         moved: false,
@@ -198,7 +219,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::UnstableOffsetCommit],
-        classes: same(Retry),
+        classes: [Unstable, Retry, Retry, Retry],
         moved: false,
         advice: "a transaction with offsets of the group is pending; unknown for now",
     },
@@ -215,9 +236,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         codes: &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
-        classes: same(Retry),
+        classes: [Retry, CommitTooLarge, Retry, Retry],
         moved: false,
-        advice: "raise max.message.bytes of the topic",
+        advice: "raise max.message.bytes of the topic (for a commit: of __consumer_offsets)",
     },
     Row {
         codes: &[
@@ -272,7 +293,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no connection; are the brokers up, and the listener and its TLS settings right?",
+        advice: "no connection; is the address that the broker advertises (advertised.listeners) reachable \
+                 from here, and are security.protocol and the TLS settings right for it?",
     },
     // What was asked may yet take effect.
     Row {
@@ -284,7 +306,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no answer in time",
+        advice: "no answer in time; is each address that the brokers advertise (advertised.listeners) \
+                 reachable from here?",
     },
     Row {
         codes: &[

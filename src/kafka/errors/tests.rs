@@ -5,7 +5,9 @@ use std::fmt::Write;
 use super::table::ROWS;
 use super::*;
 
-const ALL: [Doing; 4] = [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing];
+const RUNNING: [Doing; 4] = [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing];
+const ALL: [Doing; 5] =
+    [Doing::Reading, Doing::Committing, Doing::Ending, Doing::Fencing, Doing::Connecting];
 
 fn class_of(error: &NativeError, doing: Doing) -> FailureClass {
     failure(error, doing, "test").class
@@ -74,7 +76,11 @@ fn an_abortable_error_aborts_unless_more_is_known() {
         (Code::UnsupportedCompressionType, Doing::Fencing, FailureClass::Abort),
         (Code::UnknownMemberId, Doing::Committing, FailureClass::GroupActive),
         (Code::GroupAuthorizationFailed, Doing::Committing, FailureClass::HoldGroup),
-        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::HoldGroup),
+        (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::MetadataTooLarge),
+        (Code::InvalidCommitOffsetSize, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::MessageSizeTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::MessageBatchTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::UnstableOffsetCommit, Doing::Reading, FailureClass::Unstable),
     ] {
         let error = NativeError { abortable: true, ..NativeError::of(code) };
         assert_eq!(class_of(&error, doing), class, "{code:?}");
@@ -118,5 +124,49 @@ fn moved_coordinators_and_leaders_are_looked_up_anew() {
         (Code::GroupAuthorizationFailed, false),
     ] {
         assert_eq!(coordinator_moved(&NativeError::of(code)), moved, "{code:?}");
+    }
+}
+
+#[test]
+fn a_right_or_a_login_that_is_lost_never_ends_a_running_process() {
+    for code in [
+        Code::TopicAuthorizationFailed,
+        Code::GroupAuthorizationFailed,
+        Code::TransactionalIdAuthorizationFailed,
+        Code::ClusterAuthorizationFailed,
+        Code::Authentication,
+        Code::SaslAuthenticationFailed,
+    ] {
+        for (doing, abortable) in RUNNING.into_iter().flat_map(|d| [(d, false), (d, true)]) {
+            let error = NativeError { abortable, ..NativeError::of(code) };
+            assert_ne!(class_of(&error, doing), FailureClass::Stop, "{code:?} {doing:?}");
+        }
+    }
+}
+
+#[test]
+fn at_start_up_only_what_cannot_heal_and_refused_credentials_end_the_process() {
+    for (code, stops) in [
+        (Code::SaslAuthenticationFailed, true),
+        (Code::UnsupportedVersion, true),
+        (Code::InvalidReplicationFactor, true),
+        (Code::Authentication, false),
+        (Code::TopicAuthorizationFailed, false),
+        (Code::ClusterAuthorizationFailed, false),
+        (Code::BrokerTransportFailure, false),
+        (Code::OperationTimedOut, false),
+        (Code::InvalidSessionTimeout, false),
+    ] {
+        let class = class_of(&NativeError::of(code), Doing::Connecting);
+        assert_eq!(class == FailureClass::Stop, stops, "{code:?}: {class:?}");
+    }
+}
+
+#[test]
+fn a_broken_connection_points_at_the_advertised_address_and_at_no_right() {
+    for code in [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut] {
+        let said = failure(&NativeError::of(code), Doing::Reading, "reading").detail;
+        assert!(said.contains("advertised.listeners"), "{said}");
+        assert!(!said.contains("grant") && !said.contains("ACL"), "{said}");
     }
 }
