@@ -256,7 +256,7 @@ fn change_clusters(world: &mut World, now: Instant, was: &Broken, is: &Broken) {
         (Some(_), None) => world.source.settle_coordinators(),
         (Some((_, false)), Some((true, true))) => {
             let instances = 0..world.instances.len();
-            world.source.break_connections(instances.map(instance_host));
+            world.source.break_connections(now, instances.map(instance_host));
         }
         (None, None) | (Some(_), Some(_)) => {}
     }

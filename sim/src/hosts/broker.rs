@@ -56,8 +56,11 @@ pub struct Failing {
 struct Former {
     cluster: Cluster,
     replaced: Instant,
-    /// It answers look-ups too: whoever looks up because a connection broke comes to it again.
+    /// It is asked by nobody at first, but answers look-ups: whoever looks up because a connection broke
+    /// comes to it.
     misleads: bool,
+    /// Since when.
+    misled_from: Option<Instant>,
     /// Clients whose connection is to break once.
     breaks: BTreeSet<Rc<str>>,
 }
@@ -65,9 +68,15 @@ struct Former {
 impl Former {
     /// Whether the client that asks believes this to be the coordinator.
     fn answers(&self, envelope: &Envelope) -> bool {
-        let misled = self.misleads && !envelope.looked_up_for_proof;
-        is_of_coordinators(&envelope.request)
-            && (envelope.coordinators_as_of < self.replaced || misled)
+        let as_of = envelope.coordinators_as_of;
+        let believed = match self.misleads {
+            false => as_of < self.replaced,
+            true => {
+                let misled = self.misled_from.is_some_and(|from| as_of >= from);
+                misled && !envelope.looked_up_for_proof
+            }
+        };
+        is_of_coordinators(&envelope.request) && believed
     }
 }
 
@@ -130,13 +139,14 @@ impl Broker {
     pub fn move_coordinators(&self, now: Instant, misleads: bool) {
         let mut state = self.0.borrow_mut();
         let cluster = state.cluster.clone();
-        let breaks = BTreeSet::new();
-        state.former = Some(Former { cluster, replaced: now, misleads, breaks });
+        let (misled_from, breaks) = (None, BTreeSet::new());
+        state.former = Some(Former { cluster, replaced: now, misleads, misled_from, breaks });
     }
 
-    /// The connections of these clients to the former coordinators break, once each.
-    pub fn break_connections(&self, of: impl Iterator<Item = String>) {
+    /// The connections of these clients to the coordinators break, once each.
+    pub fn break_connections(&self, now: Instant, of: impl Iterator<Item = String>) {
         if let Some(former) = &mut self.0.borrow_mut().former {
+            former.misled_from = Some(now);
             former.breaks.extend(of.map(Rc::from));
         }
     }
@@ -212,11 +222,11 @@ impl State {
     }
 
     fn respond(&mut self, now: Instant, envelope: &Envelope) -> Response {
-        let Envelope { from, coordinators_as_of, sent, request, .. } = envelope;
+        let Envelope { from, sent, request, .. } = envelope;
         if let Some(former) = self.former.as_mut().filter(|former| former.answers(envelope)) {
-            struck(match *coordinators_as_of < former.replaced {
-                true => "Answer of a former coordinator",
-                false => "Look-up of a former coordinator",
+            struck(match former.misleads {
+                false => "Answer of a former coordinator",
+                true => "Look-up of a former coordinator",
             });
             return former.cluster.handle(now, from, request.clone());
         }

@@ -49,7 +49,7 @@ mod tests {
             made.looks("sprag-0");
             made.writes("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
             made.peeks("sprag-0");
-            let earlier = crate::wire::Producer { epoch: 1, ..producer };
+            let earlier = crate::wire::Producer { epoch: 0, ..producer };
             made.ends_late("sprag-0", sent, &earlier);
             assert_eq!(unverified(&made.broken()), expected, "{:?}", made.broken());
         }

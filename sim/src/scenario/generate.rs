@@ -26,8 +26,8 @@ impl Scenario {
             lost: if lossy { stream.between(1, 200) as u32 } else { 0 },
         };
         let work = work(&mut Stream::of(seed, Concern::Work), &shape);
-        let faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
-        let work = with_resets(work, &faults, &shape);
+        let mut faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
+        let work = with_resets(work, &mut faults, &shape);
         let work = with_replays(&mut Stream::of(seed, Concern::Replays), work, &shape);
         Self { seed, shape, rules, network, work, faults, calm_from: FAULTS.1 + 1_000 }
     }
@@ -113,20 +113,29 @@ fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
 }
 
 /// What coordinators that mislead know is older than the newest position, and above it: groups are set
-/// back soon after they were replaced.
+/// back soon after they were replaced, and do not move on while they mislead.
 fn with_resets(
     mut work: Vec<Timed<Work>>,
-    faults: &[Timed<Fault>],
+    faults: &mut Vec<Timed<Fault>>,
     shape: &Shape,
 ) -> Vec<Timed<Work>> {
-    for fault in faults {
-        if let Fault::FormerCoordinator { misleads: true, lasts } = &fault.what {
-            for group in 0..shape.groups {
-                let what = Work::SourceReset { group, topic: 0, partition: 0, by: 20 };
-                work.push(Timed { at: fault.at + lasts / 10, what });
-            }
+    for fault in faults.iter_mut() {
+        let Fault::FormerCoordinator { misleads: true, lasts } = &mut fault.what else {
+            continue;
+        };
+        *lasts = 6_000;
+        fault.at = fault.at.min(FAULTS.1 - *lasts);
+        let meanwhile = fault.at..fault.at + *lasts;
+        work.retain(|work| {
+            let moves = matches!(work.what, Work::SourceCommit { .. } | Work::SourceReset { .. });
+            !(moves && meanwhile.contains(&work.at))
+        });
+        for group in 0..shape.groups {
+            let what = Work::SourceReset { group, topic: 0, partition: 0, by: 20 };
+            work.push(Timed { at: fault.at + 200, what });
         }
     }
+    faults.sort_by_key(|fault| fault.at);
     work.sort_by_key(|work| work.at);
     work
 }
