@@ -56,6 +56,10 @@ pub struct Cluster {
     history: Vec<Fact>,
     /// The host of the client that is being answered.
     from: Rc<str>,
+    /// When its request was sent.
+    sent: Instant,
+    /// Its connection broke since, and it sent the request again.
+    late: bool,
 }
 
 impl Cluster {
@@ -79,6 +83,8 @@ impl Cluster {
             expiry_due: Instant::from_millis(0),
             history: Vec::new(),
             from: Rc::from(""),
+            sent: Instant::from_millis(0),
+            late: false,
         }
     }
 
@@ -110,10 +116,29 @@ impl Cluster {
         self.topics.compact(topic);
     }
 
-    /// Answers a request of the client on host `from`.
+    /// Answers a request of the client on host `from`, sent just now.
     pub fn handle(&mut self, now: Instant, from: &Rc<str>, request: Request) -> Response {
+        self.handle_sent(now, (from, now), request)
+    }
+
+    /// Carries out a request whose connection broke when it was `sent`: its client does not wait for
+    /// an answer any more.
+    pub fn handle_late(&mut self, now: Instant, by: (&Rc<str>, Instant), request: Request) {
+        self.late = true;
+        self.handle_sent(now, by, request);
+        self.late = false;
+    }
+
+    /// Answers a request of the client on host `from`, with when it was `sent`.
+    pub fn handle_sent(
+        &mut self,
+        now: Instant,
+        (from, sent): (&Rc<str>, Instant),
+        request: Request,
+    ) -> Response {
         self.now = self.now.max(now);
         self.from = Rc::clone(from);
+        self.sent = sent;
         match request {
             Request::CreateTopic { topic, partitions } => self.create_topic(&topic, partitions),
             Request::DeleteTopic { topic } => self.delete_topic(&topic),
@@ -159,6 +184,7 @@ impl Cluster {
     pub fn pass_time(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.from = Rc::from("");
+        self.sent = now;
         for ending in self.producers.expire(now) {
             self.end(ending, false);
         }
@@ -208,15 +234,20 @@ impl Cluster {
             };
             let active = group.is_active();
             group.listed = true;
-            for change in group.offsets.end(producer, commit) {
+            let (changes, superseded) = group.offsets.end(producer, commit);
+            for change in changes {
                 let (group, by) = (name.clone(), Author::Transaction { producer });
                 self.note(What::Offset { group, change, by, active });
+            }
+            for (at, commit) in superseded {
+                self.note(What::Superseded { group: name.clone(), at, commit });
             }
         }
     }
 
     fn note(&mut self, what: What) {
-        self.history.push(Fact { at: self.now, from: Rc::clone(&self.from), what });
+        let (at, from, sent) = (self.now, Rc::clone(&self.from), self.sent);
+        self.history.push(Fact { at, from, sent, what });
     }
 }
 

@@ -37,7 +37,10 @@ struct Broken {
     cut: BTreeSet<(usize, Side)>,
     slow: BTreeMap<Side, u64>,
     losing: BTreeSet<Side>,
-    former_coordinators: bool,
+    /// By how much requests of transactions are late.
+    late: Option<u64>,
+    /// With whether they mislead, and whether connections to them have broken since.
+    former_coordinators: Option<(bool, bool)>,
     stale_ends: bool,
     /// With whether their ends fail too.
     failing: BTreeMap<i32, bool>,
@@ -137,7 +140,11 @@ impl Faults {
                 Fault::LoseAnswers { cluster, .. } => {
                     broken.losing.insert(*cluster);
                 }
-                Fault::FormerCoordinator { .. } => broken.former_coordinators = true,
+                Fault::LateRequests { by, .. } => broken.late = Some(*by),
+                Fault::FormerCoordinator { misleads, lasts } => {
+                    let late = millis >= fault.at + lasts / 2;
+                    broken.former_coordinators = Some((*misleads, *misleads && late));
+                }
                 Fault::StaleEnds { .. } => broken.stale_ends = true,
                 Fault::MappingPartitionFails { partition, ends_too, .. } => {
                     *broken.failing.entry(*partition).or_default() |= *ends_too;
@@ -204,8 +211,11 @@ fn tell_changes(was: &Broken, is: &Broken) {
             told(host(side), now, &format!("LoseAnswers {side:?}"));
         }
     }
-    if was.former_coordinators != is.former_coordinators {
-        told(SOURCE, is.former_coordinators, "FormerCoordinator");
+    if was.late != is.late {
+        told(TARGET, is.late.is_some(), "LateRequests");
+    }
+    if was.former_coordinators.is_some() != is.former_coordinators.is_some() {
+        told(SOURCE, is.former_coordinators.is_some(), "FormerCoordinator");
     }
     if was.stale_ends != is.stale_ends {
         told(TARGET, is.stale_ends, "StaleEnds");
@@ -240,10 +250,15 @@ fn change_clusters(world: &mut World, now: Instant, was: &Broken, is: &Broken) {
         broker.slow_by(Duration::from_millis(by));
         broker.lose_answers(is.losing.contains(&side));
     }
+    world.target.late_by(is.late.map(Duration::from_millis));
     match (was.former_coordinators, is.former_coordinators) {
-        (false, true) => world.source.move_coordinators(now),
-        (true, false) => world.source.settle_coordinators(),
-        (false, false) | (true, true) => {}
+        (None, Some((misleads, _))) => world.source.move_coordinators(now, misleads),
+        (Some(_), None) => world.source.settle_coordinators(),
+        (Some((_, false)), Some((true, true))) => {
+            let instances = 0..world.instances.len();
+            world.source.break_connections(now, instances.map(instance_host));
+        }
+        (None, None) | (Some(_), Some(_)) => {}
     }
     match (was.stale_ends, is.stale_ends) {
         (false, true) => world.target.stale_ends(&world.names.mapping_topic),

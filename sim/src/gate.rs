@@ -92,14 +92,14 @@ impl Gate {
     /// `inner`, which is the process on `host`, behind this gate. All of it must be in it: a spawned
     /// task would run on.
     pub fn around<F: Future>(&self, host: &str, inner: F) -> Gated<F> {
-        Gated { gate: self.clone(), host: host.to_owned(), inner: Box::pin(inner) }
+        Gated { gate: self.clone(), host: Rc::from(host), inner: Box::pin(inner) }
     }
 }
 
 /// A future behind a gate.
 pub struct Gated<F> {
     gate: Gate,
-    host: String,
+    host: Rc<str>,
     inner: Pin<Box<F>>,
 }
 

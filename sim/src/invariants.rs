@@ -7,6 +7,9 @@
 //! | NeverSkip | 2: whoever resumes there sees every record at or after its position | [`never_skip`] |
 //! | NeverTrample | 4: what somebody else committed stays | [`never_trample`] |
 //! | FencedMeansFenced | 1: a decision of an earlier owner is never carried out | [`fenced_means_fenced`] |
+//! | Verified | 4: what is committed was compared with what stands there first | [`verified`] |
+//! | NeverSkip, sparse mappings | 2: nothing is translated in a replay, or below the log start | [`replays`] |
+//! | Truthful | what is reported as committed was committed | [`truthful`] |
 //! | NoInventedOffset | 5, 6: what is committed comes from a position and a copy that exist | [`no_invented_offset`] |
 //! | Converges | once all faults have ended, every group comes to where its mappings say | [`converges`] |
 //! | Exact | 3: and reads nothing twice there that was copied once | [`exact`] |
@@ -24,8 +27,11 @@ pub mod never_skip;
 pub mod never_stale;
 pub mod never_trample;
 pub mod no_invented_offset;
+pub mod replays;
 pub mod settled;
 pub mod stands_down;
+pub mod truthful;
+pub mod verified;
 
 use std::fmt;
 
@@ -46,6 +52,10 @@ pub enum Invariant {
     NeverTrample,
     /// See [`fenced_means_fenced`].
     FencedMeansFenced,
+    /// See [`verified`].
+    Verified,
+    /// See [`truthful`].
+    Truthful,
     /// See [`no_invented_offset`].
     NoInventedOffset,
     /// See [`converges`].
@@ -66,6 +76,8 @@ impl Invariant {
             | Self::NeverSkip
             | Self::NeverTrample
             | Self::FencedMeansFenced
+            | Self::Verified
+            | Self::Truthful
             | Self::NoInventedOffset => false,
         }
     }

@@ -1,13 +1,18 @@
 //! Hears what the driver tells through `tracing`, counts it, and records it where lines are wanted.
 
+use std::cell::RefCell;
 use std::fmt;
 
+use sprag::core::ids::{GroupId, TopicName};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::clock::simulated;
 use crate::coverage;
+use crate::invariants::truthful::Report;
 use crate::trace::{self, What};
+use crate::wire::Partition;
 
 /// A subscriber for the thread that a run is in.
 pub struct Listener {
@@ -47,8 +52,12 @@ impl Subscriber for Listener {
         if let Some(name) = &heard.reason {
             coverage::reached(coverage::Kind::Verdict, name);
         }
-        let Heard { event: name, reason, text, detail } = heard;
+        heard.report();
+        let Heard { event: name, reason, text, detail, .. } = heard;
         let text = text.unwrap_or_default();
+        if !trace::is_on() {
+            return;
+        }
         trace::record(&trace::host(), || {
             // What is no note tells what the driver did, and with what.
             let (event_name, text) = match name {
@@ -74,6 +83,42 @@ struct Heard {
     text: Option<String>,
     /// What the driver was handed, or handed on.
     detail: Option<String>,
+    /// Of a commit: the group, the topic, the partition and the offset.
+    group: Option<String>,
+    topic: Option<String>,
+    partition: Option<i64>,
+    offset: Option<i64>,
+}
+
+thread_local! {
+    static REPORTS: RefCell<Vec<Report>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What was reported as committed since this was asked last, in this thread.
+pub fn reports() -> Vec<Report> {
+    REPORTS.take()
+}
+
+impl Heard {
+    fn report(&self) {
+        let Self { group, topic, partition, offset, .. } = self;
+        if self.event.as_deref() != Some("committed") {
+            return;
+        }
+        if let (Some(group), Some(topic), Some(partition), Some(offset)) =
+            (group, topic, partition, offset)
+        {
+            let partition = i32::try_from(*partition).unwrap_or(-1);
+            let report = Report {
+                at: simulated(),
+                from: trace::host(),
+                group: GroupId::from(group.as_str()),
+                place: Partition { topic: TopicName::from(topic.as_str()), partition },
+                offset: *offset,
+            };
+            REPORTS.with_borrow_mut(|reports| reports.push(report));
+        }
+    }
 }
 
 impl Visit for Heard {
@@ -81,6 +126,16 @@ impl Visit for Heard {
         match field.name() {
             "event" => self.event = Some(value.to_owned()),
             "reason" => self.reason = Some(value.to_owned()),
+            "group" => self.group = Some(value.to_owned()),
+            "topic" => self.topic = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        match field.name() {
+            "partition" => self.partition = Some(value),
+            "offset" => self.offset = Some(value),
             _ => {}
         }
     }

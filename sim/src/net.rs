@@ -81,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] after `patience`.
+    /// [`NoAnswer`] after `patience`, or where the connection broke.
     #[expect(clippy::disallowed_methods, reason = "a simulated client's own time-out")]
     pub async fn call(
         &self,
@@ -119,6 +119,8 @@ pub enum Answer {
     After(Duration, Response),
     /// It is lost.
     Lost,
+    /// The client sees its connection break, and no answer.
+    Broken,
 }
 
 /// Answers requests on this `host` for ever.
@@ -169,6 +171,10 @@ pub async fn serve(
                 }
             }
             Answer::Lost => trace::record(host, || What::AnswerLost { number }),
+            Answer::Broken => {
+                trace::record(host, || What::AnswerLost { number });
+                socket.send_to(&number.to_be_bytes(), from).await?;
+            }
         }
     }
 }

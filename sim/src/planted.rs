@@ -62,6 +62,8 @@ pub const PLANTS: &[Plant] = &[
     Plant::new(Bug::VanishedIsZero, Mode::Fenced, Invariant::NoInventedOffset),
     Plant::new(Bug::StartOfRun, Mode::Fenced, Invariant::Exact).needs(dense),
     Plant::new(Bug::FailedRoundForgotten, Mode::Fenced, Invariant::Converges),
+    Plant::new(Bug::EndsOfAnotherTopic, Mode::Fenced, Invariant::NeverStale).needs(another_topic),
+    Plant::new(Bug::LateRequestIgnored, Mode::Fenced, Invariant::Verified).needs(late_requests),
 ];
 
 impl Plant {
@@ -191,7 +193,7 @@ fn unread(scenario: &mut Scenario) {
     others_crash(scenario, 14_000);
 }
 
-fn at(at: u64, what: Fault) -> Timed<Fault> {
+fn at<T>(at: u64, what: T) -> Timed<T> {
     Timed { at, what }
 }
 
@@ -216,7 +218,7 @@ fn moved(scenario: &mut Scenario) {
     scenario.rules.poll_millis = 100;
     scenario.faults = Vec::new();
     for from in [5_000, 15_000] {
-        scenario.faults.push(at(from, Fault::FormerCoordinator { lasts: 8_000 }));
+        scenario.faults.push(at(from, Fault::FormerCoordinator { misleads: false, lasts: 8_000 }));
         for instance in 1..scenario.shape.instances {
             let cut = Fault::Cut { instance, cluster: Side::Source, lasts: 700 };
             scenario.faults.push(at(from + 200, cut));
@@ -238,6 +240,33 @@ fn late_news(scenario: &mut Scenario) {
             Work::ZombieCopies { topic: 0, partition: 0, back: 40, count: 25, delay: 1_500 };
         scenario.work.push(Timed { at, what: zombie });
     }
+}
+
+/// Instances that look for a new mapping topic at different times take over from each other while it
+/// is made again.
+fn another_topic(scenario: &mut Scenario) {
+    dense(scenario);
+    scenario.shape.instances = 2;
+    scenario.rules.poll_millis = 3_000;
+    scenario.rules.session_millis = 1_000;
+    scenario
+        .work
+        .retain(|work| matches!(work.what, Work::Produce { .. } | Work::SourceCommit { .. }));
+    let crash = |instance, lasts| Fault::Crash { instance, lasts };
+    scenario.faults = vec![at(3_000 + scenario.seed % 1_500, crash(0, 300))];
+    for nth in 0..3 {
+        let from = 7_000 + 5_000 * nth + 37 * (scenario.seed % 20);
+        scenario.work.push(at(from, Work::RecreateMappings));
+        let instance = (nth % 2) as usize;
+        scenario.faults.push(at(from + 1_500 + 61 * (scenario.seed % 15), crash(instance, 2_500)));
+    }
+    scenario.work.sort_by_key(|work| work.at);
+}
+
+/// Requests hang on their way again and again, and are tried again at once.
+fn late_requests(scenario: &mut Scenario) {
+    let late = |at| Timed { at, what: Fault::LateRequests { by: 60 + at % 140, lasts: 1_000 } };
+    scenario.faults = (5_000..22_000).step_by(1_100).map(late).collect();
 }
 
 /// Answers are lost all the time, and somebody else commits now and then.

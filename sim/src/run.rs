@@ -10,9 +10,10 @@ use crate::cluster::history::{Fact, What as Happened};
 use crate::faults::Faults;
 use crate::invariants::{
     Invariant, Violation, converges, exact, fenced_means_fenced, never_skip, never_stale,
-    never_trample, no_invented_offset, settled, stands_down,
+    never_trample, no_invented_offset, replays, settled, stands_down, truthful::Unreported,
+    verified,
 };
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 use crate::names::{SOURCE, TARGET};
 use crate::scenario::{Publisher, Scenario};
 use crate::trace::{self, What};
@@ -103,6 +104,7 @@ struct Run<'a> {
     truth: Truth,
     now: Instant,
     counts: Counts,
+    unreported: Unreported,
     /// How much of each cluster's history was recorded.
     recorded: (usize, usize),
 }
@@ -118,6 +120,7 @@ impl<'a> Run<'a> {
             world,
             now: Instant::from_millis(0),
             counts: Counts::default(),
+            unreported: Unreported::default(),
             recorded: (0, 0),
         }
     }
@@ -164,11 +167,12 @@ impl<'a> Run<'a> {
         if trace::is_on() {
             self.record_facts();
         }
-        let Self { scenario, wanted, world, truth, counts, .. } = self;
+        let Self { scenario, wanted, world, truth, counts, unreported, .. } = self;
         let mut broken = None;
         let learn = |clusters: Clusters<'_>| {
             truth.learn(clusters, |truth, ours| {
                 counts.commits += 1;
+                unreported.learn(ours);
                 counts.guarded_races += u64::from(truth.is_guarded_race(ours));
                 counts.transaction_races += u64::from(truth.is_transactions_race(ours));
                 if broken.is_none() {
@@ -177,6 +181,13 @@ impl<'a> Run<'a> {
             })
         };
         world.look(learn);
+        for (from, group, at, offset) in truth.superseded.drain(..) {
+            unreported.add((from, group, at), offset);
+        }
+        for report in listener::reports() {
+            let untrue = unreported.check(&report);
+            broken = broken.or(untrue.filter(|it| wanted(it.invariant)));
+        }
         Ok(broken)
     }
 
@@ -237,6 +248,8 @@ fn told(fact: &Fact) -> What {
         | Happened::Fencing { .. }
         | Happened::Refused { .. }
         | Happened::Looked { .. }
+        | Happened::Peeked { .. }
+        | Happened::Superseded { .. }
         | Happened::Joined { .. }
         | Happened::Left { .. }
         | Happened::Created { .. }
@@ -251,11 +264,13 @@ fn check(
     ours: &Ours,
     wanted: &dyn Fn(Invariant) -> bool,
 ) -> Option<Violation> {
-    let checks: [&dyn Fn() -> Option<Violation>; 5] = [
+    let checks: [&dyn Fn() -> Option<Violation>; 7] = [
         &|| never_stale::check(truth, ours),
         &|| never_trample::check(truth, ours),
         &|| fenced_means_fenced::check(truth, ours),
+        &|| verified::check(ours),
         &|| no_invented_offset::check(scenario, truth, clusters, ours),
+        &|| replays::check(scenario, truth, clusters, ours),
         &|| never_skip::check(clusters.target, ours).filter(|_| never_skip::is_promised(scenario)),
     ];
     checks.iter().find_map(|check| check().filter(|it| wanted(it.invariant)))

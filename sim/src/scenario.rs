@@ -231,6 +231,8 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
+        /// How many eighths of the log are left.
+        left: i64,
     },
 }
 
@@ -304,8 +306,18 @@ pub enum Fault {
         /// How long.
         lasts: u64,
     },
+    /// Some requests of Sprag's transactions hang on their way: the connection breaks, the client tries
+    /// again, and the target carries the first try out late.
+    LateRequests {
+        /// By how much, in milliseconds.
+        by: u64,
+        /// How long.
+        lasts: u64,
+    },
     /// The group coordinators of the source move; the former ones go on answering what they knew.
     FormerCoordinator {
+        /// They answer look-ups too, and half-way all connections to them break.
+        misleads: bool,
         /// How long.
         lasts: u64,
     },
@@ -336,7 +348,8 @@ impl Fault {
             | Self::Cut { lasts, .. }
             | Self::Slow { lasts, .. }
             | Self::LoseAnswers { lasts, .. }
-            | Self::FormerCoordinator { lasts }
+            | Self::LateRequests { lasts, .. }
+            | Self::FormerCoordinator { lasts, .. }
             | Self::StaleEnds { lasts }
             | Self::MappingPartitionFails { lasts, .. } => *lasts,
         }

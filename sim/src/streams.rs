@@ -17,6 +17,8 @@ pub enum Concern {
     Network,
     /// The back-offs of the instances.
     Jitter,
+    /// Replicators that copy again where mappings are sparse.
+    Replays,
 }
 
 /// One concern's stream.

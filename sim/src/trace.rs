@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 
 use crate::clock::simulated;
 
@@ -102,7 +103,7 @@ pub enum What {
 thread_local! {
     static LINES: RefCell<Option<Vec<Line>>> = const { RefCell::new(None) };
     static NOW: Cell<u64> = const { Cell::new(0) };
-    static HOST: RefCell<String> = const { RefCell::new(String::new()) };
+    static HOST: RefCell<Option<Rc<str>>> = const { RefCell::new(None) };
 }
 
 /// Runs `what` and returns the lines that it left, beside its result.
@@ -139,19 +140,16 @@ pub fn record_at(at: u64, host: &str, what: What) {
 }
 
 /// Runs `what` as a part of the process on `host`.
-pub fn on_host<T>(host: &str, what: impl FnOnce() -> T) -> T {
-    if !is_on() {
-        return what();
-    }
-    HOST.set(host.to_owned());
+pub fn on_host<T>(host: &Rc<str>, what: impl FnOnce() -> T) -> T {
+    HOST.set(Some(Rc::clone(host)));
     let result = what();
-    HOST.set(String::new());
+    HOST.set(None);
     result
 }
 
 /// The host whose process runs now.
-pub(crate) fn host() -> String {
-    HOST.with_borrow(Clone::clone)
+pub(crate) fn host() -> Rc<str> {
+    HOST.with_borrow(Clone::clone).unwrap_or_else(|| Rc::from(""))
 }
 
 impl fmt::Display for Line {

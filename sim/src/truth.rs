@@ -1,13 +1,17 @@
 //! What is true in a run, as the clusters' own histories tell it: what groups committed on the source,
 //! where records were copied to, who took shards over.
 
+mod commits;
+mod logs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{Fence, GroupId, Shard, TopicId, TopicName};
-use sprag::core::stamp::{Metadata, Stamp};
+use sprag::core::ids::{Fence, GroupId, MappingTopicTag, Shard, TopicId, TopicName};
 use sprag::core::time::Instant;
 
+pub use self::commits::{Ours, SourceCommit, is_foreign, stamp_of};
+pub use self::logs::Logs;
 use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
@@ -49,6 +53,8 @@ pub struct Truth {
     looked: BTreeMap<(Rc<str>, GroupId, Option<Partition>), Instant>,
     /// When each topic of the target was made.
     pub made: BTreeMap<TopicName, Instant>,
+    /// The mapping topics that there were, in order.
+    mapping_topics: Vec<TopicId>,
     /// The newest take-over record of each shard.
     pub fences: BTreeMap<Shard, Fence>,
     /// What stood in the mapping topic when each take-over record was written.
@@ -57,8 +63,8 @@ pub struct Truth {
     pub refused: BTreeMap<Producer, (Instant, Instant)>,
     /// When each instance last committed plainly for each group.
     plainly: BTreeMap<(Rc<str>, GroupId), Instant>,
-    /// When a producer last wrote offsets of the group, and whether the group had members then.
-    written: BTreeMap<(GroupId, i64), (Instant, bool)>,
+    /// What each producer wrote last of each group.
+    written: BTreeMap<(GroupId, i64), Written>,
     /// When the committed offset of each group on the target became pending, if it was committed in a
     /// transaction that is not Sprag's, and what stood there before such transactions.
     pended: BTreeMap<(GroupId, Partition), (Instant, Option<Committed>)>,
@@ -66,9 +72,25 @@ pub struct Truth {
     mapping_ends: MappingEnds,
     /// The producer ids of shards.
     shard_producers: BTreeSet<i64>,
+    /// Commits in transactions that a later commit had overtaken already: by which client.
+    pub superseded: Vec<(Rc<str>, GroupId, Partition, i64)>,
+    /// How far the logs went.
+    pub logs: Logs,
     /// The topics' ids, by name, on each cluster.
     source_ids: BTreeMap<Partition, TopicId>,
     seen: (usize, usize),
+}
+
+/// Offsets of a group that a producer wrote last.
+#[derive(Clone, Debug)]
+struct Written {
+    at: Instant,
+    /// By the client on this host.
+    by: Rc<str>,
+    /// The group had members then.
+    active: bool,
+    /// When that client first read the group again.
+    peeked: Option<Instant>,
 }
 
 /// How far the mapping topic went at some time.
@@ -78,58 +100,6 @@ pub struct MappingEnds {
     pub topic: Option<TopicId>,
     /// For readers of committed records, by partition.
     pub ends: BTreeMap<i32, i64>,
-}
-
-/// A commit on the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceCommit {
-    /// When.
-    pub at: Instant,
-    /// What.
-    pub commit: Committed,
-    /// The source topic's id.
-    pub topic: Option<TopicId>,
-}
-
-/// An offset that Sprag committed on the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ours {
-    /// When.
-    pub time: Instant,
-    /// By which instance; empty where a time-out ended the transaction.
-    pub from: Rc<str>,
-    /// The group.
-    pub group: GroupId,
-    /// The target partition.
-    pub at: Partition,
-    /// What stood before.
-    pub before: Option<Committed>,
-    /// What stands now.
-    pub after: Committed,
-    /// What it says it knew.
-    pub stamp: Stamp,
-    /// The source's own metadata behind the stamp.
-    pub own: String,
-    /// Whether it was plain, without a transaction.
-    pub plain: bool,
-    /// Whether the group had members when it was written.
-    pub active: bool,
-    /// Whether it only keeps from expiring what stands there, or stood there until it expired.
-    pub refresh: bool,
-}
-
-/// A stamp that belongs to its commit, and the source's own metadata behind it.
-#[must_use]
-pub fn stamp_of(commit: &Committed) -> Option<(Stamp, String)> {
-    match Metadata::parse(&commit.metadata, [PREFIX]) {
-        Metadata::Stamped { stamp, source_metadata } if stamp.target.get() == commit.offset => {
-            Some((stamp, source_metadata))
-        }
-        Metadata::Stamped { .. }
-        | Metadata::Foreign
-        | Metadata::Malformed
-        | Metadata::NewerVersion { .. } => None,
-    }
 }
 
 impl Truth {
@@ -150,6 +120,7 @@ impl Truth {
             changed: BTreeMap::new(),
             looked: BTreeMap::new(),
             made: BTreeMap::new(),
+            mapping_topics: Vec::new(),
             fences: BTreeMap::new(),
             taken_over: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -158,6 +129,8 @@ impl Truth {
             pended: BTreeMap::new(),
             mapping_ends: MappingEnds::default(),
             shard_producers: BTreeSet::new(),
+            superseded: Vec::new(),
+            logs: Logs::default(),
             source_ids: BTreeMap::new(),
             seen: (0, 0),
         }
@@ -192,12 +165,15 @@ impl Truth {
             }
             What::Created { at, topic } => {
                 self.source_ids.insert(at.clone(), *topic);
+                self.logs.made(at);
             }
-            What::Appended { .. }
-            | What::Fencing { .. }
+            What::Appended { at, offset, .. } => self.logs.grew(fact.at, at, offset + 1),
+            What::Fencing { .. }
             | What::Pending { .. }
             | What::Refused { .. }
             | What::Looked { .. }
+            | What::Peeked { .. }
+            | What::Superseded { .. }
             | What::Joined { .. }
             | What::Left { .. }
             | What::Trimmed { .. } => {}
@@ -218,7 +194,7 @@ impl Truth {
                 let pended = self.pended.remove(&key);
                 if let Author::Transaction { producer } = by
                     && !self.shard_producers.contains(producer)
-                    && let Some((at, _)) = self.written.get(&(group.clone(), *producer))
+                    && let Some(Written { at, .. }) = self.written.get(&(group.clone(), *producer))
                 {
                     let before = pended.map_or_else(|| change.before.clone(), |(_, before)| before);
                     self.pended.insert(key.clone(), (*at, before));
@@ -232,7 +208,16 @@ impl Truth {
                 }
             }
             What::Pending { group, producer, active } => {
-                self.written.insert((group.clone(), *producer), (fact.at, *active));
+                let (at, by) = (fact.at, Rc::clone(&fact.from));
+                let written = Written { at, by, active: *active, peeked: None };
+                self.written.insert((group.clone(), *producer), written);
+            }
+            What::Peeked { group } => {
+                for ((of, _), written) in &mut self.written {
+                    if of == group && written.by == fact.from {
+                        written.peeked.get_or_insert(fact.at);
+                    }
+                }
             }
             What::Refused { producer } if self.shard_producers.contains(&producer.id) => {
                 let seen = self.refused.entry(producer.clone()).or_insert((fact.at, fact.at));
@@ -241,6 +226,9 @@ impl Truth {
             What::Fencing { producer } if producer.transactional_id.starts_with("sprag.") => {
                 self.shard_producers.insert(producer.id);
             }
+            What::Appended { at, offset, .. } if at.topic == self.names.mapping_topic => {
+                self.logs.told(fact.at, at, *offset);
+            }
             What::Appended { at, offset, value, .. } if at.topic == self.names.fence_topic => {
                 let text = value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 if text.contains("\"mode\"") {
@@ -248,6 +236,10 @@ impl Truth {
                     self.fences.insert(shard, fence);
                     self.taken_over.insert((shard, fence), self.mapping_ends.clone());
                 }
+            }
+            What::Superseded { group, at, commit } => {
+                let from = Rc::clone(&fact.from);
+                self.superseded.push((from, group.clone(), at.clone(), commit.offset));
             }
             What::Looked { group, at } => {
                 let named = at.as_ref().map(|at| at.iter().cloned().map(Some).collect());
@@ -259,10 +251,14 @@ impl Truth {
             | What::Appended { .. }
             | What::Refused { .. }
             | What::Joined { .. }
-            | What::Left { .. }
-            | What::Trimmed { .. } => {}
-            What::Created { at, .. } => {
+            | What::Left { .. } => {}
+            What::Trimmed { at, start } => self.logs.trimmed(fact.at, at, *start),
+            What::Created { at, topic } => {
                 self.made.insert(at.topic.clone(), fact.at);
+                self.logs.made(at);
+                if at.topic == self.names.mapping_topic {
+                    self.mapping_topics.push(*topic);
+                }
             }
         }
     }
@@ -271,13 +267,15 @@ impl Truth {
         let What::Offset { group, change, by, active } = &fact.what else {
             return None;
         };
-        let (plain, active) = match by {
+        let (plain, active, verified) = match by {
             Author::Transaction { producer } if self.shard_producers.contains(producer) => {
                 let written = self.written.get(&(group.clone(), *producer));
-                (false, written.is_some_and(|(_, active)| *active))
+                let peeked = written.and_then(|written| written.peeked);
+                let verified = peeked.is_some_and(|peeked| peeked <= fact.sent);
+                (false, written.is_some_and(|written| written.active), verified)
             }
             Author::Plain { member } if member.is_empty() && is_instance(&fact.from) => {
-                (true, *active)
+                (true, *active, true)
             }
             Author::Transaction { .. }
             | Author::Plain { .. }
@@ -299,6 +297,7 @@ impl Truth {
             own,
             plain,
             active,
+            verified,
             refresh,
         };
         // A refresh stays one where the admitted race changed what it was to keep.
@@ -312,6 +311,12 @@ impl Truth {
     pub fn source_of(&self, at: &Partition) -> Option<Partition> {
         let (source, _) = self.names.topics.iter().find(|(_, target)| *target == at.topic)?;
         Some(Partition { topic: source.clone(), partition: at.partition })
+    }
+
+    /// Which of the mapping topics that there were, one after the other, has this tag.
+    #[must_use]
+    pub fn mapping_topic(&self, tag: MappingTopicTag) -> Option<usize> {
+        self.mapping_topics.iter().position(|topic| MappingTopicTag::of(*topic) == tag)
     }
 
     /// What the group committed on the source, of the partition behind `at`.
@@ -373,15 +378,4 @@ fn mapping_ends(cluster: &Cluster, topic: &TopicName) -> MappingEnds {
         Some((at.partition, end))
     });
     MappingEnds { topic: cluster.topics().id(topic), ends: ends.collect() }
-}
-
-/// Whether the guard must take a commit for somebody else's, in the words of the judge's table
-/// (`docs/protocol.md`): no stamp, an illegible one, or one of another offset.
-#[must_use]
-pub fn is_foreign(commit: &Committed) -> bool {
-    match Metadata::parse(&commit.metadata, [PREFIX]) {
-        Metadata::Stamped { stamp, .. } => stamp.target.get() != commit.offset,
-        Metadata::Foreign | Metadata::Malformed => true,
-        Metadata::NewerVersion { .. } => false,
-    }
 }

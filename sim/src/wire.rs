@@ -40,6 +40,10 @@ pub struct Envelope {
     pub from: Rc<str>,
     /// When the client looked its coordinators up: what moved since, it does not know.
     pub coordinators_as_of: Instant,
+    /// Something that is to be believed waited for that look-up.
+    pub looked_up_for_proof: bool,
+    /// When it was sent.
+    pub sent: Instant,
     /// What it asks.
     pub request: Request,
 }

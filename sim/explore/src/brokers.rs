@@ -34,6 +34,8 @@ pub struct Brokers {
     pub stored: Option<TargetCommit>,
     /// A consumer is a member of the group on the target.
     pub member: bool,
+    /// Requests that hang on their way: their clients sent others since.
+    pub late: Vec<Late>,
     /// How many mapping records there are.
     pub mappings: u8,
     /// How many commits the group has made on the source, after its first.
@@ -56,6 +58,17 @@ pub struct Pending {
     pub superseded: bool,
     /// The group had a member when it was written.
     pub live: bool,
+    /// What stood there was read since.
+    pub verified: bool,
+}
+
+/// A request of a transaction that hangs on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Late {
+    /// The request.
+    pub sent: Request,
+    /// A half was written since it was sent: it belongs to an earlier transaction.
+    pub outlived: bool,
 }
 
 /// A request on its way, with what the client knew when it sent it.
@@ -94,6 +107,7 @@ impl Brokers {
             pending: Vec::new(),
             stored: None,
             member: false,
+            late: Vec::new(),
             mappings: 1,
             source: 0,
             violation: None,
@@ -114,6 +128,39 @@ impl Brokers {
     pub fn time_out(&mut self) {
         self.pending.clear();
         self.epoch += 1;
+    }
+
+    /// A late request arrives; its client waits for no answer.
+    pub fn late_request(&mut self, nth: usize, plant: Option<Plant>) -> Option<()> {
+        if nth >= self.late.len() {
+            return None;
+        }
+        let Late { sent, outlived } = self.late.remove(nth);
+        if self.producer_of(&sent, true, plant).is_err() {
+            return Some(());
+        }
+        match &sent.action {
+            Action::Commit(Commit::WriteHalf { offsets, .. }) => {
+                // Without a transaction that has offsets of the group, the broker refuses it (KIP-890).
+                let open = self.pending.iter_mut().find(|pending| pending.epoch == sent.epoch);
+                if let (Some(pending), Some(late)) = (open, offsets.get(&script::target()))
+                    && pending.commit != *late
+                {
+                    let (commit, epoch, live) = (late.clone(), pending.epoch, pending.live);
+                    let verified = false;
+                    *pending = Pending { epoch, commit, superseded: false, live, verified };
+                }
+            }
+            Action::Commit(Commit::End { end, .. }) => {
+                let pending = self.pending.iter_mut().find(|pending| pending.epoch == sent.epoch);
+                if let Some(pending) = pending.filter(|_| outlived) {
+                    pending.verified = false;
+                }
+                self.end(*end, sent.epoch);
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// Carries out a request; `None` where it is not one that brokers answer.
@@ -168,7 +215,7 @@ impl Brokers {
         }
     }
 
-    fn read(&self, read: &Read, age: Age) -> Option<ReadDone> {
+    fn read(&mut self, read: &Read, age: Age) -> Option<ReadDone> {
         let behind = |newest: u8| match age {
             Age::Present => newest,
             Age::Stale => newest.saturating_sub(1),
@@ -184,11 +231,19 @@ impl Brokers {
                 let offset = script::source_commit(behind(self.source));
                 let commit = SourceCommit { offset, metadata: String::new() };
                 let commits = BTreeMap::from([(script::source(), commit)]);
-                let answered_by = Some(Answerer::default());
+                // A former coordinator is asked by another client, or over another connection.
+                let client = match age {
+                    Age::Present => 0,
+                    Age::Stale => 1,
+                };
+                let answered_by = Some(Answerer { client, ..Answerer::default() });
                 let outcome = Ok(SourceOffsets { commits, answered_by });
                 Some(ReadDone::SourceOffsets { request: *request, outcome })
             }
             Read::TargetOffsets { request, scope, stable, .. } => {
+                for pending in self.pending.iter_mut().filter(|_| !stable) {
+                    pending.verified = true;
+                }
                 let outcome = Ok(self.target_offsets(scope, *stable));
                 Some(ReadDone::TargetOffsets { request: *request, outcome })
             }
@@ -225,9 +280,19 @@ impl Brokers {
                     Ok(()) if live => Err(failure(FailureClass::GroupActive)),
                     Ok(()) => {
                         self.pending.retain(|pending| pending.epoch != sent.epoch);
+                        for late in self.late.iter_mut() {
+                            late.outlived |= late.sent != *sent;
+                        }
                         if let Some(commit) = offsets.get(&script::target()).cloned() {
                             let (epoch, live) = (sent.epoch, self.member);
-                            self.pending.push(Pending { epoch, commit, superseded: false, live });
+                            let (superseded, verified) = (false, false);
+                            self.pending.push(Pending {
+                                epoch,
+                                commit,
+                                superseded,
+                                live,
+                                verified,
+                            });
                         }
                         Ok(())
                     }
@@ -270,13 +335,16 @@ impl Brokers {
         let Some(nth) = self.pending.iter().position(|pending| pending.epoch == epoch) else {
             return;
         };
-        let Pending { commit, superseded, live, .. } = self.pending.remove(nth);
+        let Pending { commit, superseded, live, verified, .. } = self.pending.remove(nth);
         match end {
             TransactionEnd::Commit if !superseded => {
                 for earlier in self.pending.iter_mut().take(nth) {
                     earlier.superseded = true;
                 }
                 self.store(commit);
+                if !verified {
+                    self.violation = self.violation.or(Some(Violation::Unverified));
+                }
                 if live {
                     self.violation = self.violation.or(Some(Violation::Trampled));
                 }

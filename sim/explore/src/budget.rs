@@ -27,6 +27,8 @@ pub struct Budget {
     pub joins: u8,
     /// Transactions that the broker may abort because they took too long.
     pub timeouts: u8,
+    /// Requests of a transaction that may hang on their way while their client tries again.
+    pub late: u8,
 }
 
 impl Budget {
@@ -46,10 +48,12 @@ impl Budget {
             foreign_commits: 0,
             joins: 0,
             timeouts: 0,
+            late: 0,
         }
     }
 
-    /// A change of owner, a stale source read and a foreign commit: for every change of the code.
+    /// A change of owner, a stale source read, a foreign commit and a late request: for every change of
+    /// the code.
     #[must_use]
     pub const fn small() -> Self {
         Self {
@@ -65,6 +69,7 @@ impl Budget {
             foreign_commits: 1,
             joins: 0,
             timeouts: 0,
+            late: 1,
         }
     }
 
@@ -85,6 +90,7 @@ impl Budget {
             foreign_commits: 0,
             joins: 0,
             timeouts: 0,
+            late: 0,
         }
     }
 
@@ -105,6 +111,7 @@ impl Budget {
             foreign_commits: 0,
             joins: 1,
             timeouts: 1,
+            late: 0,
         }
     }
 
@@ -130,6 +137,7 @@ impl Budget {
             "foreign_commits" => &mut self.foreign_commits,
             "joins" => &mut self.joins,
             "timeouts" => &mut self.timeouts,
+            "late" => &mut self.late,
             _ => return Err(format!("there is no {name}")),
         };
         *place = amount;

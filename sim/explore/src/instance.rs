@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sprag::core::action::{Action, Commit, Read};
-use sprag::core::event::{Event, ReadDone, TargetCommit};
-use sprag::core::failure::FailureClass;
+use sprag::core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
+use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::fence_log::FenceLog;
 use sprag::core::ids::{Fence, MappingOffset};
 use sprag::core::machine::{Core, Why};
@@ -13,7 +13,7 @@ use sprag::core::policy::CommitMode;
 use sprag::core::request::RequestId;
 use sprag::core::time::Instant;
 
-use crate::brokers::{Age, Brokers, MAPPING_PARTITION, Request};
+use crate::brokers::{Age, Brokers, Late, MAPPING_PARTITION, Request};
 use crate::plant::Plant;
 use crate::requests::{failed, fixed, unanswered};
 use crate::script;
@@ -62,6 +62,8 @@ pub struct Producer {
     pub epoch: Option<u8>,
     /// The ownership that it belongs to, once the take-over record stands.
     pub fence: Option<Fence>,
+    /// One of its requests was sent and never answered.
+    pub unanswered: bool,
 }
 
 /// A request, and its answer once it was carried out.
@@ -198,6 +200,7 @@ impl Instance {
     ) -> Option<()> {
         let answer = self.requests.get(&request)?.answer.clone()?;
         let flight = self.requests.remove(&request)?;
+        let answer = self.with_late_requests(&flight.sent, answer);
         self.producer_learns(request, &flight.sent, &answer);
         if let Action::Read(Read::TargetOffsets { stable: true, .. }) = &flight.sent.action
             && let Event::Read(ReadDone::TargetOffsets { outcome: Ok(read), .. }) = &answer
@@ -207,6 +210,31 @@ impl Instance {
             self.checked = found.and_then(Result::ok).flatten();
         }
         self.handle(terms, id, brokers, answer);
+        Some(())
+    }
+
+    /// What a call returns whose producer has a request that was never answered.
+    fn with_late_requests(&self, sent: &Request, answer: Event) -> Event {
+        let unanswered = self.producer.is_some_and(|it| it.unanswered && it.epoch == sent.epoch);
+        let late = || Failure::new(FailureClass::LateRequest, "LateRequest");
+        match answer {
+            Event::Commit(CommitDone::HalfWritten { request, outcome: Ok(()) }) if unanswered => {
+                Event::Commit(CommitDone::HalfWritten { request, outcome: Err(late()) })
+            }
+            Event::Commit(CommitDone::Ended { request, outcome: Ok(_) }) if unanswered => {
+                let outcome = Ok(Aftermath::LateRequest);
+                Event::Commit(CommitDone::Ended { request, outcome })
+            }
+            answer => answer,
+        }
+    }
+
+    /// A request of a transaction hangs on its way: its connection breaks, and the client sends it once
+    /// more.
+    pub fn delay(&mut self, brokers: &mut Brokers, request: RequestId) -> Option<()> {
+        let flight = self.requests.get(&request).filter(|flight| flight.answer.is_none())?;
+        brokers.late.push(Late { sent: flight.sent.clone(), outlived: false });
+        self.producer.as_mut()?.unanswered = true;
         Some(())
     }
 
@@ -237,7 +265,8 @@ impl Instance {
         if let Event::TransactionsInitialised { outcome: Ok(()), .. } = answer
             && producer.awaits == Some(request)
         {
-            *producer = Producer { awaits: None, epoch: sent.epoch, fence: None };
+            *producer =
+                Producer { awaits: None, epoch: sent.epoch, fence: None, unanswered: false };
         }
         if let Event::TakeOverWritten { outcome: Ok(fence), .. } = answer
             && producer.epoch == sent.epoch
@@ -306,7 +335,8 @@ impl Instance {
             answer: None,
         };
         if let Action::InitTransactions { .. } = &flight.sent.action {
-            self.producer = Some(Producer { awaits: Some(request), epoch: None, fence: None });
+            let awaits = Some(request);
+            self.producer = Some(Producer { awaits, epoch: None, fence: None, unanswered: false });
         }
         if let Action::Commit(Commit::WriteHalf { fence, .. } | Commit::End { fence, .. }) =
             &flight.sent.action

@@ -17,7 +17,7 @@ use crate::budget::Budget;
 use crate::instance::{Instance, Notice, Terms};
 use crate::plant::Plant;
 use crate::properties;
-use crate::requests::writes;
+use crate::requests::{is_of_transaction, writes};
 
 /// When every clock starts.
 const START: Instant = Instant::from_millis(1000);
@@ -74,6 +74,10 @@ pub enum Step {
     Deliver(usize, RequestId),
     /// A request or its answer is lost.
     Lose(usize, RequestId),
+    /// A request of a transaction hangs on its way, and its client sends it once more.
+    Delay(usize, RequestId),
+    /// A request that hung on its way arrives.
+    LateRequest(usize),
     /// An instance's clock jumps to its core's next deadline.
     Tick(usize),
     /// An instance is killed, and started again.
@@ -131,6 +135,9 @@ impl World {
                     if self.may_be_stale(state, &flight.sent.action) {
                         steps.push(Step::CarryOutStale(id, *request));
                     }
+                    if state.left.late > 0 && is_of_transaction(&flight.sent.action) {
+                        steps.push(Step::Delay(id, *request));
+                    }
                 }
             }
             // Whether a read or its answer is lost makes no difference to anybody.
@@ -179,6 +186,7 @@ impl World {
             (left.timeouts > 0 && !brokers.pending.is_empty(), Step::TimeOut),
         ];
         steps.extend(possible.into_iter().filter(|(may, _)| *may).map(|(_, step)| step));
+        steps.extend((0..brokers.late.len()).map(Step::LateRequest));
     }
 
     fn step_instance(&self, next: &mut State, id: usize, step: Step) -> Option<()> {
@@ -211,6 +219,10 @@ impl World {
                 left.lost = left.lost.checked_sub(1)?;
                 instance.give_up(terms, id, brokers, request)?;
             }
+            Step::Delay(_, request) => {
+                left.late = left.late.checked_sub(1)?;
+                instance.delay(brokers, request)?;
+            }
             Step::Tick(_) => instance.tick(terms, id, brokers)?,
             Step::Crash(_) => {
                 left.crashes = left.crashes.checked_sub(1)?;
@@ -229,6 +241,7 @@ impl World {
             | Step::Join
             | Step::MemberCommit
             | Step::LeaveGroup
+            | Step::LateRequest(_)
             | Step::TimeOut => return None,
         }
         *slot = Hashed::new(instance);
@@ -245,6 +258,7 @@ impl World {
             | Step::CarryOutStale(id, _)
             | Step::Deliver(id, _)
             | Step::Lose(id, _)
+            | Step::Delay(id, _)
             | Step::Tick(id)
             | Step::Crash(id) => self.step_instance(next, id, step)?,
             Step::TakeAway => {
@@ -272,6 +286,7 @@ impl World {
                 spend(&mut next.left.joins)?;
                 next.brokers.member = true;
             }
+            Step::LateRequest(nth) => next.brokers.late_request(nth, self.terms.plant)?,
             Step::MemberCommit => next.brokers.foreign_commit(),
             Step::LeaveGroup => next.brokers.member = false,
             Step::TimeOut => {

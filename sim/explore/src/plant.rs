@@ -24,11 +24,13 @@ pub enum Plant {
     LexicographicOrder,
     /// What the target had under an earlier ownership counts under a new one.
     TargetKeptAcrossTakeOver,
+    /// A producer one of whose requests was never answered goes on.
+    LateRequestIgnored,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoFence,
         Self::EmptyMember,
         Self::NoVerification,
@@ -38,6 +40,7 @@ impl Plant {
         Self::RetriedAfterTakeOver,
         Self::LexicographicOrder,
         Self::TargetKeptAcrossTakeOver,
+        Self::LateRequestIgnored,
     ];
 
     /// The bug that is planted in the core, if it is one.
@@ -53,6 +56,7 @@ impl Plant {
             | Self::RetriedAfterTakeOver => None,
             Self::LexicographicOrder => Some(Bug::LexicographicOrder),
             Self::TargetKeptAcrossTakeOver => Some(Bug::TargetKeptAcrossTakeOver),
+            Self::LateRequestIgnored => Some(Bug::LateRequestIgnored),
         }
     }
 }

@@ -5,7 +5,7 @@ use sprag::core::policy::CommitMode;
 use crate::budget::Budget;
 use crate::model::World;
 use crate::plant::Plant;
-use crate::properties::{NEVER_REWOUND, NEVER_STALE, NEVER_TRAMPLE};
+use crate::properties::{NEVER_REWOUND, NEVER_STALE, NEVER_TRAMPLE, VERIFIED};
 
 /// The smallest world in which the bug shows.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn smallest(plant: Plant) -> World {
         Plant::GuardOff | Plant::LexicographicOrder => {
             Budget { crashes: 1, publications: 1, source_commits: 1, stale_ends: 1, ..NOTHING }
         }
+        Plant::LateRequestIgnored => Budget { source_commits: 1, ticks: 1, late: 1, ..NOTHING },
         Plant::FailedFetchIsNone => Budget { foreign_commits: 1, lost: 2, ..NOTHING },
         Plant::UnconfirmedFollowed => {
             Budget { source_commits: 1, stale_source_reads: 2, ticks: 2, ..NOTHING }
@@ -35,6 +36,7 @@ pub fn smallest(plant: Plant) -> World {
 pub fn broken_by(plant: Plant) -> &'static [&'static str] {
     match plant {
         Plant::NoFence | Plant::RetriedAfterTakeOver | Plant::LexicographicOrder => &[NEVER_STALE],
+        Plant::LateRequestIgnored => &[VERIFIED],
         Plant::GuardOff => &[NEVER_STALE, NEVER_REWOUND],
         Plant::UnconfirmedFollowed => &[NEVER_REWOUND],
         Plant::EmptyMember

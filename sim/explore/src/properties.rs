@@ -7,6 +7,7 @@ use sprag::core::failure::FailureClass;
 use sprag::core::policy::CommitMode;
 use stateright::Property;
 
+use crate::brokers::Late;
 use crate::instance::InFlight;
 use crate::model::{State, World};
 use crate::violation::{Violation, ours};
@@ -19,10 +20,13 @@ pub const NEVER_REWOUND: &str = "NeverRewound";
 pub const NEVER_TRAMPLE: &str = "NeverTrample";
 /// Every offset is what its stamp's knowledge gives, for a position that was committed.
 pub const NO_INVENTED_OFFSET: &str = "NoInventedOffset";
+/// No half becomes visible before what stood there was read again.
+pub const VERIFIED: &str = "Verified";
 /// No instance ends its process.
 pub const NOBODY_GIVES_UP: &str = "NobodyGivesUp";
 /// What no bug of the product may break.
-pub const PROMISES: [&str; 4] = [NEVER_STALE, NEVER_REWOUND, NEVER_TRAMPLE, NO_INVENTED_OFFSET];
+pub const PROMISES: [&str; 5] =
+    [NEVER_STALE, NEVER_REWOUND, NEVER_TRAMPLE, NO_INVENTED_OFFSET, VERIFIED];
 /// `guarded`: an instance that paused between its check and its commit overwrote a newer translation.
 pub const RACE_STALE: &str = "the documented race: a newer translation is overwritten";
 /// `guarded`: it overwrote somebody else's commit.
@@ -40,6 +44,8 @@ pub const SECOND_OWNER: &str = "a second owner commits";
 pub const OVERTAKEN: &str = "a commit that a foreign one overtook is aborted";
 /// `fenced`: the end of a transaction is refused.
 pub const END_REFUSED: &str = "a zombie's end of a transaction is refused";
+/// `fenced`: a request that hung on its way belongs to a producer that was replaced.
+pub const LATE_REFUSED: &str = "a late request will be refused";
 /// The broker's member check refused.
 pub const MEMBER_REFUSED: &str = "a commit is refused for a member's sake";
 
@@ -68,6 +74,7 @@ pub fn of(world: &World) -> Vec<Property<World>> {
         never!(NEVER_REWOUND, |state| broken(state, Violation::Rewound)),
         never!(NEVER_TRAMPLE, |state| broken(state, Violation::Trampled)),
         never!(NO_INVENTED_OFFSET, |state| broken(state, Violation::Invented)),
+        never!(VERIFIED, |state| broken(state, Violation::Unverified)),
         never!(NOBODY_GIVES_UP, |state: &State| state.instances.iter().any(|it| it.stopped)),
         reached!(COMMITTED, |state: &State| state.brokers.holds_ours()),
     ];
@@ -88,6 +95,9 @@ pub fn of(world: &World) -> Vec<Property<World>> {
         all.push(reached!(OVERTAKEN, |state: &State| any(state, aborts)
             && state.brokers.stored.is_some()
             && !state.brokers.holds_ours()));
+    }
+    if budget.late > 0 && fenced {
+        all.push(reached!(LATE_REFUSED, late_refused));
     }
     if budget.joins > 0 && fenced {
         all.push(reached!(MEMBER_REFUSED, |state| any(state, |it| {
@@ -119,6 +129,12 @@ fn newest(state: &State) -> bool {
             && stamp.source == crate::script::source_commit(state.brokers.source)
             && stamp.as_of.get() == i64::from(state.brokers.mappings)
     })
+}
+
+fn late_refused(state: &State) -> bool {
+    let brokers = &state.brokers;
+    let refused = |late: &Late| late.sent.epoch.is_some_and(|epoch| epoch < brokers.epoch);
+    brokers.late.iter().any(refused) && !brokers.pending.is_empty()
 }
 
 fn second_owner(state: &State) -> bool {

@@ -82,6 +82,12 @@ pub fn writes(action: &Action) -> bool {
     }
 }
 
+/// Whether the request is one of a shard's transaction.
+#[must_use]
+pub fn is_of_transaction(action: &Action) -> bool {
+    matches!(action, Action::Commit(Commit::WriteHalf { .. } | Commit::End { .. }))
+}
+
 /// The answer of a request that failed.
 #[must_use]
 pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {

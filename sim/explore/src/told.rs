@@ -28,6 +28,16 @@ pub fn step(before: &State, step: Step, after: &State) -> String {
         Step::Lose(id, request) => {
             format!("{} gets no answer: {}", name(id), what(before, id, request))
         }
+        Step::Delay(id, request) => format!(
+            "{} sees its connection break, and sends again: {}",
+            name(id),
+            what(before, id, request)
+        ),
+        Step::LateRequest(nth) => {
+            let late = before.brokers.late.get(nth);
+            let line = late.map_or_else(String::new, |late| action(&late.sent.action));
+            format!("late, a first try arrives: {line}{}", became(before, after))
+        }
         Step::Tick(id) => {
             let now = after.instances.get(id).map(|instance| instance.now.as_millis());
             format!("time passes for {}, to {} ms", name(id), now.unwrap_or_default())
@@ -62,12 +72,17 @@ fn carried_out(before: &State, after: &State, id: usize, request: RequestId, how
     let instance = after.instances.get(id);
     let answer = instance.and_then(|instance| instance.requests.get(&request)?.answer.as_ref());
     let found = answer.map(outcome).unwrap_or_default();
-    let mut line = format!("{}: {}{how} -> {found}", name(id), what(before, id, request));
-    if before.brokers.stored != after.brokers.stored {
-        let stored = |state: &State| commit(state.brokers.stored.as_ref());
-        line.push_str(&format!("; stored: {} becomes {}", stored(before), stored(after)));
+    let became = became(before, after);
+    format!("{}: {}{how} -> {found}{became}", name(id), what(before, id, request))
+}
+
+/// What became of the stored offset in a step.
+fn became(before: &State, after: &State) -> String {
+    if before.brokers.stored == after.brokers.stored {
+        return String::new();
     }
-    line
+    let stored = |state: &State| commit(state.brokers.stored.as_ref());
+    format!("; stored: {} becomes {}", stored(before), stored(after))
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what has no words of its own is told as it is")]

@@ -16,6 +16,8 @@ pub enum Violation {
     Rewound,
     /// A commit that is not ours was overwritten.
     Trampled,
+    /// A half became visible before what stood there was read again.
+    Unverified,
     /// The offset is not what its own stamp's knowledge gives.
     Invented,
 }

@@ -91,6 +91,10 @@ impl Cluster {
         offsets: BTreeMap<Partition, Committed>,
     ) -> Response {
         let now = self.now;
+        if self.late && !self.producers.has_open(producer, &name) {
+            // Brokers from 3.8 on ask the transaction coordinator (KIP-890, its first part).
+            return Response::Failed(Error::InvalidTxnState);
+        }
         // AddOffsetsToTxn begins the transaction, whatever becomes of the commit.
         match self.producers.open(producer, now) {
             Ok(open) => open.groups.insert(name.clone()),
@@ -161,6 +165,8 @@ impl Cluster {
     ) -> Response {
         if stable {
             self.note(What::Looked { group: name.clone(), at: at.cloned() });
+        } else if self.groups.get(name).is_some_and(|group| group.offsets.has_pending()) {
+            self.note(What::Peeked { group: name.clone() });
         }
         match self.groups.get(name) {
             Some(group) => Response::Fetches(group.offsets.fetch(at, stable)),
@@ -322,7 +328,8 @@ impl Cluster {
     }
 
     fn refused(&mut self, producer: &Producer, error: Error) -> Response {
-        if error == Error::ProducerFenced {
+        // A late request says nothing about what its client does now.
+        if error == Error::ProducerFenced && !self.late {
             self.note(What::Refused { producer: producer.clone() });
         }
         Response::Failed(error)

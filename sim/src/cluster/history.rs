@@ -7,7 +7,7 @@ use sprag::core::ids::{GroupId, TopicId};
 use sprag::core::time::Instant;
 
 use super::offsets::Change;
-use crate::wire::{MemberId, Partition, Producer};
+use crate::wire::{Committed, MemberId, Partition, Producer};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Fact {
     pub at: Instant,
     /// The host of the client whose request it follows from; empty where time did it.
     pub from: Rc<str>,
+    /// When that request was sent.
+    pub sent: Instant,
     /// What.
     pub what: What,
 }
@@ -70,6 +72,20 @@ pub enum What {
         group: GroupId,
         /// Of which partitions; `None` for all that have some.
         at: Option<BTreeSet<Partition>>,
+    },
+    /// A group's offsets were read, not stable, while some of them were pending.
+    Peeked {
+        /// The group.
+        group: GroupId,
+    },
+    /// A transaction was committed, and a later commit stood there already, or the topic was deleted.
+    Superseded {
+        /// The group.
+        group: GroupId,
+        /// Where.
+        at: Partition,
+        /// What was committed.
+        commit: Committed,
     },
     /// A member came.
     Joined {

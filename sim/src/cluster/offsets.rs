@@ -15,6 +15,8 @@ pub struct Offsets {
     committed: BTreeMap<Partition, Stored>,
     /// By producer id.
     pending: BTreeMap<i64, BTreeMap<Partition, Stored>>,
+    /// Pending ones that were deleted with their topic: their transaction ends as if they stood.
+    deleted: BTreeMap<i64, Vec<(Partition, Committed)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,19 +77,28 @@ impl Offsets {
         self.pending.entry(producer).or_default().insert(at.clone(), stored);
     }
 
-    /// The transaction of a producer ended. A commit that came after the pending one stands.
-    pub fn end(&mut self, producer: i64, commit: bool) -> Vec<Change> {
+    /// The transaction of a producer ended. A commit that came after the pending one stands: such are
+    /// told beside the changes, and those that were deleted meanwhile.
+    pub fn end(
+        &mut self,
+        producer: i64,
+        commit: bool,
+    ) -> (Vec<Change>, Vec<(Partition, Committed)>) {
         let pending = self.pending.remove(&producer).unwrap_or_default();
         let mut changes = Vec::new();
+        let mut superseded = self.deleted.remove(&producer).unwrap_or_default();
+        superseded.retain(|_| commit);
         for (at, stored) in pending.into_iter().filter(|_| commit) {
             let later = self.committed.get(&at).is_some_and(|it| it.position > stored.position);
-            if !later {
+            if later {
+                superseded.push((at, stored.commit));
+            } else {
                 let after = Some(stored.commit.clone());
                 let before = self.committed.insert(at.clone(), stored).map(|it| it.commit);
                 changes.push(Change { at, before, after });
             }
         }
-        changes
+        (changes, superseded)
     }
 
     /// What is committed, of the partitions named, or of all.
@@ -110,8 +121,12 @@ impl Offsets {
 
     /// Removes offsets, pending ones too.
     pub fn remove(&mut self, which: impl Fn(&Partition) -> bool) -> Vec<Change> {
-        for pending in self.pending.values_mut() {
-            pending.retain(|at, _| !which(at));
+        for (producer, pending) in &mut self.pending {
+            let deleted = pending.extract_if(.., |at, _| which(at));
+            let deleted: Vec<_> = deleted.map(|(at, stored)| (at, stored.commit)).collect();
+            if !deleted.is_empty() {
+                self.deleted.entry(*producer).or_default().extend(deleted);
+            }
         }
         let gone = self.committed.extract_if(.., |at, _| which(at));
         gone.map(|(at, stored)| Change { at, before: Some(stored.commit), after: None }).collect()
@@ -128,6 +143,12 @@ impl Offsets {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.pending.is_empty()
+    }
+
+    /// Whether anything is pending.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.pending.values().any(|pending| !pending.is_empty())
     }
 
     fn is_pending(&self, at: &Partition) -> bool {

@@ -79,6 +79,14 @@ impl Producers {
         }))
     }
 
+    /// Whether this producer is the newest, and its open transaction has offsets of the group.
+    #[must_use]
+    pub fn has_open(&self, producer: &Producer, group: &GroupId) -> bool {
+        let known = self.known.get(&producer.transactional_id);
+        let open = known.filter(|_| self.is_newest(producer)).and_then(|known| known.open.as_ref());
+        open.is_some_and(|open| open.groups.contains(group))
+    }
+
     /// Ends the open transaction. `Ok(None)` where it had ended so before.
     ///
     /// # Errors

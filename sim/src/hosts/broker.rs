@@ -1,7 +1,7 @@
 //! A cluster's host: answers requests, truthfully unless a fault says otherwise.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,7 +28,21 @@ struct State {
     failing: BTreeMap<Partition, Failing>,
     slow_by: Duration,
     loses_answers: bool,
+    /// Requests of transactions are held for so long, and tried again by their clients meanwhile.
+    late_by: Option<Duration>,
+    held: Vec<Held>,
+    /// Requests that might have been held.
+    transactional: u64,
 }
+
+/// A request that hangs on its way. Its client sees a broken connection, and sends another one.
+struct Held {
+    due: Instant,
+    envelope: Envelope,
+}
+
+/// One in so many requests of a transaction is held.
+const HELD: u64 = 3;
 
 /// How reading a partition fails.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +56,28 @@ pub struct Failing {
 struct Former {
     cluster: Cluster,
     replaced: Instant,
+    /// It is asked by nobody at first, but answers look-ups: whoever looks up because a connection broke
+    /// comes to it.
+    misleads: bool,
+    /// Since when.
+    misled_from: Option<Instant>,
+    /// Clients whose connection is to break once.
+    breaks: BTreeSet<Rc<str>>,
+}
+
+impl Former {
+    /// Whether the client that asks believes this to be the coordinator.
+    fn answers(&self, envelope: &Envelope) -> bool {
+        let as_of = envelope.coordinators_as_of;
+        let believed = match self.misleads {
+            false => as_of < self.replaced,
+            true => {
+                let misled = self.misled_from.is_some_and(|from| as_of >= from);
+                misled && !envelope.looked_up_for_proof
+            }
+        };
+        is_of_coordinators(&envelope.request) && believed
+    }
 }
 
 impl Broker {
@@ -55,6 +91,9 @@ impl Broker {
             failing: BTreeMap::new(),
             slow_by: Duration::ZERO,
             loses_answers: false,
+            late_by: None,
+            held: Vec::new(),
+            transactional: 0,
         })))
     }
 
@@ -79,14 +118,37 @@ impl Broker {
 
     /// Time passes on the cluster.
     pub fn pass_time(&self, now: Instant) {
-        self.0.borrow_mut().cluster.pass_time(now);
+        let mut state = self.0.borrow_mut();
+        let (due, held): (Vec<_>, _) =
+            std::mem::take(&mut state.held).into_iter().partition(|held| held.due <= now);
+        state.held = held;
+        for Held { envelope: Envelope { from, sent, request, .. }, .. } in due {
+            struck("Late request");
+            state.cluster.handle_late(now, (&from, sent), request);
+        }
+        state.cluster.pass_time(now);
+    }
+
+    /// Some requests of Sprag's transactions arrive so much later, after their client tried again.
+    pub fn late_by(&self, by: Option<Duration>) {
+        self.0.borrow_mut().late_by = by;
     }
 
     /// The group coordinators move; the former ones go on answering what they know.
-    pub fn move_coordinators(&self, now: Instant) {
+    /// Where they `mislead`, they answer look-ups as well.
+    pub fn move_coordinators(&self, now: Instant, misleads: bool) {
         let mut state = self.0.borrow_mut();
         let cluster = state.cluster.clone();
-        state.former = Some(Former { cluster, replaced: now });
+        let (misled_from, breaks) = (None, BTreeSet::new());
+        state.former = Some(Former { cluster, replaced: now, misleads, misled_from, breaks });
+    }
+
+    /// The connections of these clients to the coordinators break, once each.
+    pub fn break_connections(&self, now: Instant, of: impl Iterator<Item = String>) {
+        if let Some(former) = &mut self.0.borrow_mut().former {
+            former.misled_from = Some(now);
+            former.breaks.extend(of.map(Rc::from));
+        }
     }
 
     /// The former coordinators answer no more.
@@ -128,6 +190,16 @@ impl Broker {
     fn answer(&self, host: &str, envelope: &Envelope) -> Answer {
         let mut state = self.0.borrow_mut();
         let now = simulated();
+        if let Some(due) = state.holds(now, envelope) {
+            state.held.push(Held { due, envelope: envelope.clone() });
+            return Answer::Broken;
+        }
+        if let Some(former) = &mut state.former
+            && is_of_coordinators(&envelope.request)
+            && former.breaks.remove(&envelope.from)
+        {
+            return Answer::Broken;
+        }
         let response = state.respond(now, envelope);
         let after = state.slow_by;
         if state.loses_answers {
@@ -142,13 +214,20 @@ impl Broker {
 }
 
 impl State {
+    /// Until when the request hangs on its way, if it does.
+    fn holds(&mut self, now: Instant, envelope: &Envelope) -> Option<Instant> {
+        let by = self.late_by.filter(|_| is_of_transactions(envelope))?;
+        self.transactional += 1;
+        self.transactional.is_multiple_of(HELD).then(|| now + by)
+    }
+
     fn respond(&mut self, now: Instant, envelope: &Envelope) -> Response {
-        let Envelope { from, coordinators_as_of, request } = envelope;
-        if let Some(former) = &mut self.former
-            && is_of_coordinators(request)
-            && *coordinators_as_of < former.replaced
-        {
-            struck("Answer of a former coordinator");
+        let Envelope { from, sent, request, .. } = envelope;
+        if let Some(former) = self.former.as_mut().filter(|former| former.answers(envelope)) {
+            struck(match former.misleads {
+                false => "Answer of a former coordinator",
+                true => "Look-up of a former coordinator",
+            });
             return former.cluster.handle(now, from, request.clone());
         }
         let mut response = match (&mut self.stale_ends, request) {
@@ -158,7 +237,7 @@ impl State {
                 struck("Ends of a lagging replica");
                 replica.handle(now, from, request.clone())
             }
-            _ => self.cluster.handle(now, from, request.clone()),
+            _ => self.cluster.handle_sent(now, (from, *sent), request.clone()),
         };
         self.spoil(request, &mut response);
         response
@@ -190,4 +269,16 @@ fn struck(fault: &str) {
 /// What a group coordinator answers without writing: a former one's writes would fail.
 fn is_of_coordinators(request: &Request) -> bool {
     matches!(request, Request::OffsetFetch { .. })
+}
+
+/// What one of Sprag's producers asks in a transaction. Another application's late requests would be
+/// its own business.
+fn is_of_transactions(envelope: &Envelope) -> bool {
+    let of_transaction = matches!(
+        envelope.request,
+        Request::TxnOffsetCommit { .. }
+            | Request::EndTxn { .. }
+            | Request::Produce { producer: Some(_), .. }
+    );
+    of_transaction && envelope.from.starts_with("sprag-")
 }

@@ -172,10 +172,10 @@ impl Hands<'_> {
                 let (name, partitions) = &self.told.mappings;
                 self.recreate(&self.target, name, *partitions).await
             }
-            Work::TrimTarget { topic, partition } => {
+            Work::TrimTarget { topic, partition, left } => {
                 let at = self.to(*topic, *partition)?;
                 let end = self.end(&self.target, &at).await?;
-                let request = Request::DeleteRecords { at, before: end / 2 };
+                let request = Request::DeleteRecords { at, before: end - end * left / 8 };
                 self.target.ask(request, Doing::Committing, "an operator").await.ok().map(|_| ())
             }
         }

@@ -62,7 +62,7 @@ impl Copies {
 
 /// Whether the mapping topic tells all that was ever told. Which incarnation a sync belongs to it does not
 /// tell; compaction takes syncs, and chunks that a replicator told once more.
-fn tells(scenario: &Scenario) -> bool {
+pub(super) fn tells(scenario: &Scenario) -> bool {
     let has = |kind: fn(&Work) -> bool| scenario.work.iter().any(|work| kind(&work.what));
     let topics = has(|it| matches!(it, Work::RecreateSource { .. } | Work::RecreateTarget { .. }));
     let recreated = has(|it| matches!(it, Work::RecreateMappings));

@@ -15,6 +15,7 @@ use sprag::mapping::native::{ChunkPlace, encode};
 
 use super::{
     Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
+    replays, verified,
 };
 use crate::cluster::Cluster;
 use crate::names::Names;
@@ -142,6 +143,12 @@ impl MadeUp {
         (producer, Fence(fence))
     }
 
+    /// The records below this are deleted on the target.
+    pub(crate) fn trims(&mut self, before: i64) {
+        let at = self.at(0);
+        self.on_target("clients", Request::DeleteRecords { at, before });
+    }
+
     /// An instance looks at the group on the target.
     pub(crate) fn looks(&mut self, instance: &str) {
         let group = self.group();
@@ -185,9 +192,30 @@ impl MadeUp {
         self.on_target(by, request);
     }
 
-    /// A transaction is committed.
+    /// An instance reads the group again, whatever is pending.
+    pub(crate) fn peeks(&mut self, by: &str) {
+        let group = self.group();
+        self.on_target(by, Request::OffsetFetch { group, at: None, stable: false });
+    }
+
+    /// A transaction is committed, after its owner read again.
     pub(crate) fn ends(&mut self, by: &str, producer: &Producer) {
+        self.peeks(by);
+        self.commits_transaction(by, producer);
+    }
+
+    /// A transaction is committed.
+    pub(crate) fn commits_transaction(&mut self, by: &str, producer: &Producer) {
         self.on_target(by, Request::EndTxn { producer: producer.clone(), commit: true });
+    }
+
+    /// An order to commit, `sent` then, arrives only now.
+    pub(crate) fn ends_late(&mut self, by: &str, sent: Instant, producer: &Producer) {
+        self.now += 10;
+        let request = Request::EndTxn { producer: producer.clone(), commit: true };
+        let now = self.now();
+        self.target.handle_late(now, (&Rc::from(by), sent), request);
+        self.judge();
     }
 
     /// An instance commits an offset of partition 0 in a transaction of its own.
@@ -253,7 +281,9 @@ impl MadeUp {
             broken.extend(never_stale::check(truth, ours));
             broken.extend(never_trample::check(truth, ours));
             broken.extend(fenced_means_fenced::check(truth, ours));
+            broken.extend(verified::check(ours));
             broken.extend(no_invented_offset::check(scenario, truth, clusters, ours));
+            broken.extend(replays::check(scenario, truth, clusters, ours));
             broken.extend(never_skip::check(clusters.target, ours));
         });
     }

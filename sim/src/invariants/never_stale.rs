@@ -19,8 +19,14 @@ fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
     }
     let stamp = &ours.stamp;
     let then = truth.taken_over.get(&(stamp.shard, stamp.fence))?;
-    if then.topic.map(MappingTopicTag::of) != Some(stamp.mapping_topic) {
-        return None;
+    let tag = MappingTopicTag::of(then.topic?);
+    if tag != stamp.mapping_topic {
+        let older = truth.mapping_topic(stamp.mapping_topic) < truth.mapping_topic(tag);
+        return older.then(|| {
+            let fence = stamp.fence;
+            let detail = format!("of a mapping topic that was gone when fence {fence} was taken");
+            Violation::of(Invariant::NeverStale, ours, detail)
+        });
     }
     let end = *then.ends.get(&stamp.mapping_partition.get())?;
     (stamp.as_of.get() < end).then(|| {
@@ -43,6 +49,10 @@ fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
     if stamp.fence < before.fence {
         let (now, was) = (stamp.fence, before.fence);
         return violation(format!("fence {now} overwrote fence {was}"));
+    }
+    if truth.mapping_topic(stamp.mapping_topic) < truth.mapping_topic(before.mapping_topic) {
+        let (now, was) = (stamp.mapping_topic, before.mapping_topic);
+        return violation(format!("mapping topic {now} overwrote {was}, which was made after it"));
     }
     let same_log = stamp.mapping_topic == before.mapping_topic
         && stamp.mapping_partition == before.mapping_partition;

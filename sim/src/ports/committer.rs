@@ -42,6 +42,8 @@ pub struct SimCommitter {
 struct Owned {
     producer: Option<Producer>,
     fence: Option<Fence>,
+    /// One of its requests was sent and never answered: a broker may carry it out late.
+    unanswered: bool,
 }
 
 impl SimCommitter {
@@ -77,7 +79,7 @@ impl SimCommitter {
         match (present, self.mode) {
             (Some(owned), CommitMode::Fenced | CommitMode::Guarded) => Ok(owned),
             (None, CommitMode::Guarded) => {
-                let owned = Owned { producer: None, fence: None };
+                let owned = Owned { producer: None, fence: None, unanswered: false };
                 self.live.borrow_mut().insert(shard, owned.clone());
                 Ok(owned)
             }
@@ -96,15 +98,59 @@ impl SimCommitter {
         let records = vec![NewRecord { key: record.key.clone().into_bytes(), value }];
         let at = self.fence_partition(shard);
         let produce = Request::Produce { at, records, producer: producer.clone() };
-        let answer = self.link.ask_on(produce, Doing::Fencing, &what).await?;
-        let Response::Produced(offset) = answer else {
-            return Err(strange(&what, &answer));
+        let written = async {
+            let answer = self.ask(shard, produce, Doing::Fencing, &what).await?;
+            let Response::Produced(offset) = answer else {
+                return Err(strange(&what, &answer));
+            };
+            if let Some(producer) = producer.clone() {
+                let end = Request::EndTxn { producer, commit: true };
+                self.ask(shard, end, Doing::Fencing, &what).await?;
+            }
+            Ok(Fence(offset))
         };
-        if let Some(producer) = producer {
-            let end = Request::EndTxn { producer, commit: true };
-            self.link.ask_on(end, Doing::Fencing, &what).await?;
+        let written = written.await;
+        self.settled(shard, &producer, written)
+    }
+
+    /// Asks as librdkafka does, and remembers where a try found no answer.
+    async fn ask(
+        &self,
+        shard: Shard,
+        request: Request,
+        doing: Doing,
+        what: &str,
+    ) -> Result<Response, Failure> {
+        let producer = self.live.borrow().get(&shard).and_then(|owned| owned.producer.clone());
+        let (answer, unanswered) = self.link.ask_until(request, doing, what).await;
+        if let Some(now) = self.live.borrow_mut().get_mut(&shard)
+            && now.producer == producer
+        {
+            now.unanswered |= unanswered;
         }
-        Ok(Fence(offset))
+        answer
+    }
+
+    /// Whether a request of this producer was never answered.
+    fn is_unanswered(&self, shard: Shard, producer: &Option<Producer>) -> bool {
+        let live = self.live.borrow();
+        let owned = live.get(&shard).filter(|owned| owned.producer == *producer);
+        producer.is_some() && owned.is_some_and(|owned| owned.unanswered)
+    }
+
+    /// The outcome of a call, where every request of the producer was answered.
+    fn settled<T>(
+        &self,
+        shard: Shard,
+        producer: &Option<Producer>,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let fenced = matches!(&outcome, Err(failure) if failure.class == FailureClass::Fenced);
+        if fenced || !self.is_unanswered(shard, producer) {
+            return outcome;
+        }
+        let detail = format!("shard {shard}: a request of its producer was never answered");
+        Err(Failure::new(FailureClass::LateRequest, detail))
     }
 
     async fn newest(&self, shard: Shard) -> Result<BTreeMap<String, (Fence, String)>, Failure> {
@@ -162,7 +208,8 @@ impl Committer for SimCommitter {
         let Response::Initialised(producer) = answer else {
             return Err(strange(&what, &answer));
         };
-        self.live.borrow_mut().insert(shard, Owned { producer: Some(producer), fence: None });
+        let owned = Owned { producer: Some(producer), fence: None, unanswered: false };
+        self.live.borrow_mut().insert(shard, owned);
         reached(Kind::Step, "Transactions initialised");
         Ok(())
     }
@@ -202,6 +249,7 @@ impl Committer for SimCommitter {
         let Some(producer) = self.owned(shard, fence)? else {
             return Err(destroyed(shard));
         };
+        let owner = Some(producer.clone());
         let request = Request::TxnOffsetCommit {
             producer,
             group: group.clone(),
@@ -209,15 +257,15 @@ impl Committer for SimCommitter {
             generation: NO_GENERATION,
             offsets: committed(offsets),
         };
-        let answer = self.link.ask_on(request, Doing::Committing, &what).await;
-        let answer = abortable(answer)?;
-        let Response::Committed(results) = answer else {
-            return Err(strange(&what, &answer));
-        };
-        match results.into_values().find_map(Result::err) {
-            Some(error) => abortable(Err(failure(error, Doing::Committing, &what))),
-            None => Ok(()),
-        }
+        let answer = self.ask(shard, request, Doing::Committing, &what).await;
+        let written = abortable(answer).and_then(|answer| match answer {
+            Response::Committed(results) => match results.into_values().find_map(Result::err) {
+                Some(error) => abortable(Err(failure(error, Doing::Committing, &what))),
+                None => Ok(()),
+            },
+            other => Err(strange(&what, &other)),
+        });
+        self.settled(shard, &owner, written)
     }
 
     async fn end_transaction(
@@ -238,8 +286,16 @@ impl Committer for SimCommitter {
             TransactionEnd::Commit => true,
             TransactionEnd::Abort => false,
         };
+        let owner = Some(producer.clone());
         let request = Request::EndTxn { producer, commit };
-        self.link.ask_on(request, Doing::Ending, &what).await.map(|_done| Aftermath::Settled)
+        self.ask(shard, request, Doing::Ending, &what).await?;
+        match self.is_unanswered(shard, &owner) {
+            true => {
+                reached(Kind::Step, "Late request possible");
+                Ok(Aftermath::LateRequest)
+            }
+            false => Ok(Aftermath::Settled),
+        }
     }
 
     fn destroy(&self, shard: Shard) {

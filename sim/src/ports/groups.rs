@@ -1,5 +1,6 @@
 //! The groups of both clusters.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sprag::core::action::ReadScope;
@@ -26,6 +27,8 @@ type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
 /// The source's groups.
 pub struct SimSourceGroups {
     link: Link,
+    /// After which time each group's coordinator had to be looked up for its last read that came back.
+    proven: RefCell<BTreeMap<GroupId, Instant>>,
 }
 
 /// The target's groups.
@@ -36,7 +39,15 @@ pub struct SimTargetGroups {
 
 impl SimSourceGroups {
     pub(super) fn new(link: Link) -> Self {
-        Self { link }
+        Self { link, proven: RefCell::default() }
+    }
+
+    /// A read that is to prove something asks a coordinator that was looked up for it. (Where each
+    /// look-up may mislead, nothing proves anything.)
+    fn look_up(&self, group: &GroupId, since: Option<Instant>) {
+        if since.is_some() && self.proven.borrow().get(group).copied() != since {
+            self.link.look_up_for_proof();
+        }
     }
 }
 
@@ -84,11 +95,15 @@ impl SourceGroups for SimSourceGroups {
     async fn offsets(
         &self,
         group: &GroupId,
-        _coordinator: Option<BrokerId>,
+        coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
     ) -> Result<SourceOffsets, Failure> {
-        self.link.looked_up_after(coordinator_since);
+        self.look_up(group, coordinator_since);
+        let before = self.link.connection();
         let fetched = fetch(&self.link, group, None, false).await?;
+        if let Some(since) = coordinator_since {
+            self.proven.borrow_mut().insert(group.clone(), since);
+        }
         let what = format!("reading the committed offsets of group {group}");
         let mut offsets = BTreeMap::new();
         for (at, found) in fetched {
@@ -98,7 +113,13 @@ impl SourceGroups for SimSourceGroups {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        Ok(SourceOffsets { commits: offsets, answered_by: Some(Answerer::default()) })
+        let (client, connection) = before;
+        let answered_by = (before == self.link.connection()).then_some(Answerer {
+            client,
+            coordinator,
+            connection,
+        });
+        Ok(SourceOffsets { commits: offsets, answered_by })
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use sprag::core::failure::Failure;
 use sprag::core::time::Instant;
 use sprag::ports::Clock;
-use tokio::sync::Notify;
 
 use super::Timing;
 use super::classify::{Doing, failure, no_answer};
@@ -29,7 +28,8 @@ struct Connection {
     timing: Timing,
     /// When coordinators were last looked up; what moved since is not noticed.
     looked_up: Cell<LookUp>,
-    broken: Notify,
+    /// How often a request found no answer.
+    breaks: Cell<u64>,
 }
 
 /// When coordinators were looked up.
@@ -39,27 +39,26 @@ struct LookUp {
     by_clock: Instant,
     /// In truth.
     truly: Instant,
-}
-
-impl LookUp {
-    fn now(clock: &SimClock) -> Self {
-        Self { by_clock: clock.now(), truly: simulated() }
-    }
+    /// How many came before it: each is another client.
+    client: u64,
+    /// It was made for a read that needs one, and not because a connection broke.
+    for_proof: bool,
 }
 
 impl Link {
     /// A connection to `host`.
     #[must_use]
     pub fn new(client: Rc<Client>, host: &str, clock: SimClock, timing: Timing) -> Self {
-        let looked_up = Cell::new(LookUp::now(&clock));
-        let broken = Notify::new();
+        let (by_clock, truly) = (clock.now(), simulated());
+        let first = LookUp { by_clock, truly, client: 0, for_proof: false };
+        let (looked_up, breaks) = (Cell::new(first), Cell::new(0));
         Self(Rc::new(Connection {
             client,
             host: host.to_owned(),
             clock,
             timing,
             looked_up,
-            broken,
+            breaks,
         }))
     }
 
@@ -74,13 +73,18 @@ impl Link {
     /// Coordinators are looked up anew, unless they were after `since`.
     pub(super) fn looked_up_after(&self, since: Option<Instant>) {
         if since.is_some_and(|since| self.0.looked_up.get().by_clock <= since) {
-            self.look_up();
+            self.look_up(true);
         }
     }
 
-    /// Waits until a request found no answer.
-    pub(super) async fn broken(&self) {
-        self.0.broken.notified().await;
+    /// Coordinators are looked up anew, because a read needs that.
+    pub(super) fn look_up_for_proof(&self) {
+        self.look_up(true);
+    }
+
+    /// Which client asks, and over which of its connections.
+    pub(super) fn connection(&self) -> (u64, u64) {
+        (self.0.looked_up.get().client, self.0.breaks.get())
     }
 
     /// Asks once.
@@ -109,19 +113,31 @@ impl Link {
         doing: Doing,
         what: &str,
     ) -> Result<Response, Failure> {
+        self.ask_until(request, doing, what).await.0
+    }
+
+    /// The same, with whether one of the tries was sent and never answered.
+    pub(super) async fn ask_until(
+        &self,
+        request: Request,
+        doing: Doing,
+        what: &str,
+    ) -> (Result<Response, Failure>, bool) {
+        let mut unanswered = false;
         let end = self.0.clock.now() + Duration::from_millis(self.0.timing.transaction_call);
         let patience = Duration::from_millis(self.0.timing.request);
         loop {
             let answer = self.once(request.clone(), patience).await;
             match answer {
                 Some(Response::Failed(error)) if !is_later(error) => {
-                    return Err(failure(error, doing, what));
+                    return (Err(failure(error, doing, what)), unanswered);
                 }
-                Some(Response::Failed(_)) | None => {}
-                Some(response) => return Ok(response),
+                Some(Response::Failed(_)) => {}
+                None => unanswered = true,
+                Some(response) => return (Ok(response), unanswered),
             }
             if self.0.clock.now() >= end {
-                return Err(no_answer(doing, what));
+                return (Err(no_answer(doing, what)), unanswered);
             }
             self.0.clock.sleep_until(self.0.clock.now() + PAUSE).await;
         }
@@ -133,25 +149,32 @@ impl Link {
     }
 
     async fn once(&self, request: Request, patience: Duration) -> Option<Response> {
-        let since = self.0.looked_up.get().truly;
-        let from = self.0.client.name();
-        let envelope = Envelope { from, coordinators_as_of: since, request };
+        let LookUp { truly, for_proof, .. } = self.0.looked_up.get();
+        let envelope = Envelope {
+            from: self.0.client.name(),
+            coordinators_as_of: truly,
+            looked_up_for_proof: for_proof,
+            sent: simulated(),
+            request,
+        };
         let answer = self.0.client.call(&self.0.host, envelope, patience).await;
         if answer.is_err() {
-            self.look_up();
-            self.0.broken.notify_one();
+            self.0.breaks.set(self.0.breaks.get() + 1);
+            self.look_up(false);
         }
         answer.ok()
     }
 
     fn moved(&self, error: Error) {
         if matches!(error, Error::NotCoordinator | Error::CoordinatorLoadInProgress) {
-            self.look_up();
+            self.look_up(false);
         }
     }
 
-    fn look_up(&self) {
-        self.0.looked_up.set(LookUp::now(&self.0.clock));
+    fn look_up(&self, for_proof: bool) {
+        let client = self.0.looked_up.get().client + 1;
+        let (by_clock, truly) = (self.0.clock.now(), simulated());
+        self.0.looked_up.set(LookUp { by_clock, truly, client, for_proof });
     }
 }
 

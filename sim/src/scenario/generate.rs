@@ -26,7 +26,9 @@ impl Scenario {
             lost: if lossy { stream.between(1, 200) as u32 } else { 0 },
         };
         let work = work(&mut Stream::of(seed, Concern::Work), &shape);
-        let faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
+        let mut faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
+        let work = with_resets(work, &mut faults, &shape);
+        let work = with_replays(&mut Stream::of(seed, Concern::Replays), work, &shape);
         Self { seed, shape, rules, network, work, faults, calm_from: FAULTS.1 + 1_000 }
     }
 }
@@ -88,7 +90,7 @@ const SOMETIMES: &[WorkClass] = &[
     (|stream, shape| Work::RecreateSource { topic: stream.index(shape.topics) }, 1),
     (|stream, shape| Work::RecreateTarget { topic: stream.index(shape.topics) }, 1),
     (|_, _| Work::RecreateMappings, 1),
-    (trim_target, 2),
+    (trim_target, 4),
 ];
 
 fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
@@ -104,6 +106,63 @@ fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
                 let at = stream.between(1_000, WORK_END - 2_000) as u64;
                 work.push(Timed { at, what: make(stream, shape) });
             }
+        }
+    }
+    work.sort_by_key(|work| work.at);
+    work
+}
+
+/// What coordinators that mislead know is older than the newest position, and above it: groups are set
+/// back soon after they were replaced, and do not move on while they mislead.
+fn with_resets(
+    mut work: Vec<Timed<Work>>,
+    faults: &mut Vec<Timed<Fault>>,
+    shape: &Shape,
+) -> Vec<Timed<Work>> {
+    for fault in faults.iter_mut() {
+        let Fault::FormerCoordinator { misleads: true, lasts } = &mut fault.what else {
+            continue;
+        };
+        *lasts = 6_000;
+        fault.at = fault.at.min(FAULTS.1 - *lasts);
+        let meanwhile = fault.at..fault.at + *lasts;
+        work.retain(|work| {
+            let moves = matches!(work.what, Work::SourceCommit { .. } | Work::SourceReset { .. });
+            !(moves && meanwhile.contains(&work.at))
+        });
+        for group in 0..shape.groups {
+            let what = Work::SourceReset { group, topic: 0, partition: 0, by: 20 };
+            work.push(Timed { at: fault.at + 200, what });
+        }
+    }
+    faults.sort_by_key(|fault| fault.at);
+    work.sort_by_key(|work| work.at);
+    work
+}
+
+/// Some runs with sparse mappings have replays, and nothing that makes the mapping topic forget.
+fn with_replays(
+    stream: &mut Stream,
+    mut work: Vec<Timed<Work>>,
+    shape: &Shape,
+) -> Vec<Timed<Work>> {
+    if shape.publisher == Publisher::Dense || !stream.chance(40) {
+        return work;
+    }
+    work.retain(|work| {
+        !matches!(
+            work.what,
+            Work::RecreateSource { .. }
+                | Work::RecreateTarget { .. }
+                | Work::RecreateMappings
+                | Work::CompactMappings
+        )
+    });
+    for from in [6_000, 12_000, 18_000] {
+        let again = stream.between(20, 80);
+        work.push(Timed { at: from, what: Work::ReplicatorRestart { again } });
+        for after in [200, 500, 1_000, 2_000] {
+            work.push(Timed { at: from + after, what: source_commit(stream, shape) });
         }
     }
     work.sort_by_key(|work| work.at);
@@ -191,7 +250,11 @@ fn zombie_copies(stream: &mut Stream, shape: &Shape) -> Work {
 }
 
 fn trim_target(stream: &mut Stream, shape: &Shape) -> Work {
-    Work::TrimTarget { topic: stream.index(shape.topics), partition: partition(stream, shape) }
+    Work::TrimTarget {
+        topic: stream.index(shape.topics),
+        partition: partition(stream, shape),
+        left: stream.choose(&[4, 1, 0]),
+    }
 }
 
 fn partition(stream: &mut Stream, shape: &Shape) -> i32 {
@@ -208,7 +271,8 @@ const FAULT_CLASSES: &[FaultClass] = &[
     (cut, 3),
     (|stream, _, lasts| Fault::Slow { cluster: side(stream), by: lasts / 10, lasts }, 2),
     (|stream, _, lasts| Fault::LoseAnswers { cluster: side(stream), lasts: lasts / 4 }, 3),
-    (|_, _, lasts| Fault::FormerCoordinator { lasts }, 2),
+    (late_requests, 3),
+    (|stream, _, lasts| Fault::FormerCoordinator { misleads: stream.chance(50), lasts }, 2),
     (|_, _, lasts| Fault::StaleEnds { lasts }, 2),
     (mapping_partition_fails, 2),
 ];
@@ -246,6 +310,10 @@ fn crash(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
 
 fn cut(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {
     Fault::Cut { instance: stream.index(shape.instances), cluster: side(stream), lasts }
+}
+
+fn late_requests(stream: &mut Stream, _: &Shape, lasts: u64) -> Fault {
+    Fault::LateRequests { by: stream.choose(&[60, 120, 300, 1_500]), lasts }
 }
 
 fn mapping_partition_fails(stream: &mut Stream, shape: &Shape, lasts: u64) -> Fault {

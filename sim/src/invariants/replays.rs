@@ -1,0 +1,114 @@
+//! NeverSkip where mappings are sparse, as far as it is promised: while the replicator copies records
+//! again, as syncs that went back tell, no position below the source's log end of that time is
+//! translated; and no commit lies below the target's log start, where a consumer would fall back to its
+//! reset policy.
+
+use sprag::core::ids::MappingTopicTag;
+use sprag::core::mapping::MappingRecord;
+use sprag::mapping::Decoder;
+
+use super::copies::tells;
+use super::{Invariant, Violation};
+use crate::scenario::{Publisher, Scenario};
+use crate::truth::{Clusters, Ours, Truth};
+use crate::wire::{Isolation, Partition};
+
+/// Checks one commit.
+#[must_use]
+pub fn check(
+    scenario: &Scenario,
+    truth: &Truth,
+    clusters: Clusters<'_>,
+    ours: &Ours,
+) -> Option<Violation> {
+    if ours.refresh {
+        return None;
+    }
+    below_start(truth, ours).or_else(|| in_replay(scenario, truth, clusters, ours))
+}
+
+/// Whether the log began above the committed offset before the look that the commit was decided from:
+/// where it begins is read after that.
+fn below_start(truth: &Truth, ours: &Ours) -> Option<Violation> {
+    // In `guarded` mode the last look is the one that verified.
+    let look = truth.look(ours, &ours.at).filter(|_| !ours.plain)?;
+    let (start, offset) = (truth.logs.start(&ours.at, look), ours.after.offset);
+    (offset < start).then(|| {
+        let detail = format!("{offset} is below the log start {start}");
+        Violation::of(Invariant::NeverSkip, ours, detail)
+    })
+}
+
+fn in_replay(
+    scenario: &Scenario,
+    truth: &Truth,
+    clusters: Clusters<'_>,
+    ours: &Ours,
+) -> Option<Violation> {
+    let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
+    let topic = clusters.target.topics().id(&truth.names.mapping_topic)?;
+    let same = MappingTopicTag::of(topic) == ours.stamp.mapping_topic;
+    if !sparse || !same || !tells(scenario) {
+        return None;
+    }
+    let source = truth.source_of(&ours.at)?;
+    let end = replays_until(truth, clusters, ours, &source)?;
+    let position = ours.stamp.source.get();
+    (position < end).then(|| {
+        let detail = format!("source offset {position} is translated in a replay up to {end}");
+        Violation::of(Invariant::NeverSkip, ours, detail)
+    })
+}
+
+/// Up to where the syncs that the commit knew say that records are copied again, at the least.
+fn replays_until(
+    truth: &Truth,
+    clusters: Clusters<'_>,
+    ours: &Ours,
+    source: &Partition,
+) -> Option<i64> {
+    let at = Partition { topic: truth.names.mapping_topic.clone(), partition: 0 };
+    let log = clusters.target.topics().log(&at)?;
+    let (records, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
+    let mut decoder = Decoder::new(crate::names::syncs());
+    let (mut newest, mut until) = (0, None);
+    for record in records.into_iter().filter(|it| it.offset < ours.stamp.as_of.get()) {
+        let Ok(MappingRecord::Sync(sync)) =
+            decoder.decode(Some(&record.key), record.value.as_deref())
+        else {
+            continue;
+        };
+        if Partition::from(&sync.source) != *source {
+            continue;
+        }
+        let offset = sync.source_offset.get();
+        if offset < newest {
+            until = Some(truth.logs.end_when_told(source, &at, record.offset));
+        }
+        newest = offset;
+    }
+    until.filter(|until| newest + 1 < *until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+
+    #[test]
+    fn an_offset_below_the_log_start_of_the_look_is_out_of_range() {
+        for (before_the_look, expected) in [(true, true), (false, false)] {
+            let (mut made, producer, fence) = settled(false);
+            made.group_is_at(0, 7);
+            if before_the_look {
+                made.trims(8);
+            }
+            made.looks("sprag-0");
+            if !before_the_look {
+                made.trims(8);
+            }
+            made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
+            let told = made.broken().iter().any(|it| it.contains("7 is below the log start 8"));
+            assert_eq!(told, expected, "{:?}", made.broken());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Verified: no half becomes visible before its owner has compared what stands there with what it
+//! judged. A commit was ended by an order that was sent after a read that followed its half; an order
+//! for an earlier transaction, carried out late, ends nothing of a later one.
+
+use super::{Invariant, Violation};
+use crate::truth::Ours;
+
+/// Checks one commit.
+#[must_use]
+pub fn check(ours: &Ours) -> Option<Violation> {
+    (!ours.verified).then(|| {
+        let offset = ours.after.offset;
+        let detail = format!("{offset} became visible, and its owner had not read again before");
+        Violation::of(Invariant::Verified, ours, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{Says, settled};
+
+    fn unverified(broken: &[String]) -> bool {
+        broken.iter().any(|it| it.starts_with("Verified"))
+    }
+
+    #[test]
+    fn a_half_that_nobody_read_again_must_not_become_visible() {
+        for (peeks, expected) in [(true, false), (false, true)] {
+            let (mut made, producer, fence) = settled(false);
+            made.group_is_at(0, 7);
+            made.looks("sprag-0");
+            made.writes("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
+            if peeks {
+                made.peeks("sprag-0");
+            }
+            made.commits_transaction("sprag-0", &producer);
+            assert_eq!(unverified(&made.broken()), expected, "{:?}", made.broken());
+        }
+    }
+
+    #[test]
+    fn an_order_that_was_sent_before_the_half_ends_it_unverified() {
+        for (fenced, expected) in [(false, true), (true, false)] {
+            let (mut made, producer, fence) = settled(false);
+            let sent = made.now();
+            made.group_is_at(0, 7);
+            let (producer, fence) =
+                if fenced { made.takes_over("sprag-0") } else { (producer, fence) };
+            made.looks("sprag-0");
+            made.writes("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
+            made.peeks("sprag-0");
+            let earlier = crate::wire::Producer { epoch: 0, ..producer };
+            made.ends_late("sprag-0", sent, &earlier);
+            assert_eq!(unverified(&made.broken()), expected, "{:?}", made.broken());
+        }
+    }
+}
