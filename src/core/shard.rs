@@ -16,6 +16,8 @@ pub(crate) struct ShardState {
     pub(crate) fenced_at: Instant,
     /// The highest stored fence above ours for which it was taken over anew.
     pub(crate) regressed: Option<Fence>,
+    /// Other mappings came while a take-over was under way: it begins again once that is answered.
+    pub(crate) begins_again: bool,
     /// The coordination group wants it back.
     pub(crate) revoked: bool,
     /// Attempts to take it over that failed in a row.
@@ -102,6 +104,7 @@ impl ShardState {
             life: Life::Fencing(step),
             fenced_at: Instant::default(),
             regressed: None,
+            begins_again: false,
             revoked: false,
             failures: 0,
             lane: Lane::Free,

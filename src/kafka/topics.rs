@@ -1,5 +1,7 @@
 //! Topics on both clusters: ids, partition counts, log ranges.
 
+mod leaders;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -12,6 +14,15 @@ use crate::core::ids::{
     ShardCount, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
 };
 use crate::ports::TopicReader;
+
+/// How many topics or partitions one request names, at most: librdkafka merges answers in quadratic
+/// time.
+const CHUNK: usize = 1_000;
+
+/// A partition of a topic.
+type Place = (TopicName, i32);
+type Offsets = BTreeMap<Place, Result<i64, Failure>>;
+type Described = BTreeMap<TopicName, Result<TopicDescription, Failure>>;
 
 /// Reads topics of both clusters.
 pub struct KafkaTopics {
@@ -55,25 +66,48 @@ impl TopicReader for KafkaTopics {
         target: &BTreeSet<TargetPartition>,
         source_ends: &BTreeSet<SourcePartition>,
     ) -> Result<Topics, Failure> {
-        let target_topics: BTreeSet<_> = target.iter().map(|at| at.topic.clone()).collect();
-        let ends: Vec<_> = source_ends.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
-        let (source_ids, target_ids, ranges, source_ends) = futures::join!(
-            ids(&self.source, source),
-            ids(&self.target, &target_topics),
-            log_ranges(&self.target, target),
-            log_offsets(&self.source, &ends, OffsetSpec::Latest),
-        );
-        Ok(Topics {
-            source: source_ids?,
-            target: target_ids?,
-            ranges: ranges?,
-            source_ends: source_ends?
-                .into_iter()
-                .map(|((topic, partition), end)| {
-                    (SourcePartition::new(topic.as_str(), partition), end.map(SourceOffset))
-                })
-                .collect(),
-        })
+        let (on_source, on_target) =
+            futures::join!(self.on_source(source, source_ends), self.on_target(target));
+        let ((source, source_ends), (target, ranges)) = (on_source?, on_target?);
+        Ok(Topics { source, target, ranges, source_ends })
+    }
+}
+
+type Ids = BTreeMap<TopicName, Result<TopicId, Failure>>;
+type Ranges = BTreeMap<TargetPartition, Result<LogRange, Failure>>;
+type SourceEnds = BTreeMap<SourcePartition, Result<SourceOffset, Failure>>;
+
+impl KafkaTopics {
+    async fn on_source(
+        &self,
+        topics: &BTreeSet<TopicName>,
+        ends: &BTreeSet<SourcePartition>,
+    ) -> Result<(Ids, SourceEnds), Failure> {
+        let named: BTreeSet<_> =
+            topics.iter().cloned().chain(ends.iter().map(|at| at.topic.clone())).collect();
+        let described = describe_all(&self.source, &named).await?;
+        let wanted: BTreeSet<Place> =
+            ends.iter().map(|at| (at.topic.clone(), at.partition)).collect();
+        let found = by_leader(&self.source, &described, &wanted, OffsetSpec::Latest).await;
+        let ends = found
+            .into_iter()
+            .map(|((topic, partition), end)| {
+                (SourcePartition::new(topic.as_str(), partition), end.map(SourceOffset))
+            })
+            .collect();
+        let mut ids = ids(described);
+        ids.retain(|name, _| topics.contains(name));
+        Ok((ids, ends))
+    }
+
+    async fn on_target(
+        &self,
+        partitions: &BTreeSet<TargetPartition>,
+    ) -> Result<(Ids, Ranges), Failure> {
+        let named = partitions.iter().map(|at| at.topic.clone()).collect();
+        let described = describe_all(&self.target, &named).await?;
+        let ranges = ranges(&self.target, &described, partitions).await;
+        Ok((ids(described), ranges))
     }
 }
 
@@ -85,20 +119,45 @@ impl TopicReader for KafkaTopics {
 pub async fn log_ranges(
     client: &AdminClient,
     partitions: &BTreeSet<TargetPartition>,
-) -> Result<BTreeMap<TargetPartition, Result<LogRange, Failure>>, Failure> {
+) -> Result<Ranges, Failure> {
     let parts: Vec<_> = partitions.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
     let (starts, ends) = futures::join!(
         log_offsets(client, &parts, OffsetSpec::Earliest),
         log_offsets(client, &parts, OffsetSpec::Latest),
     );
-    let (mut starts, mut ends) = (starts?, ends?);
+    let typed = |found: BTreeMap<(String, i32), Result<i64, Failure>>| {
+        let found = found.into_iter();
+        found.map(|((topic, at), it)| ((TopicName::from(topic.as_str()), at), it)).collect()
+    };
+    Ok(joined(typed(starts?), typed(ends?), partitions))
+}
+
+async fn ranges(
+    client: &AdminClient,
+    described: &Described,
+    partitions: &BTreeSet<TargetPartition>,
+) -> Ranges {
+    let wanted: BTreeSet<Place> =
+        partitions.iter().map(|at| (at.topic.clone(), at.partition)).collect();
+    let (starts, ends) = futures::join!(
+        by_leader(client, described, &wanted, OffsetSpec::Earliest),
+        by_leader(client, described, &wanted, OffsetSpec::Latest),
+    );
+    joined(starts, ends, partitions)
+}
+
+fn joined(
+    mut starts: Offsets,
+    mut ends: Offsets,
+    partitions: &BTreeSet<TargetPartition>,
+) -> Ranges {
     let mut range = |at: &TargetPartition| {
-        let key = (at.topic.to_string(), at.partition);
+        let key = (at.topic.clone(), at.partition);
         let start = starts.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
         let end = ends.remove(&key).unwrap_or_else(|| Err(left_out(at)))?;
         Ok(LogRange { start: TargetOffset(start), end: TargetOffset(end) })
     };
-    Ok(partitions.iter().map(|at| (at.clone(), range(at))).collect())
+    partitions.iter().map(|at| (at.clone(), range(at))).collect()
 }
 
 /// The fence topic, as it was described.
@@ -124,23 +183,57 @@ pub async fn describe_one(
         .unwrap_or_else(|| Err(Failure::new(FailureClass::Retry, format!("{what}: no answer"))))
 }
 
-async fn ids(
+fn ids(described: Described) -> Ids {
+    described.into_iter().map(|(name, topic)| (name, topic.map(|it| TopicId(it.id)))).collect()
+}
+
+async fn describe_all(
     client: &AdminClient,
     topics: &BTreeSet<TopicName>,
-) -> Result<BTreeMap<TopicName, Result<TopicId, Failure>>, Failure> {
-    let names = topics.iter().map(TopicName::as_str);
-    let described = describe(client, names, "describing topics").await?;
-    Ok(described
-        .into_iter()
-        .map(|(name, topic)| (name, topic.map(|topic| TopicId(topic.id))))
-        .collect())
+) -> Result<Described, Failure> {
+    let topics: Vec<_> = topics.iter().map(TopicName::as_str).collect();
+    let mut all = Described::new();
+    for chunk in topics.chunks(CHUNK) {
+        all.extend(describe(client, chunk.iter().copied(), "describing topics").await?);
+    }
+    Ok(all)
+}
+
+/// Log starts or ends, asked of each leader apart, so that a leader that does not answer costs its
+/// own partitions alone. Each partition that is wanted is in the answer.
+async fn by_leader(
+    client: &AdminClient,
+    described: &Described,
+    wanted: &BTreeSet<Place>,
+    spec: OffsetSpec,
+) -> Offsets {
+    let (leaders, mut answer) = leaders::share_out(described, wanted);
+    let requests = leaders.iter().flat_map(|(_, places)| places.chunks(CHUNK)).map(
+        async |places: &[Place]| {
+            let parts: Vec<_> = places.iter().map(|(topic, at)| (topic.as_str(), *at)).collect();
+            (places, log_offsets(client, &parts, spec).await)
+        },
+    );
+    for (places, outcome) in futures::future::join_all(requests).await {
+        match outcome {
+            Ok(found) => answer.extend(
+                found
+                    .into_iter()
+                    .map(|((topic, at), it)| ((TopicName::from(topic.as_str()), at), it)),
+            ),
+            Err(failure) => {
+                answer.extend(places.iter().map(|place| (place.clone(), Err(failure.clone()))));
+            }
+        }
+    }
+    answer
 }
 
 async fn describe(
     client: &AdminClient,
     topics: impl Iterator<Item = &str>,
     what: &str,
-) -> Result<BTreeMap<TopicName, Result<TopicDescription, Failure>>, Failure> {
+) -> Result<Described, Failure> {
     let admin = client.present()?;
     let described = admin
         .describe_topics(topics, REQUEST_TIMEOUT)

@@ -58,7 +58,14 @@ impl Core {
     /// Whether something that changes the target is under way for the shard. A take-over is that too:
     /// its `init_transactions` would fence whoever owns the shard next.
     pub(super) fn in_flight(&self, shard: Shard) -> bool {
-        let writes = |state: &ShardState| match &state.life {
+        let lane = self.shards.get(&shard).is_some_and(|state| state.lane != Lane::Free);
+        let lane = lane || self.takes_over(shard);
+        lane || self.groups.values().any(|group| group.shard == shard && group.in_transaction())
+    }
+
+    /// Whether a take-over of the shard is being carried out.
+    pub(super) fn takes_over(&self, shard: Shard) -> bool {
+        self.shards.get(&shard).is_some_and(|state| match &state.life {
             Life::Fencing(Step::Initialising | Step::TakingOver) => true,
             Life::Fencing(
                 Step::BackingOff { .. }
@@ -69,10 +76,20 @@ impl Core {
             )
             | Life::CatchingUp { .. }
             | Life::Loading { .. }
-            | Life::Active { .. } => state.lane != Lane::Free,
+            | Life::Active { .. } => false,
+        })
+    }
+
+    /// A take-over was answered after other mappings had come: it begins again. True if so.
+    fn begun_again(&mut self, shard: Shard) -> bool {
+        let again = self.shards.get_mut(&shard).filter(|state| state.begins_again);
+        let Some(state) = again else {
+            return false;
         };
-        let lane = self.shards.get(&shard).is_some_and(writes);
-        lane || self.groups.values().any(|group| group.shard == shard && group.in_transaction())
+        state.begins_again = false;
+        self.act(Action::DestroyProducer { shard });
+        self.begin(shard, Step::ReadingLog);
+        true
     }
 
     /// Gives the shard back: nothing of it is in flight, or it is not ours any more.
@@ -183,6 +200,7 @@ impl Core {
 
     pub(super) fn initialised(&mut self, shard: Shard, outcome: Result<(), Failure>) {
         match outcome {
+            Ok(()) if self.begun_again(shard) => {}
             Ok(()) => self.begin(shard, Step::RereadingLog),
             Err(failure) => {
                 let check = failure.class == FailureClass::Fenced;
@@ -196,6 +214,9 @@ impl Core {
             Ok(fence) => fence,
             Err(failure) => return self.fencing_failed(shard, failure, true),
         };
+        if self.begun_again(shard) {
+            return;
+        }
         let ends = match has(Bug::EndsBeforeFence) {
             true => Ends::Known { ends: self.ends_known_before(), again: None },
             false => Ends::Due(self.now),

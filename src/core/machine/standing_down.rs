@@ -47,6 +47,13 @@ impl Core {
     pub(super) fn fence_anew(&mut self) {
         let shards: Vec<_> = self.shards.keys().copied().collect();
         for shard in shards {
+            if self.takes_over(shard) {
+                // The broker may yet carry it out, so nothing of the shard is given up before that.
+                if let Some(state) = self.shards.get_mut(&shard) {
+                    state.begins_again = true;
+                }
+                continue;
+            }
             self.forget_decisions(shard);
             self.act(Action::DestroyProducer { shard });
             let Some(state) = self.shards.get_mut(&shard) else {

@@ -138,7 +138,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
             }
             Operation::Read { stable, all } => {
                 let scope = if *all { named_and_all() } else { named() };
-                let read = self.reader.groups().offsets(&self.group, &scope, *stable).await;
+                let read = self.reader.groups().offsets(&self.group, None, &scope, *stable).await;
                 Answer::Offsets(read.map(seen).map_err(class))
             }
             Operation::FenceLog => self.fence_log().await,
@@ -150,7 +150,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
     pub(crate) async fn state(&mut self) -> State {
         let groups = self.reader.groups();
         let read = async |scope: ReadScope, stable| {
-            let read = groups.offsets(&self.group, &scope, stable).await;
+            let read = groups.offsets(&self.group, None, &scope, stable).await;
             seen(read.expect("an answer to a read"))
         };
         let stable = read(named_and_all(), true).await;

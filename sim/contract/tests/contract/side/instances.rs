@@ -82,7 +82,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
             (Transaction::Open, false) | (Transaction::Failed, _) => TransactionEnd::Abort,
         };
         let ended = owner.instance.committer().end_transaction(SHARD, owner.fence, end).await;
-        let ended = ended.map_err(class);
+        let ended = ended.map(|_aftermath| ()).map_err(class);
         owner.transaction = match ended {
             Ok(()) => Transaction::None,
             Err(_) => Transaction::Over,
