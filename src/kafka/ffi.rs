@@ -6,6 +6,7 @@
 pub mod admin;
 mod answers;
 pub mod batch;
+pub mod group_list;
 mod new_topic;
 pub mod producer;
 mod raw;

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
 use super::answers::Answer;
+use super::group_list::{AnyGroup, list_all};
 use super::{NativeError, milliseconds, text};
 
 const PUMP: Duration = Duration::from_millis(100);
@@ -85,6 +86,13 @@ impl<C: ConsumerContext + 'static> Requests<C> {
             sys::rd_kafka_mem_free(rk, id.cast());
             Some(copy)
         }
+    }
+
+    /// Blocks until all brokers have answered, or for as long as `timeout`.
+    pub(super) fn list_all_groups(&self, timeout: Duration) -> Result<Vec<AnyGroup>, NativeError> {
+        let rk = self.consumer.client().native_ptr();
+        // SAFETY: the client is live, and is ours for as long as this runs.
+        unsafe { list_all(rk, timeout) }
     }
 
     pub(super) fn options(
