@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::GroupId;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
+use crate::kafka::clock::ProcessClock;
 use crate::kafka::connect::no_answer;
 use crate::kafka::groups::KafkaSourceGroups;
 use crate::ports::SourceGroups;
@@ -51,7 +52,7 @@ pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
 }
 
 async fn groups(config: &Config, source: &Rc<AdminClient>, report: &mut Report) -> Vec<GroupId> {
-    let port = KafkaSourceGroups::new(Rc::clone(source));
+    let port = KafkaSourceGroups::new(Rc::clone(source), ProcessClock::start());
     let listed = match port.list().await {
         Ok(listed) => listed,
         Err(failure) => {

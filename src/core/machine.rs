@@ -5,6 +5,7 @@ mod catching_up;
 mod commits;
 mod control;
 mod coordination;
+mod fence_records;
 mod fencing;
 mod incarnations;
 mod listings;

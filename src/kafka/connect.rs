@@ -1,6 +1,9 @@
 //! From the configuration to running ports: both clusters are waited for, the fence topic is
 //! created if it is missing, and the core learns who it is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -144,7 +147,7 @@ fn ports(
     )?;
     Ok(KafkaPorts {
         clock,
-        source_groups: KafkaSourceGroups::new(Rc::clone(&source)),
+        source_groups: KafkaSourceGroups::new(Rc::clone(&source), clock),
         target_groups: KafkaTargetGroups::new(Rc::clone(&target), clock),
         topics: KafkaTopics::new(
             source,
@@ -348,34 +351,5 @@ async fn waited_for<T, F: Future<Output = Result<T, Failure>>>(
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rdkafka::consumer::BaseConsumer;
-
-    use super::*;
-    use crate::kafka::client::client_config;
-
-    #[test]
-    fn a_session_as_long_as_the_configuration_allows_is_taken_by_librdkafka() {
-        let session = Duration::from_secs(30 * 60);
-        let ours = [("group.id", "sprag.dr"), ("session.timeout.ms", "1800000")];
-        for set in [None, Some("60000"), Some("2000000")] {
-            let properties: Properties = set
-                .map(|set| ("max.poll.interval.ms".to_owned(), set.to_owned()))
-                .into_iter()
-                .collect();
-            let raised = polled_as_long(properties.clone(), session);
-            let made: Result<BaseConsumer, _> = client_config(&raised, &ours).create();
-            assert!(made.is_ok(), "{set:?}: {:?}", made.err());
-            let asked = set.is_some_and(|set| set == "2000000");
-            assert_eq!(raised == properties, asked, "{set:?}: {raised:?}");
-        }
-        let wrong = Properties::from([("max.poll.interval.ms".to_owned(), "often".to_owned())]);
-        assert_eq!(polled_as_long(wrong.clone(), session), wrong);
-        let short = Duration::from_secs(10);
-        assert_eq!(polled_as_long(Properties::new(), short), Properties::new());
     }
 }

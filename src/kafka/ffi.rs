@@ -7,6 +7,7 @@ pub mod admin;
 mod answers;
 pub mod batch;
 pub mod connections;
+pub mod group_list;
 mod new_topic;
 pub mod producer;
 mod raw;

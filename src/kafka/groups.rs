@@ -1,7 +1,9 @@
 //! The groups of both clusters, by admin requests.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -24,9 +26,22 @@ use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
 
+/// How often the groups of all protocols are listed.
+const OTHERS_AGAIN: Duration = Duration::from_secs(60);
+
 /// The source's groups.
 pub struct KafkaSourceGroups {
     admin: Rc<AdminClient>,
+    clock: ProcessClock,
+    others: RefCell<Others>,
+}
+
+/// Groups that librdkafka's own list leaves out: it knows consumer groups alone.
+#[derive(Default)]
+struct Others {
+    listed: Option<Instant>,
+    /// Each with its protocol type; empty where the broker does not say it.
+    groups: BTreeMap<GroupId, String>,
 }
 
 /// The target's groups.
@@ -38,8 +53,31 @@ pub struct KafkaTargetGroups {
 impl KafkaSourceGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
-    pub fn new(admin: Rc<AdminClient>) -> Self {
-        Self { admin }
+    pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
+        Self { admin, clock, others: RefCell::default() }
+    }
+
+    /// Asks for the groups of all protocols, now and then: the call keeps a thread, and waits for every
+    /// broker. What it does not name may be there all the same.
+    async fn list_others(&self) {
+        let now = self.clock.now();
+        let due = |at: Instant| now.since(at) >= OTHERS_AGAIN;
+        if !self.others.borrow().listed.is_none_or(due) {
+            return;
+        }
+        self.others.borrow_mut().listed = Some(now);
+        let Ok(admin) = self.admin.present() else {
+            return;
+        };
+        match admin.list_all_groups(REQUEST_TIMEOUT).await {
+            Ok(groups) => {
+                let groups = groups.into_iter();
+                self.others.borrow_mut().groups = groups
+                    .map(|any| (GroupId::from(any.group.as_str()), any.protocol_type))
+                    .collect();
+            }
+            Err(error) => tracing::debug!(%error, "listing the groups of all protocols"),
+        }
     }
 }
 
@@ -120,7 +158,22 @@ impl SourceGroups for KafkaSourceGroups {
     async fn list(&self) -> Result<SourceListing, Failure> {
         let listings = list(&self.admin).await?;
         let names = listings.groups.iter().map(|listed| GroupId::from(listed.group.as_str()));
-        Ok(SourceListing { groups: names.collect(), ..SourceListing::default() })
+        let consumers: BTreeSet<GroupId> = names.collect();
+        self.list_others().await;
+        let mut listing = SourceListing::default();
+        for (group, protocol) in &self.others.borrow().groups {
+            // A group whose protocol the broker does not say may commit offsets: a Kafka Streams
+            // group of KIP-1071, for one.
+            match protocol.as_str() {
+                _ if consumers.contains(group) => {}
+                "" | "consumer" | "streams" => listing.groups.push(group.clone()),
+                _ => {
+                    listing.without_offsets.insert(group.clone(), protocol.clone());
+                }
+            }
+        }
+        listing.groups.extend(consumers);
+        Ok(listing)
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {

@@ -208,12 +208,11 @@ async fn by_leader(
     spec: OffsetSpec,
 ) -> Offsets {
     let (leaders, mut answer) = leaders::share_out(described, wanted);
-    let requests = leaders.iter().flat_map(|(_, places)| places.chunks(CHUNK)).map(
-        async |places: &[Place]| {
+    let requests =
+        leaders.values().flat_map(|places| places.chunks(CHUNK)).map(async |places: &[Place]| {
             let parts: Vec<_> = places.iter().map(|(topic, at)| (topic.as_str(), *at)).collect();
             (places, log_offsets(client, &parts, spec).await)
-        },
-    );
+        });
     for (places, outcome) in futures::future::join_all(requests).await {
         match outcome {
             Ok(found) => answer.extend(

@@ -23,6 +23,7 @@ fn hold_on(version: Version) {
     groups::plain_commits_are_told_per_partition_and_read_back(&broker);
     groups::groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us(&broker);
     groups::a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(&broker);
+    groups::groups_of_every_protocol_type_are_in_the_list_of_all(&broker);
     logs::topics_are_created_and_told_apart_by_their_ids(&broker);
     logs::log_ends_follow_the_isolation_level_and_the_reader_reaches_them(&broker);
 }

@@ -158,7 +158,18 @@ impl Brokers {
                 }
                 self.end(*end, sent.epoch);
             }
-            _ => return None,
+            Action::CheckAssignment { .. }
+            | Action::ReadFenceLog { .. }
+            | Action::InitTransactions { .. }
+            | Action::WriteTakeOver { .. }
+            | Action::WriteFenceRecord { .. }
+            | Action::DestroyProducer { .. }
+            | Action::ReleaseShard { .. }
+            | Action::ReadMappings { .. }
+            | Action::Read(_)
+            | Action::Commit(Commit::Plain { .. })
+            | Action::Report { .. }
+            | Action::Stop { .. } => return None,
         }
         Some(())
     }

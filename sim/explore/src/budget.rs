@@ -52,8 +52,7 @@ impl Budget {
         }
     }
 
-    /// A change of owner, a stale source read, a foreign commit and a late request: for every change of
-    /// the code.
+    /// A change of owner, a stale source read and a foreign commit: for every change of the code.
     #[must_use]
     pub const fn small() -> Self {
         Self {
@@ -69,8 +68,14 @@ impl Budget {
             foreign_commits: 1,
             joins: 0,
             timeouts: 0,
-            late: 1,
+            late: 0,
         }
+    }
+
+    /// A request of a transaction that is carried out late, and a foreign commit.
+    #[must_use]
+    pub const fn late() -> Self {
+        Self { ticks: 1, source_commits: 1, foreign_commits: 1, late: 1, ..Self::nothing() }
     }
 
     /// Mappings that come meanwhile: an instance is killed and reads them anew, and a lagging replica tells

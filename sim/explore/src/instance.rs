@@ -217,16 +217,21 @@ impl Instance {
     fn with_late_requests(&self, sent: &Request, answer: Event) -> Event {
         let unanswered = self.producer.is_some_and(|it| it.unanswered && it.epoch == sent.epoch);
         let late = || Failure::new(FailureClass::LateRequest, "LateRequest");
-        match answer {
-            Event::Commit(CommitDone::HalfWritten { request, outcome: Ok(()) }) if unanswered => {
-                Event::Commit(CommitDone::HalfWritten { request, outcome: Err(late()) })
+        let Event::Commit(done) = answer else {
+            return answer;
+        };
+        let done = match done {
+            CommitDone::HalfWritten { request, outcome: Ok(()) } if unanswered => {
+                CommitDone::HalfWritten { request, outcome: Err(late()) }
             }
-            Event::Commit(CommitDone::Ended { request, outcome: Ok(_) }) if unanswered => {
-                let outcome = Ok(Aftermath::LateRequest);
-                Event::Commit(CommitDone::Ended { request, outcome })
+            CommitDone::Ended { request, outcome: Ok(_) } if unanswered => {
+                CommitDone::Ended { request, outcome: Ok(Aftermath::LateRequest) }
             }
-            answer => answer,
-        }
+            CommitDone::HalfWritten { .. }
+            | CommitDone::Ended { .. }
+            | CommitDone::Plain { .. } => done,
+        };
+        Event::Commit(done)
     }
 
     /// A request of a transaction hangs on its way: its connection breaks, and the client sends it once

@@ -45,6 +45,7 @@ enum Mode {
 #[derive(Clone, Copy, ValueEnum)]
 enum Size {
     Small,
+    Late,
     Mappings,
     Full,
 }
@@ -66,6 +67,7 @@ pub(crate) fn explore(which: &Which) -> ExitCode {
 fn world(which: &Which) -> Result<World, String> {
     let mut budget = match which.world {
         Size::Small => Budget::small(),
+        Size::Late => Budget::late(),
         Size::Mappings => Budget::mappings(),
         Size::Full => Budget::full(),
     };

@@ -77,8 +77,6 @@ impl Rules {
         match action {
             Action::CheckAssignment { shard, .. } | Action::ReadFenceLog { shard, .. } => {
                 self.owner(world, *shard);
-                // One that was given up, because other mappings are read, is not waited for.
-                self.taking_over.retain(|_, of| of != shard);
             }
             Action::InitTransactions { request, shard } => {
                 self.begins(world, *shard);

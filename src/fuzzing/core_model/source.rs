@@ -66,7 +66,7 @@ impl SourceSeen {
                     let fell = offset < position.last;
                     position.since = if fell { now } else { position.since };
                     let changed = offset != position.last;
-                    position.confirmed &= !fell && !(changed && disturbed);
+                    position.confirmed &= !(fell || changed && disturbed);
                     position.go_on(offset);
                 }
                 None => {

@@ -26,6 +26,7 @@ pub use super::answers::{
     GroupDescription, GroupKind, GroupListing, GroupListings, GroupState, PartitionOffset,
 };
 use super::connections::Connections;
+pub use super::group_list::AnyGroup;
 use super::new_topic::NativeNewTopic;
 pub use super::new_topic::NewTopic;
 use super::requests::{Requests, c_string};
@@ -286,6 +287,21 @@ impl<C: ConsumerContext + 'static> Admin<C> {
             }
         });
         topic_answers::created(&answer.await?)
+    }
+
+    /// Groups of every protocol type, of the brokers that answer. A group that is not in it may exist
+    /// all the same. One broker that cannot be reached makes this take the whole `timeout`, and the
+    /// process does not end before it is over.
+    ///
+    /// # Errors
+    ///
+    /// Where no broker answered, or the last one failed.
+    #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
+    pub async fn list_all_groups(&self, timeout: Duration) -> Result<Vec<AnyGroup>, NativeError> {
+        let requests = Arc::clone(&self.requests);
+        let asked = tokio::task::spawn_blocking(move || requests.list_all_groups(timeout));
+        let gone = |_| NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the process ends");
+        asked.await.map_err(gone)?
     }
 
     /// The cluster's id; `None` if no broker told it in time. It is waited for in short turns, because

@@ -44,10 +44,10 @@ impl Connections {
                 opaque,
             )
         };
-        match added {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(watch),
-            refused => Err(NativeError::of(refused.into())),
+        if added == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(watch);
         }
+        Err(NativeError::of(added.into()))
     }
 
     /// How many connections to this broker have ended; of all brokers where it is not known which one.

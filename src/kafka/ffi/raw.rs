@@ -28,6 +28,12 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_ConfigResource_error(
         resource: *const sys::rd_kafka_ConfigResource_t,
     ) -> c_int;
+    pub(super) fn rd_kafka_list_groups(
+        client: *mut sys::rd_kafka_t,
+        group: *const c_char,
+        list: *mut *const sys::rd_kafka_group_list,
+        timeout_ms: c_int,
+    ) -> c_int;
     pub(super) fn rd_kafka_err2str(error: c_int) -> *const c_char;
     pub(super) fn rd_kafka_interceptor_add_on_response_received(
         client: *mut sys::rd_kafka_t,

@@ -17,6 +17,7 @@ use rdkafka_sys as sys;
 
 use super::answers::Answer;
 use super::connections::Connections;
+use super::group_list::{AnyGroup, list_all};
 use super::{NativeError, milliseconds, raw, text};
 
 const PUMP: Duration = Duration::from_millis(100);
@@ -143,6 +144,13 @@ impl<C: ConsumerContext + 'static> Requests<C> {
             sys::rd_kafka_mem_free(rk, id.cast());
             Some(copy)
         }
+    }
+
+    /// Blocks until all brokers have answered, or for as long as `timeout`.
+    pub(super) fn list_all_groups(&self, timeout: Duration) -> Result<Vec<AnyGroup>, NativeError> {
+        let rk = self.client.native_ptr();
+        // SAFETY: the client is live, and is ours for as long as this runs.
+        unsafe { list_all(rk, timeout) }
     }
 
     pub(super) fn options(

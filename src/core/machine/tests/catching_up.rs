@@ -33,10 +33,9 @@ fn ends_of_another_mapping_topic_activate_no_shard() {
 #[test]
 fn a_revocation_waits_for_the_take_over_that_is_under_way() {
     let is = |what: &'static str| {
-        move |action: &Action| match action {
-            Action::InitTransactions { .. } => what == "init",
-            Action::WriteTakeOver { .. } => what == "record",
-            _ => false,
+        move |action: &Action| {
+            (what == "init" && matches!(action, Action::InitTransactions { .. }))
+                || (what == "record" && matches!(action, Action::WriteTakeOver { .. }))
         }
     };
     for step in ["init", "record"] {

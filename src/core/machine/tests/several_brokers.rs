@@ -29,10 +29,12 @@ fn longest_wait(bad_source: bool) -> Duration {
     world.groups = names.collect();
     world.coordinators = all.clone();
     let is_bad = |group: &GroupId| all.of(group) == Some(BAD);
-    let hangs = |action: &Action| match action {
-        Action::Read(Read::SourceOffsets { group, .. }) => bad_source && is_bad(group),
-        Action::Read(Read::TargetOffsets { group, .. }) => !bad_source && is_bad(group),
-        _ => false,
+    let hangs = |action: &Action| {
+        let reads_source =
+            matches!(action, Action::Read(Read::SourceOffsets { group, .. }) if is_bad(group));
+        let reads_target =
+            matches!(action, Action::Read(Read::TargetOffsets { group, .. }) if is_bad(group));
+        if bad_source { reads_source } else { reads_target }
     };
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });

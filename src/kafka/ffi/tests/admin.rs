@@ -117,6 +117,7 @@ async fn what_the_cluster_lacks_is_an_error_and_never_an_empty_answer() {
         Err(_) => false,
     };
     assert!(!complete);
+    assert!(admin.list_all_groups(PATIENCE).await.is_err());
     assert!(admin.describe_group("g", PATIENCE).await.is_err());
     let topic = NewTopic {
         name: TOPIC,
@@ -159,6 +160,7 @@ async fn a_broker_that_is_not_there_is_a_time_out() {
     assert_eq!(topics.unwrap_err().code, Code::OperationTimedOut);
     let listed = admin.list_groups(short).await;
     assert!(!listed.is_ok_and(|listed| listed.errors.is_empty()));
+    assert_eq!(admin.list_all_groups(short).await.unwrap_err().code, Code::OperationTimedOut);
     let ends = [(TOPIC, 0)].into_iter();
     let ends = admin.list_offsets(ends, OffsetSpec::Latest, Isolation::ReadCommitted, short);
     assert!(!ends.await.is_ok_and(|ends| ends[0].outcome.is_ok()));
