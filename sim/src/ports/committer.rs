@@ -258,12 +258,14 @@ impl Committer for SimCommitter {
             offsets: committed(offsets),
         };
         let answer = self.ask(shard, request, Doing::Committing, &what).await;
-        let written = abortable(answer).and_then(|answer| match answer {
-            Response::Committed(results) => match results.into_values().find_map(Result::err) {
+        let written = abortable(answer).and_then(|answer| {
+            let Response::Committed(results) = answer else {
+                return Err(strange(&what, &answer));
+            };
+            match results.into_values().find_map(Result::err) {
                 Some(error) => abortable(Err(failure(error, Doing::Committing, &what))),
                 None => Ok(()),
-            },
-            other => Err(strange(&what, &other)),
+            }
         });
         self.settled(shard, &owner, written)
     }

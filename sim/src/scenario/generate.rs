@@ -116,7 +116,7 @@ fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
 /// back soon after they were replaced, and do not move on while they mislead.
 fn with_resets(
     mut work: Vec<Timed<Work>>,
-    faults: &mut Vec<Timed<Fault>>,
+    faults: &mut [Timed<Fault>],
     shape: &Shape,
 ) -> Vec<Timed<Work>> {
     for fault in faults.iter_mut() {

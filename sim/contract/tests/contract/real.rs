@@ -57,7 +57,7 @@ fn wait_for_coordinators(broker: &Broker) {
     for nth in 0..32 {
         let group = GroupId::from(format!("nobody-{nth}").as_str());
         let all = ReadScope::AllAnd(BTreeSet::new());
-        let read = || block_on(adapter.groups.offsets(&group, &all, true));
+        let read = || block_on(adapter.groups.offsets(&group, None, &all, true));
         eventually(DEADLINE, "a group coordinator", read);
     }
 }
