@@ -223,14 +223,26 @@ impl AdminClient {
         })
     }
 
+    /// The next request that is not about one group looks leaders and coordinators up again, unless one
+    /// did so a moment ago.
+    pub fn look_up_again(&self) {
+        let now = self.clock.now();
+        if self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
+            self.moved.set(Some(now));
+        }
+    }
+
+    /// Waits for so long.
+    pub async fn pause(&self, duration: Duration) {
+        self.clock.sleep_until(self.clock.now() + duration).await;
+    }
+
     /// The failure that follows from `error` of a request that is not about one group. Where a leader or
     /// a coordinator may have moved, the next such request looks it up again.
     #[must_use]
     pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
-        let now = self.clock.now();
-        let rested = self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE);
-        if coordinator_moved(error) && rested {
-            self.moved.set(Some(now));
+        if coordinator_moved(error) {
+            self.look_up_again();
         }
         self.group_failed(error, doing, what)
     }

@@ -4,9 +4,13 @@ mod leaders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use super::client::{AdminClient, REQUEST_TIMEOUT};
 use super::errors::Doing;
+use super::ffi::NativeError;
 use super::ffi::admin::{Isolation, OffsetSpec, TopicDescription};
 use crate::core::event::{ControlTopics, FenceTopic, LogRange, MappingTopic, Topics};
 use crate::core::failure::{Failure, FailureClass};
@@ -18,6 +22,8 @@ use crate::ports::TopicReader;
 /// How many topics or partitions one request names, at most: librdkafka merges answers in quadratic
 /// time.
 const CHUNK: usize = 1_000;
+/// How long one client is waited for before another is asked as well.
+const SOON: Duration = Duration::from_millis(1500);
 
 /// A partition of a topic.
 type Place = (TopicName, i32);
@@ -233,10 +239,9 @@ async fn describe(
     topics: impl Iterator<Item = &str>,
     what: &str,
 ) -> Result<Described, Failure> {
-    let admin = client.present()?;
-    let described = admin
-        .describe_topics(topics, REQUEST_TIMEOUT)
-        .await
+    let topics: Vec<&str> = topics.collect();
+    let described = describe_by_any(client, &topics)
+        .await?
         .map_err(|error| client.failed(&error, Doing::Reading, what))?;
     Ok(described
         .into_iter()
@@ -246,6 +251,27 @@ async fn describe(
             (TopicName::from(name.as_str()), topic)
         })
         .collect())
+}
+
+type DescribedBy = Result<Vec<(String, Result<TopicDescription, NativeError>)>, NativeError>;
+
+/// librdkafka asks the broker that it takes for the controller, and no other. Where that one does not
+/// answer soon, another client is asked as well, whose view of the cluster is newer.
+async fn describe_by_any(client: &AdminClient, topics: &[&str]) -> Result<DescribedBy, Failure> {
+    let admin = client.present()?;
+    let first = admin.describe_topics(topics.iter().copied(), REQUEST_TIMEOUT);
+    let first = match select(Box::pin(first), Box::pin(client.pause(SOON))).await {
+        Either::Left((described, _)) => return Ok(described),
+        Either::Right(((), first)) => first,
+    };
+    client.look_up_again();
+    let other = client.present()?;
+    let second = Box::pin(other.describe_topics(topics.iter().copied(), REQUEST_TIMEOUT));
+    match select(first, second).await {
+        Either::Left((Ok(described), _)) | Either::Right((Ok(described), _)) => Ok(Ok(described)),
+        Either::Left((Err(_), second)) => Ok(second.await),
+        Either::Right((Err(_), first)) => Ok(first.await),
+    }
 }
 
 async fn log_offsets(

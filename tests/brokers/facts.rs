@@ -212,7 +212,7 @@ async fn a_pending_offset_is_unknown_and_never_none(broker: &Broker) {
     let owner = Instance::owner(broker).await;
     owner.write("first", 20).await.expect("a first half");
     let stable = owner.stored("first", true).await;
-    assert_eq!(stable.expect_err("unknown").class, FailureClass::Retry);
+    assert_eq!(stable.expect_err("unknown").class, FailureClass::Unstable);
     let all = owner.read("first", ReadScope::AllAnd(BTreeSet::new()), true).await;
     assert_eq!(all.get(&at()), None, "a fetch of all leaves it out");
     let named = owner.read("first", ReadScope::AllAnd(BTreeSet::from([at()])), true).await;

@@ -58,7 +58,14 @@ fn class(error: Error, doing: Doing) -> FailureClass {
             Doing::Reading | Doing::Fencing => FailureClass::Retry,
         },
         Error::UnknownTopicOrPartition => FailureClass::Missing,
-        Error::OffsetMetadataTooLarge => FailureClass::HoldGroup,
+        Error::OffsetMetadataTooLarge => match doing {
+            Doing::Committing => FailureClass::MetadataTooLarge,
+            Doing::Reading | Doing::Ending | Doing::Fencing => FailureClass::HoldGroup,
+        },
+        Error::UnstableOffsetCommit => match doing {
+            Doing::Reading => FailureClass::Unstable,
+            Doing::Committing | Doing::Ending | Doing::Fencing => retry,
+        },
         Error::InconsistentGroupProtocol => match doing {
             Doing::Fencing => FailureClass::Stop,
             Doing::Reading | Doing::Committing | Doing::Ending => FailureClass::HoldGroup,
@@ -72,7 +79,6 @@ fn class(error: Error, doing: Doing) -> FailureClass {
         | Error::NotCoordinator
         | Error::TopicAlreadyExists
         | Error::ConcurrentTransactions
-        | Error::GroupIdNotFound
-        | Error::UnstableOffsetCommit => retry,
+        | Error::GroupIdNotFound => retry,
     }
 }
