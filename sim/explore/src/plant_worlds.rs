@@ -39,9 +39,8 @@ pub fn broken_by(plant: Plant) -> &'static [&'static str] {
         Plant::LateRequestIgnored => &[VERIFIED],
         Plant::GuardOff => &[NEVER_STALE, NEVER_REWOUND],
         Plant::UnconfirmedFollowed => &[NEVER_REWOUND],
-        Plant::EmptyMember
-        | Plant::NoVerification
-        | Plant::FailedFetchIsNone
-        | Plant::TargetKeptAcrossTakeOver => &[NEVER_TRAMPLE],
+        Plant::EmptyMember | Plant::TargetKeptAcrossTakeOver => &[NEVER_TRAMPLE],
+        // A check that is not made, or that failed, verifies nothing.
+        Plant::NoVerification | Plant::FailedFetchIsNone => &[NEVER_TRAMPLE, VERIFIED],
     }
 }
