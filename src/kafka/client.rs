@@ -46,7 +46,10 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
     let mut config = ClientConfig::new();
     config.set("client.id", "sprag").set("log.connection.close", "false");
     // A broker that is back is connected to within a second; one that is away is not hammered.
-    config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
+    // librdkafka refuses a first back-off above the longest one, so a user's own are not mixed with ours.
+    if !properties.keys().any(|key| key.starts_with("reconnect.backoff.")) {
+        config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
+    }
     // What it would log comes back as an error of some request, and is told with that.
     config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {
