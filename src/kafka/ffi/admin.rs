@@ -87,13 +87,14 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         self.requests.native()
     }
 
-    /// All consumer groups, with the brokers that did not answer.
+    /// All consumer groups, but those of brokers that do not answer within `timeout`.
     ///
     /// # Errors
     ///
     /// Where the request as a whole failed.
     pub async fn list_groups(&self, timeout: Duration) -> Result<GroupListings, NativeError> {
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
+        let options =
+            self.requests.options_that_end(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: all three are live; the request copies the options.
             unsafe { sys::rd_kafka_ListConsumerGroups(rk, options, queue) }
@@ -230,7 +231,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         }
     }
 
-    /// Ids and partition counts of topics; each with its own error.
+    /// Ids and partition counts of topics, each with its own error, as the broker `at` knows them; as
+    /// the one that the client takes for the controller where none is named.
     ///
     /// # Errors
     ///
@@ -238,6 +240,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn describe_topics(
         &self,
         topics: impl Iterator<Item = &str>,
+        at: Option<i32>,
         timeout: Duration,
     ) -> Result<Vec<(String, Result<TopicDescription, NativeError>)>, NativeError> {
         let names: Vec<CString> = topics.map(c_string).collect::<Result<_, _>>()?;
@@ -245,6 +248,9 @@ impl<C: ConsumerContext + 'static> Admin<C> {
             return Ok(Vec::new());
         }
         let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+        if let Some(broker) = at {
+            options.broker(broker)?;
+        }
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names outlive the call; the collection is freed after it, once.

@@ -129,7 +129,7 @@ async fn what_the_cluster_lacks_is_an_error_and_never_an_empty_answer() {
     let short = Duration::from_millis(200);
     let created = admin.create_topic(&topic, short).await;
     assert_eq!(created.unwrap_err().code, Code::OperationTimedOut);
-    let described = admin.describe_topics([TOPIC].into_iter(), short).await;
+    let described = admin.describe_topics([TOPIC].into_iter(), None, short).await;
     assert_eq!(described.unwrap_err().code, Code::OperationTimedOut);
 }
 
@@ -156,7 +156,7 @@ async fn a_broker_that_is_not_there_is_a_time_out() {
     let asked = partitions(0..1);
     let read = admin.group_offsets("g", Some(&asked), true, short).await;
     assert_eq!(read.unwrap_err().code, Code::OperationTimedOut);
-    let topics = admin.describe_topics([TOPIC].into_iter(), short).await;
+    let topics = admin.describe_topics([TOPIC].into_iter(), None, short).await;
     assert_eq!(topics.unwrap_err().code, Code::OperationTimedOut);
     let listed = admin.list_groups(short).await;
     assert!(!listed.is_ok_and(|listed| listed.errors.is_empty()));
