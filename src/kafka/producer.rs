@@ -29,11 +29,12 @@ use crate::ports::{Clock, member};
 /// times out leaves open is aborted by the next producer's start.
 const TRANSACTION_CALL: Duration = Duration::from_secs(5);
 
-/// How long a producer's thread is waited for: longer than its calls may take. librdkafka has been seen not
-/// to come back from a call at all when the broker that the call waited for had gone.
-const THREAD: Duration = Duration::from_secs(TRANSACTION_CALL.as_secs() + 3);
+/// How long a producer's thread is waited for: longer than its call may take.
+/// `rd_kafka_send_offsets_to_transaction()` does not keep its time-out, and may never return when the
+/// group's coordinator has left the cluster (librdkafka issues 5456 and 5511).
+const THREAD: Duration = Duration::from_secs(TRANSACTION_CALL.as_secs() + 1);
 /// The same for a record, which takes up to three calls.
-const THREAD_WITH_RECORD: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 3);
+const THREAD_WITH_RECORD: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 1);
 
 /// What follows where a request was never answered.
 const LATE: &str =
