@@ -221,7 +221,14 @@ impl AdminClient {
     ///
     /// Where librdkafka refuses the properties.
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
-        let config = client_config(&self.properties, &[("group.id", "sprag-admin")]);
+        let mut ours = vec![("group.id", "sprag-admin")];
+        // A broker that leaves a request unanswered for longer than any request waits is not asked for
+        // anything else: its connection is closed.
+        let patience = REQUEST_TIMEOUT.as_millis().to_string();
+        if !self.properties.contains_key("socket.timeout.ms") {
+            ours.push(("socket.timeout.ms", &patience));
+        }
+        let config = client_config(&self.properties, &ours);
         Admin::new(&config, self.watch.clone()).map(Rc::new).map_err(|error| {
             let detail =
                 format!("{}.kafka: librdkafka refuses the properties: {}", self.side, said(&error));

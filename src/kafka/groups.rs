@@ -11,6 +11,7 @@ use super::client::{AdminClient, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::admin::{GroupListing, PartitionOffset};
+use super::lookups::Lookups;
 use super::topics::describe_one;
 use crate::core::action::ReadScope;
 use crate::core::coordinators::Coordinators;
@@ -36,6 +37,7 @@ const OTHERS_AGAIN: Duration = Duration::from_secs(60);
 /// The source's groups.
 pub struct KafkaSourceGroups {
     admin: Rc<AdminClient>,
+    lookups: Lookups,
     clock: ProcessClock,
     others: RefCell<Others>,
 }
@@ -51,6 +53,7 @@ struct Others {
 /// The target's groups.
 pub struct KafkaTargetGroups {
     admin: Rc<AdminClient>,
+    lookups: Lookups,
     clock: ProcessClock,
 }
 
@@ -58,7 +61,8 @@ impl KafkaSourceGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
     pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
-        Self { admin, clock, others: RefCell::default() }
+        let lookups = Lookups::new(Rc::clone(&admin));
+        Self { admin, lookups, clock, others: RefCell::default() }
     }
 
     /// Asks for the groups of all protocols, now and then: the call keeps a thread, and waits for every
@@ -89,7 +93,8 @@ impl KafkaTargetGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
     pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
-        Self { admin, clock }
+        let lookups = Lookups::new(Rc::clone(&admin));
+        Self { admin, lookups, clock }
     }
 
     async fn read(
@@ -108,12 +113,16 @@ impl KafkaTargetGroups {
         });
         let what = format!("reading the committed offsets of group {group}");
         let live = self.admin.since(coordinator_since)?;
+        let at = self.lookups.coordinator(&live, group).await?;
         let patience = if stable { REQUEST_TIMEOUT } else { IN_TRANSACTION };
         let read = live
             .admin
-            .group_offsets(group.as_str(), list.as_ref(), stable, patience)
+            .group_offsets(group.as_str(), at.map(BrokerId::get), list.as_ref(), stable, patience)
             .await
-            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| {
+                self.lookups.failed(&live, group, &error);
+                self.admin.group_failed(&error, Doing::Reading, &what)
+            })?;
         Ok(read
             .into_iter()
             .map(|part| {
@@ -193,13 +202,18 @@ impl SourceGroups for KafkaSourceGroups {
     ) -> Result<SourceOffsets, Failure> {
         let what = format!("reading the committed offsets of group {group}");
         let live = self.admin.since(coordinator_since)?;
+        let at = self.lookups.coordinator(&live, group).await?;
+        let coordinator = at.or(coordinator);
         let connections = || live.admin.connections().ended(coordinator.map(BrokerId::get));
         let before = connections();
         let read = live
             .admin
-            .group_offsets(group.as_str(), None, false, REQUEST_TIMEOUT)
+            .group_offsets(group.as_str(), at.map(BrokerId::get), None, false, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| {
+                self.lookups.failed(&live, group, &error);
+                self.admin.group_failed(&error, Doing::Reading, &what)
+            })?;
         let connection = connections();
         let answered_by = (connection == before).then_some(Answerer {
             client: live.number,

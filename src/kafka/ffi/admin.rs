@@ -125,7 +125,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::group_description(&answer.await?)
     }
 
-    /// The committed offsets of a group: of `partitions`, or of all for which it has any.
+    /// The committed offsets of a group: of `partitions`, or of all for which it has any. The broker `at` is
+    /// asked; one that librdkafka looks up where none is named.
     ///
     /// # Errors
     ///
@@ -134,13 +135,17 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn group_offsets(
         &self,
         group: &str,
+        at: Option<i32>,
         partitions: Option<&TopicPartitionList>,
         stable: bool,
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options =
-            self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        let op = Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+        let options = match at {
+            Some(broker) => self.requests.options_at(op, broker, timeout)?,
+            None => self.requests.options(op, timeout)?,
+        };
         options.require_stable(stable)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let list = partitions.map_or(std::ptr::null(), |list| list.ptr().cast_const());
@@ -217,7 +222,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+        let options = self.requests.options_that_end(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
         options.isolation(level)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: the list outlives the call, which copies it.
@@ -247,10 +252,11 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
-        if let Some(broker) = at {
-            options.broker(broker)?;
-        }
+        let op = Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let options = match at {
+            Some(broker) => self.requests.options_at(op, broker, timeout)?,
+            None => self.requests.options_that_end(op, timeout)?,
+        };
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names outlive the call; the collection is freed after it, once.

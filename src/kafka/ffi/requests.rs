@@ -176,6 +176,21 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         self.options_of(op, timeout, timeout + LATER)
     }
 
+    /// Options of a request to this broker and no other.
+    pub(super) fn options_at(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        broker: i32,
+        timeout: Duration,
+    ) -> Result<Options, NativeError> {
+        let options = self.options_that_end(op, timeout)?;
+        // SAFETY: the options are live; a null error buffer of length 0 is allowed.
+        let set = unsafe {
+            sys::rd_kafka_AdminOptions_set_broker(options.native, broker, std::ptr::null_mut(), 0)
+        };
+        NativeError::of_number(set as i32).map_or(Ok(options), Err)
+    }
+
     fn options_of(
         &self,
         op: sys::rd_kafka_admin_op_t,
@@ -281,15 +296,6 @@ impl Options {
             ))
         };
         error.map_or(Ok(()), Err)
-    }
-
-    /// The request goes to this broker, and no other.
-    pub(super) fn broker(&self, broker: i32) -> Result<(), NativeError> {
-        // SAFETY: the options are live; a null error buffer of length 0 is allowed.
-        let set = unsafe {
-            sys::rd_kafka_AdminOptions_set_broker(self.native, broker, std::ptr::null_mut(), 0)
-        };
-        NativeError::of_number(set as i32).map_or(Ok(()), Err)
     }
 
     pub(super) fn isolation(
