@@ -50,6 +50,10 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
     if !properties.keys().any(|key| key.starts_with("reconnect.backoff.")) {
         config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
     }
+    // So long a broker that came back may be waited for by a connection that was begun before.
+    if !properties.contains_key("socket.connection.setup.timeout.ms") {
+        config.set("socket.connection.setup.timeout.ms", "5000");
+    }
     // What it would log comes back as an error of some request, and is told with that.
     config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {

@@ -112,15 +112,14 @@ impl KafkaTargetGroups {
             list
         });
         let what = format!("reading the committed offsets of group {group}");
-        let live = self.admin.since(coordinator_since)?;
-        let at = self.lookups.coordinator(&live, group).await?;
+        let (live, at) = self.lookups.coordinator(group, coordinator_since).await?;
         let patience = if stable { REQUEST_TIMEOUT } else { IN_TRANSACTION };
         let read = live
             .admin
             .group_offsets(group.as_str(), at.map(BrokerId::get), list.as_ref(), stable, patience)
             .await
             .map_err(|error| {
-                self.lookups.failed(&live, group, &error);
+                self.lookups.failed(group, &error);
                 self.admin.group_failed(&error, Doing::Reading, &what)
             })?;
         Ok(read
@@ -201,8 +200,7 @@ impl SourceGroups for KafkaSourceGroups {
         coordinator_since: Option<Instant>,
     ) -> Result<SourceOffsets, Failure> {
         let what = format!("reading the committed offsets of group {group}");
-        let live = self.admin.since(coordinator_since)?;
-        let at = self.lookups.coordinator(&live, group).await?;
+        let (live, at) = self.lookups.coordinator(group, coordinator_since).await?;
         let coordinator = at.or(coordinator);
         let connections = || live.admin.connections().ended(coordinator.map(BrokerId::get));
         let before = connections();
@@ -211,7 +209,7 @@ impl SourceGroups for KafkaSourceGroups {
             .group_offsets(group.as_str(), at.map(BrokerId::get), None, false, REQUEST_TIMEOUT)
             .await
             .map_err(|error| {
-                self.lookups.failed(&live, group, &error);
+                self.lookups.failed(group, &error);
                 self.admin.group_failed(&error, Doing::Reading, &what)
             })?;
         let connection = connections();

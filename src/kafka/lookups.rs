@@ -1,12 +1,12 @@
-//! Which broker coordinates a group, as a client has looked it up.
+//! Which broker coordinates a group.
 //!
 //! librdkafka's own look-ups will not do: a client keeps those of eleven groups
 //! (`rd_kafka_coord_cache_add()`), asks any broker that it is connected to for all others, each time
-//! again, and waits for that one without an end. So a client looks the leaders of `__consumer_offsets` up
-//! once, from a broker that answers, and its requests go to the coordinators by their ids.
+//! again, and waits for that one without an end. So the leaders of `__consumer_offsets` are looked up for
+//! all groups at once, from a broker that answers, and requests go to the coordinators by their ids.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{AdminClient, Live};
 use super::ffi::NativeError;
-use super::topics::describe_one_by;
+use super::topics::{First, describe_one_by};
 use crate::core::coordinators::Coordinators;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{BrokerId, GroupId, TopicName};
@@ -27,87 +27,104 @@ const OFFSETS_TOPIC: &str = "__consumer_offsets";
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
 /// A coordinator that was looked up so recently and is none shows that the cluster assigns groups to
 /// coordinators in another way than Kafka does.
-const RECENT: Duration = Duration::from_secs(10);
-/// The look-ups of how many clients are kept.
-const MOST_KEPT: usize = 8;
+const RECENT: Duration = Duration::from_secs(1);
+/// How soon after a look-up a request that failed makes another one.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// `None` where the topic does not exist, or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
 
-/// The look-ups of one cluster's clients.
+/// The coordinators of one cluster, as they were looked up last.
 pub(super) struct Lookups {
     client: Rc<AdminClient>,
-    by_client: RefCell<BTreeMap<u64, Lookup>>,
+    last: RefCell<Option<Lookup>>,
     /// Groups that are coordinated elsewhere than their names say.
     elsewhere: RefCell<BTreeSet<GroupId>>,
 }
 
+#[derive(Clone)]
 struct Lookup {
     found: Shared<LocalBoxFuture<'static, Found>>,
     begun: Instant,
+    /// A request to a coordinator that it found has failed.
+    doubted: bool,
 }
 
 impl Lookups {
     pub(super) fn new(client: Rc<AdminClient>) -> Self {
-        Self { client, by_client: RefCell::default(), elsewhere: RefCell::default() }
+        Self { client, last: RefCell::default(), elsewhere: RefCell::default() }
     }
 
-    /// The coordinator of the group as this client has looked it up; `None` where librdkafka has to look
-    /// it up itself.
+    /// A client for a request to the coordinator of the group, and the coordinator, which was looked up
+    /// after `since`. `None` where librdkafka has to look it up itself: then the client was made after
+    /// `since`, and has looked nothing up before.
     ///
     /// # Errors
     ///
-    /// Where no broker answers.
+    /// Where no broker answers, and where librdkafka refuses the properties.
     pub(super) async fn coordinator(
         &self,
-        live: &Rc<Live>,
         group: &GroupId,
-    ) -> Result<Option<BrokerId>, Failure> {
-        if self.elsewhere.borrow().contains(group) {
-            return Ok(None);
-        }
-        let found = self.lookup(live).await;
-        let Ok(coordinators) = &found else {
-            self.by_client.borrow_mut().remove(&live.number);
-            return found.map(|_| None);
+        since: Option<Instant>,
+    ) -> Result<(Rc<Live>, Option<BrokerId>), Failure> {
+        let coordinator = match self.elsewhere.borrow().contains(group) {
+            true => None,
+            false => Some(self.lookup(since)?),
         };
-        Ok(coordinators.as_ref().and_then(|coordinators| coordinators.of(group)))
+        let found = match coordinator {
+            Some(lookup) => lookup.await?,
+            None => None,
+        };
+        let coordinator = found.and_then(|coordinators| coordinators.of(group));
+        let since = since.filter(|_| coordinator.is_none());
+        Ok((self.client.since(since)?, coordinator))
     }
 
-    /// A request to the group's coordinator, as this client had looked it up, failed.
-    pub(super) fn failed(&self, live: &Live, group: &GroupId, error: &NativeError) {
-        if error.code != Code::NotCoordinator {
+    /// A request to the group's coordinator failed.
+    pub(super) fn failed(&self, group: &GroupId, error: &NativeError) {
+        let Some(last) = &mut *self.last.borrow_mut() else {
             return;
-        }
-        let by_client = self.by_client.borrow();
-        let age = by_client.get(&live.number).map(|it| self.client.now().since(it.begun));
-        if age.is_some_and(|age| age < RECENT) {
+        };
+        last.doubted = true;
+        let recent = self.client.now().since(last.begun) < RECENT;
+        if recent && error.code == Code::NotCoordinator {
             self.elsewhere.borrow_mut().insert(group.clone());
         }
     }
 
-    fn lookup(&self, live: &Rc<Live>) -> Shared<LocalBoxFuture<'static, Found>> {
+    /// The last look-up, if it will do, and another one otherwise.
+    fn lookup(
+        &self,
+        since: Option<Instant>,
+    ) -> Result<Shared<LocalBoxFuture<'static, Found>>, Failure> {
         let now = self.client.now();
-        let mut by_client = self.by_client.borrow_mut();
-        let expired = |lookup: &Lookup| {
-            let found_none = matches!(lookup.found.peek(), Some(Ok(None)));
-            found_none && now.since(lookup.begun) >= NOT_FOUND_LIFE
+        let mut last = self.last.borrow_mut();
+        let will_do = |lookup: &&Lookup| {
+            let age = now.since(lookup.begun);
+            let late_enough = since.is_none_or(|since| lookup.begun > since);
+            let again = match lookup.found.peek() {
+                None => false,
+                Some(Ok(Some(_))) => lookup.doubted && age >= AGAIN,
+                Some(Ok(None)) => age >= NOT_FOUND_LIFE,
+                Some(Err(_)) => true,
+            };
+            late_enough && !again
         };
-        if let Some(known) = by_client.get(&live.number).filter(|it| !expired(it)) {
-            return known.found.clone();
+        if let Some(lookup) = last.as_ref().filter(will_do) {
+            return Ok(lookup.found.clone());
         }
-        let found = look_up(Rc::clone(&self.client), Rc::clone(live)).boxed_local().shared();
-        by_client.insert(live.number, Lookup { found: found.clone(), begun: now });
-        if by_client.len() > MOST_KEPT {
-            by_client.pop_first();
-        }
-        found
+        // Of the same millisecond as `since`, it is later all the same.
+        let begun = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
+        let (client, live) = (Rc::clone(&self.client), self.client.since(None)?);
+        let found = look_up(client, live).boxed_local().shared();
+        *last = Some(Lookup { found: found.clone(), begun, doubted: false });
+        Ok(found)
     }
 }
 
 async fn look_up(client: Rc<AdminClient>, live: Rc<Live>) -> Found {
-    let described = describe_one_by(&client, &live.admin, &TopicName::from(OFFSETS_TOPIC)).await;
-    match described {
+    let topic = TopicName::from(OFFSETS_TOPIC);
+    match describe_one_by(&client, &live.admin, &topic, First::Another).await {
         Ok(topic) => {
             let leaders = topic.leaders.into_iter().map(|leader| leader.map(BrokerId)).collect();
             Ok(Some(Rc::new(Coordinators::new(leaders))))

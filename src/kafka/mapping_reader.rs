@@ -19,7 +19,7 @@ use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::admin::{Admin, Isolation, OffsetSpec};
 use super::ffi::batch::{BatchReader, Delivered};
-use super::topics::describe_one_by;
+use super::topics::{First, describe_one_by};
 use crate::core::event::{Event, MappingEnds};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
@@ -102,10 +102,10 @@ impl Mappings for KafkaMappings {
     async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
         // A client that has looked nothing up yet: its metadata is newer than the fence.
         let admin = self.admin.fresh()?;
-        let topic = describe_one_by(&self.admin, &admin, &self.topic).await?.id;
+        let topic = describe_one_by(&self.admin, &admin, &self.topic, First::Same).await?.id;
         let ends = self.ends_seen_by(&admin, partitions).await?;
         // The ends are listed by name: they are this topic's if its id did not change meanwhile.
-        if describe_one_by(&self.admin, &admin, &self.topic).await?.id != topic {
+        if describe_one_by(&self.admin, &admin, &self.topic, First::Same).await?.id != topic {
             let detail = format!(
                 "the mapping topic {} was recreated while its log ends were read; they are read again",
                 self.topic

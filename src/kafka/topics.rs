@@ -7,7 +7,7 @@ mod log_offsets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-pub use self::describing::{describe_one, describe_one_by};
+pub use self::describing::{First, describe_one, describe_one_by};
 pub use self::log_offsets::log_ranges;
 
 use self::describing::{Described, describe_all};

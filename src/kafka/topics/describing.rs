@@ -37,7 +37,16 @@ pub async fn describe_one(
     client: &AdminClient,
     topic: &TopicName,
 ) -> Result<TopicDescription, Failure> {
-    describe_one_by(client, &*client.present()?, topic).await
+    describe_one_by(client, &*client.present()?, topic, First::Same).await
+}
+
+/// Which broker is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// The one that answered last.
+    Same,
+    /// Another one, where there is another: a broker that is cut off from the others knows nothing new.
+    Another,
 }
 
 /// Describes one topic, as the brokers of this client know it.
@@ -49,9 +58,10 @@ pub async fn describe_one_by(
     client: &AdminClient,
     admin: &Admin<Watch>,
     topic: &TopicName,
+    first: First,
 ) -> Result<TopicDescription, Failure> {
     let what = format!("describing topic {topic}");
-    let described = describe(client, admin, &[topic.as_str()], &what).await?;
+    let described = describe(client, admin, &[topic.as_str()], first, &what).await?;
     described
         .into_values()
         .next()
@@ -71,7 +81,7 @@ pub(super) async fn describe_all(
     let admin = client.present()?;
     let mut all = Described::new();
     for chunk in topics.chunks(CHUNK) {
-        all.extend(describe(client, &admin, chunk, "describing topics").await?);
+        all.extend(describe(client, &admin, chunk, First::Same, "describing topics").await?);
     }
     Ok(all)
 }
@@ -80,9 +90,10 @@ async fn describe(
     client: &AdminClient,
     admin: &Admin<Watch>,
     topics: &[&str],
+    first: First,
     what: &str,
 ) -> Result<Described, Failure> {
-    let described = by_some_broker(client, admin, topics)
+    let described = by_some_broker(client, admin, topics, first)
         .await
         .map_err(|error| client.failed(&error, Doing::Reading, what))?;
     Ok(described
@@ -95,18 +106,18 @@ async fn describe(
         .collect())
 }
 
-/// Asks the broker that answered last, and others where it does not answer soon. Before any is connected
-/// it is librdkafka's choice.
+/// Asks one broker, and others where it does not answer soon. Before any is connected it is librdkafka's
+/// choice.
 async fn by_some_broker(
     client: &AdminClient,
     admin: &Admin<Watch>,
     topics: &[&str],
+    first: First,
 ) -> Result<ByBroker, NativeError> {
     let ask = async |at: Option<i32>| {
         (at, admin.describe_topics(topics.iter().copied(), at, REQUEST_TIMEOUT).await)
     };
-    let up = admin.connections().up();
-    let first = client.describer().filter(|broker| up.contains(broker)).or(up.first().copied());
+    let first = choose(first, client.describer(), &admin.connections().up());
     let mut asked = vec![first];
     let mut answers = FuturesUnordered::from_iter([ask(first)]);
     loop {
@@ -128,5 +139,31 @@ async fn by_some_broker(
             (None, Some(error)) if answers.is_empty() => return Err(error),
             (None, Some(_) | None) => {}
         }
+    }
+}
+
+/// The broker that is asked first, of those that are connected.
+fn choose(first: First, last: Option<i32>, up: &BTreeSet<i32>) -> Option<i32> {
+    let next = |last: i32| up.range(last.saturating_add(1)..).next().copied();
+    let chosen = match first {
+        First::Same => last.filter(|last| up.contains(last)),
+        First::Another => last.and_then(next),
+    };
+    chosen.or(up.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_broker_is_asked_in_turn_where_there_is_another() {
+        let up = BTreeSet::from([1, 3, 4]);
+        let same = |last| choose(First::Same, last, &up);
+        assert_eq!([same(None), same(Some(3)), same(Some(2))], [Some(1), Some(3), Some(1)]);
+        let another = |last| choose(First::Another, last, &up);
+        assert_eq!([another(None), another(Some(1))], [Some(1), Some(3)]);
+        assert_eq!([another(Some(2)), another(Some(4))], [Some(3), Some(1)]);
+        assert_eq!(choose(First::Another, Some(1), &BTreeSet::new()), None);
     }
 }

@@ -97,6 +97,8 @@ fn seconds_behind(seen: &Seen) -> f64 {
 pub(super) struct Report {
     title: String,
     late: Vec<String>,
+    /// How many of these the daemon's log was printed for.
+    reported: usize,
 }
 
 impl Report {
@@ -163,13 +165,20 @@ impl Report {
         }
     }
 
-    /// The daemon's log since a mark, by event.
-    pub(super) fn log(&self, sprag: &Sprag, mark: usize) {
+    /// The daemon's log since a mark, by event; where something was late, the lines that may say why.
+    pub(super) fn log(&mut self, sprag: &Sprag, mark: usize) {
         let mut events: BTreeMap<String, usize> = BTreeMap::new();
         for line in sprag.log().iter().skip(mark) {
             *events.entry(event(line).to_owned()).or_default() += 1;
         }
         eprintln!("  log: {events:?}");
+        if std::mem::replace(&mut self.reported, self.late.len()) < self.late.len() {
+            for line in sprag.log().iter().skip(mark) {
+                if !matches!(event(line), "committed" | "judged") {
+                    eprintln!("    {}", line.text);
+                }
+            }
+        }
     }
 
     /// # Panics
