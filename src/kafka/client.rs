@@ -225,7 +225,9 @@ impl AdminClient {
     ///
     /// Where librdkafka refuses the properties.
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
-        let mut ours = vec![("group.id", "sprag-admin")];
+        // Where librdkafka connects only on demand, a request that waits for a broker orders a new
+        // connection at each of its states, without a back-off: one that refuses makes it spin.
+        let mut ours = vec![("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
         // A broker that leaves a request unanswered for longer than any request waits is not asked for
         // anything else: its connection is closed.
         let patience = REQUEST_TIMEOUT.as_millis().to_string();
