@@ -105,9 +105,9 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {}
 
-/// A cluster's admin clients. librdkafka never evicts the coordinators that a client has looked up, so a
-/// look-up takes another client. Whoever is served well by an older one keeps it: a broker in trouble
-/// makes nobody else look anything up, nor doubt what the same connection says.
+/// A cluster's admin clients. A client keeps the leaders and coordinators that librdkafka has looked up, so
+/// another look-up of its own takes another client. Requests that are served well by an older one keep it: a
+/// broker in trouble makes nothing else look anything up, nor doubt what the same connection says.
 pub struct AdminClient {
     properties: Properties,
     /// `source` or `target`, for people.
@@ -242,9 +242,9 @@ impl AdminClient {
         })
     }
 
-    /// The next request that is not about one group looks leaders and coordinators up again, unless one
-    /// did so a moment ago.
-    pub fn look_up_again(&self) {
+    /// The next request for which a client chooses the broker is made by another client, unless one was made
+    /// a moment ago.
+    fn look_up_again(&self) {
         let now = self.clock.now();
         if self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
             self.moved.set(Some(now));
@@ -271,20 +271,20 @@ impl AdminClient {
         self.clock.sleep_until(self.clock.now() + duration).await;
     }
 
-    /// The failure that follows from `error` of a request that is not about one group. Where a leader or
-    /// a coordinator may have moved, the next such request looks it up again.
+    /// The failure that follows from `error` of a request for which the client chose the broker. Where a
+    /// leader or a coordinator may have moved, or no broker answered, the next such request is made by
+    /// another client.
     #[must_use]
-    pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
+    pub fn client_failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
         if coordinator_moved(error) {
             self.look_up_again();
         }
-        self.group_failed(error, doing, what)
+        self.failed(error, doing, what)
     }
 
-    /// The failure that follows from `error` of a request about one group. It is for the core to say
-    /// whether its coordinator is looked up again.
+    /// The failure that follows from `error`.
     #[must_use]
-    pub fn group_failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
+    pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
         if error.code == Code::OperationTimedOut {
             let now = self.clock.now();
             for live in self.live.borrow().iter().filter(|live| live.timed_out.get().is_none()) {

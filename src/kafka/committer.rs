@@ -98,7 +98,7 @@ impl Committer for KafkaCommitter {
         let members = match described {
             Ok(group) => Some(group.members),
             Err(error) => {
-                let failure = self.admin.failed(&error, Doing::Reading, &what);
+                let failure = self.admin.client_failed(&error, Doing::Reading, &what);
                 tracing::debug!(%failure, "the number of members is unknown");
                 None
             }

@@ -120,7 +120,7 @@ impl KafkaTargetGroups {
             .await
             .map_err(|error| {
                 self.lookups.failed(group, &error);
-                self.admin.group_failed(&error, Doing::Reading, &what)
+                self.admin.failed(&error, Doing::Reading, &what)
             })?;
         Ok(read
             .into_iter()
@@ -135,7 +135,7 @@ impl KafkaTargetGroups {
                         })
                     })
                     .map_err(|error| {
-                        self.admin.group_failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                        self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
                     });
                 (at, stored)
             })
@@ -210,7 +210,7 @@ impl SourceGroups for KafkaSourceGroups {
             .await
             .map_err(|error| {
                 self.lookups.failed(group, &error);
-                self.admin.group_failed(&error, Doing::Reading, &what)
+                self.admin.failed(&error, Doing::Reading, &what)
             })?;
         let connection = connections();
         let answered_by = (connection == before).then_some(Answerer {
@@ -222,7 +222,7 @@ impl SourceGroups for KafkaSourceGroups {
         for PartitionOffset { topic, partition, outcome } in read {
             let at = SourcePartition::new(topic.as_str(), partition);
             let found = outcome.map_err(|error| {
-                self.admin.group_failed(&error, Doing::Reading, &format!("{what} ({at})"))
+                self.admin.failed(&error, Doing::Reading, &format!("{what} ({at})"))
             })?;
             if let Some((offset, metadata)) = found {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
@@ -293,7 +293,7 @@ impl TargetGroups for KafkaTargetGroups {
         let results = admin
             .alter_group_offsets(group.as_str(), &list, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.group_failed(&error, Doing::Committing, &what))?;
+            .map_err(|error| self.admin.failed(&error, Doing::Committing, &what))?;
         let mut committed: BTreeMap<_, _> = results
             .into_iter()
             .map(|part| {
@@ -337,11 +337,11 @@ async fn list(client: &AdminClient) -> Result<(Vec<GroupListing>, Option<Failure
     let listings = admin
         .list_groups(LIST_PATIENCE)
         .await
-        .map_err(|error| client.failed(&error, Doing::Reading, what))?;
-    let failed = |error| client.group_failed(error, Doing::Reading, what);
+        .map_err(|error| client.client_failed(&error, Doing::Reading, what))?;
+    let failed = |error| client.failed(error, Doing::Reading, what);
     match listings.errors.first() {
         Some(error) if listings.groups.is_empty() => {
-            Err(client.failed(error, Doing::Reading, what))
+            Err(client.client_failed(error, Doing::Reading, what))
         }
         error => Ok((listings.groups, error.map(failed))),
     }

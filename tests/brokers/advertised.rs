@@ -39,7 +39,7 @@ fn used(sprag: &Sprag, seconds: u64) -> f64 {
 
 #[test]
 fn an_advertised_address_that_refuses_is_named_and_makes_nothing_spin() {
-    let _alone = alone();
+    let _turn = alone();
     let seconds = rounds(10, 40) as u64;
     let ports = [free_port(), free_port()];
     let gates = ports.map(Gate::to);

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::scenario::{MAPPINGS, Mapped, PATIENCE, active, pipeline};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::{Broker, new_folder};
 use crate::support::groups::Group;
@@ -42,7 +42,7 @@ const RIGHTS: &[Right<'static>] = &[
 
 #[test]
 fn each_right_that_is_missing_is_named() {
-    let _alone = alone();
+    let _turn = turn();
     let broker = Broker::start_with(Version::V4_3, AUTHORIZER);
     Mapped::make(&broker, &broker, "orders", 1000, 7);
     Group::of(&broker, "billing").commit("orders", 0, 500, "");
@@ -105,7 +105,7 @@ fn found<'a>(printed: &'a str, what: &str) -> &'a str {
 
 #[test]
 fn settings_of_brokers_and_fence_topic_that_cannot_work_are_named() {
-    let _alone = alone();
+    let _turn = turn();
     let settings = [
         ("group.coordinator.rebalance.protocols", "classic,consumer"),
         ("group.min.session.timeout.ms", "6000"),
@@ -135,7 +135,7 @@ fn settings_of_brokers_and_fence_topic_that_cannot_work_are_named() {
 
 #[test]
 fn the_fence_topic_is_created_with_the_replicas_that_are_asked_for() {
-    let _alone = alone();
+    let _turn = turn();
     let broker = Broker::start(Version::V4_3);
     Mapped::make(&broker, &broker, "orders", 100, 7);
     let replicas = |count| [("coordination.fenceTopicReplicationFactor", count)];

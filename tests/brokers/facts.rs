@@ -16,7 +16,7 @@ use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::groups::KafkaTargetGroups;
 use sprag::ports::{Committer, TargetGroups};
 
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::block_on;
@@ -116,7 +116,7 @@ async fn facts(broker: &Broker) {
 }
 
 fn hold_on(version: Version) {
-    let _alone = alone();
+    let _turn = turn();
     let broker = Broker::start(version);
     create_topic(&broker, "orders", 1);
     create_topic(&broker, FENCES, 1);

@@ -7,7 +7,7 @@ use crate::scenario::{
     MAPPINGS, Mapped, PATIENCE, active, commit_all, committed, create_mapping_topic, event, groups,
     pipeline,
 };
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::groups::Group;
@@ -101,7 +101,7 @@ fn reports(sprag: &Sprag, count: usize) {
 
 #[test]
 fn a_target_broker_that_is_killed_and_restarted() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(20);
     let sprag = flow.sprag();
     flow.all_committed();
@@ -120,7 +120,7 @@ fn a_target_broker_that_is_killed_and_restarted() {
 
 #[test]
 fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(4);
     let sprag = flow.sprag();
     flow.all_committed();
@@ -144,7 +144,7 @@ fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
 
 #[test]
 fn a_mapping_topic_that_is_deleted_and_made_again() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(4);
     let sprag = flow.sprag();
     flow.all_committed();
@@ -161,7 +161,7 @@ fn a_mapping_topic_that_is_deleted_and_made_again() {
 
 #[test]
 fn a_target_topic_that_is_made_again() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(2);
     let sprag = flow.sprag();
     flow.all_committed();
@@ -178,7 +178,7 @@ fn a_target_topic_that_is_made_again() {
 
 #[test]
 fn a_source_topic_that_is_made_again() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(2);
     let sprag = flow.sprag();
     flow.all_committed();
@@ -198,7 +198,7 @@ fn a_source_topic_that_is_made_again() {
 
 #[test]
 fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
-    let _alone = alone();
+    let _turn = turn();
     let mut flow = Flow::start(20);
     let mut reported = 0;
     for round in 0..rounds(3, MOST_ROUNDS) {

@@ -8,7 +8,7 @@ use sprag::core::mapping::{Chunk, Run};
 use crate::scenario::{
     PATIENCE, active, create_mapping_topic, groups, pipeline, publish, topic_id,
 };
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::bulk::produce_values;
@@ -29,7 +29,7 @@ type Positions = BTreeMap<(String, String, i32), i64>;
 
 #[test]
 fn a_mirrormaker_flow_is_resumed_without_a_gap() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = Broker::start_pair(Version::V3_9, Version::V4_3);
     let count = records_per_partition();
     fill(&source, count);
@@ -65,7 +65,7 @@ fn a_mirrormaker_flow_is_resumed_without_a_gap() {
 
 #[test]
 fn dense_mappings_re_read_nothing() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = Broker::start_pair(Version::V4_3, Version::V3_9);
     let count = records_per_partition() / 5;
     fill(&source, count);

@@ -23,7 +23,7 @@ use sprag::kafka::groups::KafkaTargetGroups;
 use sprag::ports::{Committer, TargetGroups};
 
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::{block_on, config};
@@ -54,7 +54,7 @@ fn behind_a_proxy(version: Version, extra: &[(&str, &str)]) -> (Broker, Proxy) {
 }
 
 fn on_each_version(extra: &[(&str, &str)], test: impl Fn(&Broker, &Proxy)) {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested() {
         let (broker, proxy) = behind_a_proxy(*version, extra);
         create_topic(&broker, TOPIC, 2);

@@ -3,7 +3,7 @@
 use sprag::failpoint::Point;
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::failpoints::Failpoints;
@@ -60,7 +60,7 @@ impl Scene {
 
 #[test]
 fn a_live_member_is_never_overwritten_and_is_foreign_when_it_has_left() {
-    let _alone = alone();
+    let _turn = turn();
     let scene = Scene::set(Version::V4_3);
     for (mode, protocol) in [
         ("fenced", Protocol::Classic),
@@ -87,7 +87,7 @@ fn a_live_member_is_never_overwritten_and_is_foreign_when_it_has_left() {
 
 #[test]
 fn commits_that_come_into_a_gap_of_ours_stand() {
-    let _alone = alone();
+    let _turn = turn();
     for version in [Version::V3_9, Version::V4_3] {
         let scene = Scene::set(version);
         scene.source_at(100);
@@ -150,7 +150,7 @@ impl Scene {
 
 #[test]
 fn a_consumer_that_commits_without_membership_wins_and_keeps_its_offset() {
-    let _alone = alone();
+    let _turn = turn();
     let scene = Scene::set(Version::V3_9);
     scene.source_at(100);
     let sprag = scene.sprag("fenced");

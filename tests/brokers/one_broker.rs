@@ -81,7 +81,7 @@ fn of_the_source() {
 }
 
 fn one_broker_fails(side: Side, coordination: Coordination, faults: &[Fault]) {
-    let _alone = alone();
+    let _turn = alone();
     let mut scene = Scene::set(side, coordination);
     let mut report = Report::default();
     for fault in faults {

@@ -1,7 +1,7 @@
 //! What operators order: a reset on the source, and the guard disabled.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::groups::{Group, ResetTo};
@@ -31,7 +31,7 @@ fn synced(overrides: &[(&str, &str)]) -> (Synced, Sprag) {
 
 #[test]
 fn a_reset_on_the_source_is_followed() {
-    let _alone = alone();
+    let _turn = turn();
     let (synced, _sprag) = synced(&[]);
     let group = Group::of(&synced.source, GROUP);
     group.reset_with_kafka_tool(&synced.mapped.source, ResetTo::Offset(100));
@@ -46,7 +46,7 @@ fn a_reset_on_the_source_is_followed() {
 
 #[test]
 fn a_reset_on_the_source_is_not_followed_where_it_is_to_be_held() {
-    let _alone = alone();
+    let _turn = turn();
     let (synced, sprag) = synced(&[("groups.onSourceRewind", "hold")]);
     let group = Group::of(&synced.source, GROUP);
     group.reset_with_kafka_tool(&synced.mapped.source, ResetTo::Offset(100));
@@ -58,7 +58,7 @@ fn a_reset_on_the_source_is_not_followed_where_it_is_to_be_held() {
 
 #[test]
 fn with_the_guard_disabled_a_full_reset_goes_through_and_the_log_is_loud() {
-    let _alone = alone();
+    let _turn = turn();
     let (synced, sprag) = synced(&[]);
     drop(sprag);
     // Somebody else's commit, far ahead: the guard would hold it.

@@ -4,7 +4,7 @@
 mod groups;
 mod logs;
 
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::{block_on, config, group_config};
@@ -17,7 +17,7 @@ use sprag::kafka::ffi::admin::{Admin, PartitionOffset};
 
 /// One broker serves them all: each has groups and topics of its own.
 fn hold_on(version: Version) {
-    let _alone = alone();
+    let _turn = turn();
     let broker = Broker::start(version);
     create_topic(&broker, groups::T, 3);
     groups::plain_commits_are_told_per_partition_and_read_back(&broker);

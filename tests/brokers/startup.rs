@@ -6,7 +6,7 @@ use sprag::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset,
 use sprag::core::mapping::{Chunk, Run};
 
 use crate::scenario::{MAPPINGS, Mapped, PATIENCE, committed, event, pipeline, topic_id};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::bulk::produce_pairs;
@@ -19,7 +19,7 @@ use sprag::mapping::native::{ChunkPlace, encode};
 
 #[test]
 fn nothing_is_written_before_all_mappings_are_read() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = Broker::start_pair(Version::V3_9, Version::V4_3);
     let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
     let records = i64::try_from(rounds(200_000, 1_000_000)).expect("a number of records");

@@ -18,7 +18,7 @@ use sprag::kafka::committer::KafkaCommitter;
 use sprag::ports::Committer;
 
 use crate::scenario::{Mapped, PATIENCE, active, commit_all, committed, event, groups, pipeline};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::block_on;
@@ -38,7 +38,7 @@ fn brokers() -> (Broker, Broker) {
 
 #[test]
 fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = brokers();
     let mapped = Mapped::make(&source, &target, "orders", RECORDS, 7);
     let watcher = OffsetsWatcher::start(&target);
@@ -106,7 +106,7 @@ fn while_groups_go_on(
 
 #[test]
 fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = brokers();
     let mapped = Mapped::make(&source, &target, "orders", RECORDS, 7);
     let watcher = OffsetsWatcher::start(&target);
@@ -174,7 +174,7 @@ async fn other_owner_commits(source: &Broker, target: &Broker, topic: &str, offs
 
 #[test]
 fn guarded_mode_has_the_race_that_its_documents_admit() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = brokers();
     let (watcher, _woken, mapped) = held_and_overtaken(&source, &target);
     let decrease =

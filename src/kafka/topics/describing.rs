@@ -95,7 +95,7 @@ async fn describe(
 ) -> Result<Described, Failure> {
     let described = by_some_broker(client, admin, topics, first)
         .await
-        .map_err(|error| client.failed(&error, Doing::Reading, what))?;
+        .map_err(|error| client.client_failed(&error, Doing::Reading, what))?;
     Ok(described
         .into_iter()
         .map(|(name, topic)| {

@@ -91,14 +91,14 @@ impl LogOffsets {
             .await
             .map_err(|error| {
                 places.iter().for_each(|place| self.moved(place, &error));
-                self.client.group_failed(&error, Doing::Reading, "reading log offsets")
+                self.client.failed(&error, Doing::Reading, "reading log offsets")
             })?;
         let of_part = |(place, outcome): (Place, Result<Option<i64>, NativeError>)| {
             let what = format!("reading log offsets of {}-{}", place.0, place.1);
             let offset = outcome
                 .map_err(|error| {
                     self.moved(&place, &error);
-                    self.client.group_failed(&error, Doing::Reading, &what)
+                    self.client.failed(&error, Doing::Reading, &what)
                 })
                 .and_then(|found| found.ok_or_else(|| retry(format!("{what}: no offset"))));
             (place, offset)
@@ -143,10 +143,11 @@ pub async fn log_ranges(
             .present()?
             .list_offsets(wanted, spec, Isolation::ReadUncommitted, PATIENCE)
             .await
-            .map_err(|error| client.failed(&error, Doing::Reading, "reading log offsets"))?;
+            .map_err(|error| client.client_failed(&error, Doing::Reading, "reading log offsets"))?;
         let of_part = |outcome: Result<Option<(i64, String)>, NativeError>| {
-            let found = outcome
-                .map_err(|error| client.failed(&error, Doing::Reading, "reading log offsets"))?;
+            let found = outcome.map_err(|error| {
+                client.client_failed(&error, Doing::Reading, "reading log offsets")
+            })?;
             found.map(|(offset, _)| offset).ok_or_else(|| retry("no log offset".to_owned()))
         };
         let listed = listed.into_iter();

@@ -38,7 +38,7 @@ fn ids_belong_to_partitions_as_in_kafka() {
 
 #[test]
 fn a_broker_that_fails_loses_what_has_other_replicas_and_nothing_else() {
-    let _alone = alone();
+    let _turn = alone();
     let mut cluster = Brokers::start(Version::V4_3);
     for (topic, broker) in TOPICS.into_iter().zip(IDS) {
         cluster.create_topic_at(topic, broker);

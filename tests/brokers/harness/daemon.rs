@@ -2,7 +2,7 @@
 
 use crate::scenario::pipeline;
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::failpoints::Failpoints;
@@ -20,7 +20,7 @@ use sprag::failpoint::Point;
 
 #[test]
 fn a_commit_of_the_daemon_is_held_seen_and_followed_by_the_next() {
-    let _alone = alone();
+    let _turn = turn();
     let (source, target) = Broker::start_pair(Version::V3_9, Version::V4_3);
     create_topic(&source, "orders", 1);
     produce(&source, "orders", 0, 1000);

@@ -1,6 +1,6 @@
 //! Brokers, topics, records and groups do what the helpers say.
 
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::clients::config;
@@ -23,7 +23,7 @@ fn committed(offset: i64, metadata: &str) -> Option<Committed> {
 
 #[test]
 fn a_broker_keeps_its_data_and_address_through_kill_shutdown_and_pause() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let mut broker = Broker::start(version);
         let (address, first_pid) = (broker.bootstrap(), broker.pid());
@@ -63,7 +63,7 @@ fn a_broker_keeps_its_data_and_address_through_kill_shutdown_and_pause() {
 
 #[test]
 fn records_carry_their_offsets_and_topics_change_as_asked() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let broker = Broker::start_with(version, &[("num.partitions", "3")]);
         create_topic(&broker, "orders", 1);
@@ -92,7 +92,7 @@ fn records_carry_their_offsets_and_topics_change_as_asked() {
 
 #[test]
 fn a_group_is_committed_read_reset_and_deleted_from_outside() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let broker = Broker::start(version);
         create_topic(&broker, "orders", 2);
@@ -117,7 +117,7 @@ fn a_group_is_committed_read_reset_and_deleted_from_outside() {
 
 #[test]
 fn a_live_member_of_either_protocol_keeps_plain_outsiders_off() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let broker = Broker::start(version);
         create_topic(&broker, "orders", 1);

@@ -1,7 +1,7 @@
 //! MirrorMaker 2 replicates between the versions, in both directions.
 
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::mirrormaker::{MirrorMaker, MirrorOptions, replicated};
@@ -12,14 +12,14 @@ use crate::support::wait::eventually;
 
 #[test]
 fn mirrormaker_replicates_from_3_9_to_4_3() {
-    let _alone = alone();
+    let _turn = turn();
     let options = MirrorOptions { topics: "orders.*".to_owned(), ..MirrorOptions::default() };
     replicates(Version::V3_9, Version::V4_3, &options);
 }
 
 #[test]
 fn mirrormaker_replicates_from_4_3_to_3_9_with_syncs_on_the_target() {
-    let _alone = alone();
+    let _turn = turn();
     let options = MirrorOptions { topics: "orders.*".to_owned(), syncs_on_target: true };
     replicates(Version::V4_3, Version::V3_9, &options);
 }

@@ -1,7 +1,7 @@
 //! No process outlives its test, and what a process logs can be waited for.
 
 use crate::support::DEADLINE;
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::logged::Logged;
@@ -37,7 +37,7 @@ fn talker() -> Command {
 
 #[test]
 fn a_test_that_panics_leaves_no_broker_behind() {
-    let _alone = alone();
+    let _turn = turn();
     let (started, pid) = channel();
     let test = std::thread::spawn(move || {
         let mut broker = Broker::start(Version::V4_3);

@@ -1,6 +1,6 @@
 //! The watcher of `__consumer_offsets` misses nothing and invents nothing.
 
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::groups::Group;
@@ -15,7 +15,7 @@ fn offsets(watcher: &OffsetsWatcher, group: &str) -> Vec<i64> {
 
 #[test]
 fn every_commit_is_seen_in_order_with_its_metadata() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let mut broker = Broker::start(version);
         let watcher = OffsetsWatcher::start(&broker);
@@ -62,7 +62,7 @@ fn every_commit_is_seen_in_order_with_its_metadata() {
 
 #[test]
 fn offsets_in_transactions_are_seen_when_they_commit_and_only_then() {
-    let _alone = alone();
+    let _turn = turn();
     for version in Version::tested().iter().copied() {
         let broker = Broker::start(version);
         let watcher = OffsetsWatcher::start(&broker);

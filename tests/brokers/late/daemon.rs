@@ -5,7 +5,7 @@ use sprag::failpoint::Point;
 
 use super::{ApiKey, INVALID_PRODUCER_EPOCH, PRODUCER_FENCED, Proxy, behind_a_proxy, visible};
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::failpoints::Failpoints;
@@ -59,7 +59,7 @@ impl Scene {
 
 #[test]
 fn a_late_request_of_the_daemon_is_refused_in_every_gap() {
-    let _alone = alone();
+    let _turn = turn();
     let (gaps, requests) = (rounds(1, GAPS.len()), rounds(2, REQUESTS.len()));
     for version in Version::tested() {
         let scene = Scene::set(*version);

@@ -49,7 +49,7 @@ impl Broker {
     ///
     /// # Panics
     /// When it does not answer within [`DEADLINE`], with the end of its log; when the test does
-    /// not hold [`alone::alone`].
+    /// not hold a [`alone::Turn`].
     #[track_caller]
     pub(crate) fn start(version: Version) -> Self {
         Self::start_with(version, &[])

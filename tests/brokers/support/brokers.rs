@@ -40,7 +40,7 @@ impl Brokers {
     /// both.
     ///
     /// # Panics
-    /// When it does not answer within [`DEADLINE`]; when the test does not hold [`alone::alone`].
+    /// When it does not answer within [`DEADLINE`]; when the test does not hold an [`alone::Turn`].
     #[track_caller]
     pub(crate) fn start(version: Version) -> Self {
         alone::insist();

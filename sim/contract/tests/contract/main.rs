@@ -21,7 +21,7 @@ use sprag_sim::wire::Protocol;
 
 use self::compare::{Difference, Tally, compare, shrink};
 use self::generate::{LENGTH, sequence};
-use crate::support::alone::alone;
+use crate::support::alone::turn;
 use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::rounds;
@@ -79,7 +79,7 @@ fn name(version: Version) -> &'static str {
 }
 
 fn contract_on(version: Version) {
-    let _alone = alone();
+    let _turn = turn();
     let broker = real::start(version);
     let mut tally = Tally::default();
     if number("SPRAG_CONTRACT_SEED").is_none() {
