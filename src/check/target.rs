@@ -110,7 +110,7 @@ async fn coordination(config: &Config, target: &AdminClient, report: &mut Report
     let group = format!("sprag.{}", config.name);
     let what = "target: coordination group";
     let described = match target.present() {
-        Ok(admin) => admin.describe_group(&group, REQUEST_TIMEOUT).await,
+        Ok(admin) => admin.describe_group(&group, None, REQUEST_TIMEOUT).await,
         Err(failure) => return report.missing(what, &failure, ""),
     };
     match described {

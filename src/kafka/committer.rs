@@ -5,26 +5,32 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
+use super::client::{AdminClient, Properties};
 use super::errors::Doing;
 use super::fence_log::read_fence_partition;
 use super::groups::offset_list;
+use super::lookups::Lookups;
 use super::producer::{Producers, ShardProducer};
 use crate::core::action::TransactionEnd;
 use crate::core::event::{Aftermath, TargetCommit};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::{FenceLog, FenceRecord};
-use crate::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
+use crate::core::ids::{BrokerId, Fence, GroupId, Shard, TargetPartition, TopicName};
 use crate::core::policy::CommitMode;
 use crate::ports::Committer;
+
+/// How long the number of the coordination group's members is waited for: a take-over waits as long.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The fence partitions and the shards' producers.
 pub struct KafkaCommitter {
     admin: Rc<AdminClient>,
     consumer: Properties,
     fence_topic: TopicName,
-    coordination_group: String,
+    coordination_group: GroupId,
+    lookups: Lookups,
     producers: Producers,
     live: RefCell<BTreeMap<Shard, Owned>>,
 }
@@ -49,8 +55,9 @@ impl KafkaCommitter {
     ) -> Self {
         let producers =
             Producers { properties: producer, prefix, fence_topic: fence_topic.clone(), mode };
-        let live = RefCell::default();
-        Self { admin, consumer, fence_topic, coordination_group, producers, live }
+        let (lookups, live) = (Lookups::new(Rc::clone(&admin)), RefCell::default());
+        let coordination_group = GroupId::from(coordination_group.as_str());
+        Self { admin, consumer, fence_topic, coordination_group, lookups, producers, live }
     }
 
     /// The shard's producer, if it belongs to `fence`.
@@ -63,6 +70,18 @@ impl KafkaCommitter {
                 Err(Failure::new(FailureClass::Fenced, detail))
             }
         }
+    }
+
+    /// How many members the coordination group has.
+    async fn members(&self) -> Result<Option<usize>, Failure> {
+        let group = &self.coordination_group;
+        let (live, at) = self.lookups.coordinator(group, None).await?;
+        let described = live.admin.describe_group(group.as_str(), at.map(BrokerId::get), PATIENCE);
+        described.await.map(|described| Some(described.members)).map_err(|error| {
+            self.lookups.failed(group, &error);
+            let what = format!("describing the coordination group {group}");
+            self.admin.failed(&error, Doing::Reading, &what)
+        })
     }
 
     fn made_anew(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
@@ -89,21 +108,15 @@ impl KafkaCommitter {
 
 impl Committer for KafkaCommitter {
     async fn fence_log(&self, shard: Shard) -> Result<FenceLog, Failure> {
-        let newest =
-            read_fence_partition(self.consumer.clone(), self.fence_topic.clone(), shard).await?;
-        let admin = self.admin.present()?;
-        let group = self.coordination_group.as_str();
-        let described = admin.describe_group(group, REQUEST_TIMEOUT).await;
-        let what = format!("describing the coordination group {group}");
-        let members = match described {
-            Ok(group) => Some(group.members),
-            Err(error) => {
-                let failure = self.admin.client_failed(&error, Doing::Reading, &what);
-                tracing::debug!(%failure, "the number of members is unknown");
-                None
-            }
-        };
-        Ok(FenceLog { newest, members })
+        let (newest, members) = futures::join!(
+            read_fence_partition(self.consumer.clone(), self.fence_topic.clone(), shard),
+            self.members(),
+        );
+        let members = members.unwrap_or_else(|failure| {
+            tracing::debug!(%failure, "the number of members is unknown");
+            None
+        });
+        Ok(FenceLog { newest: newest?, members })
     }
 
     async fn init_transactions(&self, shard: Shard) -> Result<(), Failure> {

@@ -102,7 +102,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::group_listings(&answer.await?)
     }
 
-    /// State and members of one group.
+    /// State and members of one group, as the broker `at` knows them; as one that librdkafka looks up where
+    /// none is named.
     ///
     /// # Errors
     ///
@@ -110,11 +111,15 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn describe_group(
         &self,
         group: &str,
+        at: Option<i32>,
         timeout: Duration,
     ) -> Result<GroupDescription, NativeError> {
         let group = c_string(group)?;
-        let options =
-            self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
+        let options = self.requests.options_of_group(
+            Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
+            at,
+            timeout,
+        )?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut names = [group.as_ptr()];
             // SAFETY: the name outlives the call, which copies it.
@@ -141,11 +146,11 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let op = Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-        let options = match at {
-            Some(broker) => self.requests.options_at(op, broker, timeout)?,
-            None => self.requests.options(op, timeout)?,
-        };
+        let options = self.requests.options_of_group(
+            Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+            at,
+            timeout,
+        )?;
         options.require_stable(stable)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let list = partitions.map_or(std::ptr::null(), |list| list.ptr().cast_const());

@@ -176,6 +176,19 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         self.options_of(op, timeout, timeout + LATER)
     }
 
+    /// Options of a request to a group's coordinator: this broker, or one that librdkafka looks up.
+    pub(super) fn options_of_group(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        coordinator: Option<i32>,
+        timeout: Duration,
+    ) -> Result<Options, NativeError> {
+        match coordinator {
+            Some(broker) => self.options_at(op, broker, timeout),
+            None => self.options(op, timeout),
+        }
+    }
+
     /// Options of a request to this broker and no other.
     pub(super) fn options_at(
         &self,

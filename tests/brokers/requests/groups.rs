@@ -93,7 +93,7 @@ pub(super) fn groups_are_listed_and_described_with_their_state_and_live_ones_ref
             Protocol::Consumer => GroupKind::Consumer,
         };
         assert_eq!(live.kind, kind);
-        let described = block_on(admin.describe_group(&name, DEADLINE)).unwrap();
+        let described = block_on(admin.describe_group(&name, None, DEADLINE)).unwrap();
         assert_eq!((described.state, described.members), (GroupState::Stable, 1));
 
         let wanted = offset_list(&[(T, 0, 5, "ours")]);

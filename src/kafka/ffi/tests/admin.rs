@@ -136,7 +136,7 @@ async fn what_the_cluster_lacks_is_an_error_and_never_an_empty_answer() {
     };
     assert!(!complete);
     assert!(admin.list_all_groups(PATIENCE).await.is_err());
-    assert!(admin.describe_group("g", PATIENCE).await.is_err());
+    assert!(admin.describe_group("g", None, PATIENCE).await.is_err());
     let topic = NewTopic {
         name: TOPIC,
         partitions: 1,
