@@ -13,6 +13,7 @@ mod faults;
 mod flow;
 mod harness;
 mod late;
+mod limits;
 mod live;
 mod one_broker;
 mod operator;
