@@ -218,7 +218,10 @@ impl AdminClient {
     ///
     /// Where librdkafka refuses the properties.
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
-        let config = client_config(&self.properties, &[("group.id", "sprag-admin")]);
+        // Where librdkafka connects only on demand, a request that waits for a broker orders a new
+        // connection at each of its states, without a back-off: one that refuses makes it spin.
+        let ours = [("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
+        let config = client_config(&self.properties, &ours);
         Admin::new(&config, self.watch.clone()).map(Rc::new).map_err(|error| {
             let detail =
                 format!("{}.kafka: librdkafka refuses the properties: {}", self.side, said(&error));

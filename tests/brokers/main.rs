@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
 
+mod advertised;
 mod check;
 mod facts;
 mod faults;

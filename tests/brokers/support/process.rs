@@ -114,6 +114,19 @@ pub(crate) fn is_running(pid: u32) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
 }
 
+/// The CPU time that a process has used so far, in seconds.
+#[track_caller]
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    // Fields 14 and 15, user and system; the third one is the first behind the command name.
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().expect("ticks")).sum();
+    // SAFETY: sysconf takes no pointers.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    f64::from(ticks) / f64::from(u32::try_from(per_second).expect("ticks per second"))
+}
+
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
 /// Starts every child from one thread that lives as long as the test process: the kernel's
