@@ -18,6 +18,7 @@ mod limits;
 mod live;
 mod one_broker;
 mod operator;
+mod protocols;
 mod requests;
 mod scenario;
 mod startup;
