@@ -15,6 +15,7 @@ mod flow;
 mod harness;
 mod late;
 mod limits;
+mod logins;
 mod live;
 mod one_broker;
 mod operator;
