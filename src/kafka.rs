@@ -10,6 +10,7 @@ pub mod errors;
 mod fence_log;
 pub mod ffi;
 pub mod groups;
+mod lookups;
 pub mod mapping_reader;
 pub mod ownership;
 mod producer;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::action::{ReadScope, TransactionEnd};
 use crate::core::coordinators::Coordinators;
 use crate::core::event::{
-    Aftermath, ControlTopics, Event, GroupActivity, MappingEnds, SourceListing, SourceOffsets,
-    TargetCommit, TargetOffsets, Topics,
+    Aftermath, ControlTopics, Event, MappingEnds, SourceListing, SourceOffsets, TargetCommit,
+    TargetListing, TargetOffsets, Topics,
 };
 use crate::core::failure::Failure;
 use crate::core::fence_log::{FenceLog, FenceRecord};
@@ -41,7 +41,7 @@ pub trait Clock {
 
 /// The groups of the source cluster.
 pub trait SourceGroups {
-    /// All groups. An incomplete list is a failure.
+    /// All groups, but those of brokers that did not contribute; a failure where none did.
     fn list(&self) -> impl Future<Output = Result<SourceListing, Failure>>;
 
     /// Which broker coordinates which groups.
@@ -60,8 +60,9 @@ pub trait SourceGroups {
 
 /// The groups of the target cluster.
 pub trait TargetGroups {
-    /// All groups with whether they have members. An incomplete list is a failure.
-    fn list(&self) -> impl Future<Output = Result<BTreeMap<GroupId, GroupActivity>, Failure>>;
+    /// All groups with whether they have members, but those of brokers that did not contribute; a
+    /// failure where none did.
+    fn list(&self) -> impl Future<Output = Result<TargetListing, Failure>>;
 
     /// Which broker coordinates which groups.
     fn coordinators(&self) -> impl Future<Output = Result<Coordinators, Failure>>;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::report::{Report, acl};
 use crate::config::Config;
+use crate::core::event::SourceListing;
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::GroupId;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
@@ -54,17 +55,17 @@ pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
 async fn groups(config: &Config, source: &Rc<AdminClient>, report: &mut Report) -> Vec<GroupId> {
     let port = KafkaSourceGroups::new(Rc::clone(source), ProcessClock::start());
     let listed = match port.list().await {
-        Ok(listed) => listed,
-        Err(failure) => {
+        Ok(SourceListing { groups, missing: None, .. }) => groups,
+        Ok(SourceListing { missing: Some(failure), .. }) | Err(failure) => {
             let remedy = acl(&["Describe"], "--cluster");
             report.missing("source: list groups", &failure, &remedy);
             return Vec::new();
         }
     };
-    let all = listed.groups.len();
+    let all = listed.len();
     let filter = &config.policy.groups;
     let selected: Vec<GroupId> =
-        listed.groups.into_iter().filter(|group| filter.admits(group).is_ok()).collect();
+        listed.into_iter().filter(|group| filter.admits(group).is_ok()).collect();
     let found = format!("{all} groups seen, {} of them selected", selected.len());
     if selected.is_empty() {
         let remedy = "see groups.consumerGroups and groups.exclude; a principal without Describe on \

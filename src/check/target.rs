@@ -8,7 +8,7 @@ use super::report::{Report, acl};
 use super::source::reach;
 use crate::config::Config;
 use crate::core::action::{ReadScope, TransactionEnd};
-use crate::core::event::TargetCommit;
+use crate::core::event::{TargetCommit, TargetListing};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{
@@ -40,8 +40,10 @@ pub(super) async fn check(
     }
     let port = KafkaTargetGroups::new(Rc::clone(target), ProcessClock::start());
     match port.list().await {
-        Ok(listed) => report.ok("target: list groups", format!("{} groups seen", listed.len())),
-        Err(failure) => {
+        Ok(TargetListing { groups, missing: None }) => {
+            report.ok("target: list groups", format!("{} groups seen", groups.len()));
+        }
+        Ok(TargetListing { missing: Some(failure), .. }) | Err(failure) => {
             report.missing("target: list groups", &failure, &acl(&["Describe"], "--cluster"));
         }
     }

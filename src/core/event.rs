@@ -129,19 +129,19 @@ pub enum ReadDone {
         /// Who coordinates what.
         outcome: Result<Coordinators, Failure>,
     },
-    /// The groups of the source were listed, completely.
+    /// The groups of the source were listed.
     SourceGroups {
         /// The request answered.
         request: RequestId,
         /// Their names.
         outcome: Result<SourceListing, Failure>,
     },
-    /// The groups of the target were listed, completely.
+    /// The groups of the target were listed.
     TargetGroups {
         /// The request answered.
         request: RequestId,
         /// Their names and whether they have members.
-        outcome: Result<BTreeMap<GroupId, GroupActivity>, Failure>,
+        outcome: Result<TargetListing, Failure>,
     },
     /// A group's committed offsets on the source were read.
     SourceOffsets {
@@ -218,6 +218,18 @@ pub struct SourceListing {
     pub groups: Vec<GroupId>,
     /// Groups whose protocol commits none, each with its protocol type.
     pub without_offsets: BTreeMap<GroupId, String>,
+    /// Why some broker did not contribute: then a group that is not listed may exist all the same.
+    /// `None` where the list is complete.
+    pub missing: Option<Failure>,
+}
+
+/// The groups of the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TargetListing {
+    /// Whether each has members.
+    pub groups: BTreeMap<GroupId, GroupActivity>,
+    /// As in [`SourceListing`].
+    pub missing: Option<Failure>,
 }
 
 /// What a group has committed on the source.

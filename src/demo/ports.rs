@@ -11,7 +11,7 @@ use crate::core::action::ReadScope;
 use crate::core::coordinators::Coordinators;
 use crate::core::event::{
     Answerer, ControlTopics, Event, FenceTopic, GroupActivity, MappingEnds, MappingTopic,
-    SourceCommit, SourceListing, SourceOffsets, TargetCommit, TargetOffsets, Topics,
+    SourceCommit, SourceListing, SourceOffsets, TargetCommit, TargetListing, TargetOffsets, Topics,
 };
 use crate::core::failure::Failure;
 use crate::core::ids::{
@@ -209,8 +209,10 @@ impl Target {
 }
 
 impl TargetGroups for Target {
-    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
-        Ok(self.groups.iter().map(|group| (group.clone(), GroupActivity::Empty)).collect())
+    async fn list(&self) -> Result<TargetListing, Failure> {
+        let groups = self.groups.iter();
+        let groups = groups.map(|group| (group.clone(), GroupActivity::Empty)).collect();
+        Ok(TargetListing { groups, missing: None })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {

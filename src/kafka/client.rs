@@ -115,6 +115,8 @@ pub struct AdminClient {
     made: Cell<u64>,
     /// Requests that are not about groups use a client made after this.
     moved: Cell<Option<Instant>>,
+    /// The broker that described topics last.
+    describer: Cell<Option<i32>>,
 }
 
 /// One admin client.
@@ -134,8 +136,9 @@ impl AdminClient {
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
         let watch = Watch { side, complaints: Complaints::new(clock), last: Arc::default() };
-        let (live, made, moved) = (RefCell::default(), Cell::default(), Cell::default());
-        Self { properties, side, clock, watch, live, made, moved }
+        let (live, made) = (RefCell::default(), Cell::default());
+        let (moved, describer) = (Cell::default(), Cell::default());
+        Self { properties, side, clock, watch, live, made, moved, describer }
     }
 
     /// What went wrong with a connection last, as a clause to put behind a sentence.
@@ -220,7 +223,13 @@ impl AdminClient {
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
         // Where librdkafka connects only on demand, a request that waits for a broker orders a new
         // connection at each of its states, without a back-off: one that refuses makes it spin.
-        let ours = [("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
+        let mut ours = vec![("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
+        // A broker that leaves a request unanswered for longer than any request waits is not asked for
+        // anything else: its connection is closed.
+        let patience = REQUEST_TIMEOUT.as_millis().to_string();
+        if !self.properties.contains_key("socket.timeout.ms") {
+            ours.push(("socket.timeout.ms", &patience));
+        }
         let config = client_config(&self.properties, &ours);
         Admin::new(&config, self.watch.clone()).map(Rc::new).map_err(|error| {
             let detail =
@@ -236,6 +245,21 @@ impl AdminClient {
         if self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
             self.moved.set(Some(now));
         }
+    }
+
+    /// The broker that described topics last, where it is known.
+    pub(super) fn describer(&self) -> Option<i32> {
+        self.describer.get()
+    }
+
+    /// This broker described topics; `None` where librdkafka chose it.
+    pub(super) fn described_by(&self, broker: Option<i32>) {
+        self.describer.set(broker.or(self.describer.get()));
+    }
+
+    /// The present time.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// Waits for so long.

@@ -8,6 +8,7 @@ mod answers;
 pub mod batch;
 pub mod connections;
 pub mod group_list;
+mod interceptors;
 mod new_topic;
 pub mod producer;
 mod raw;

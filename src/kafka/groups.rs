@@ -10,13 +10,14 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::client::{AdminClient, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
-use super::ffi::admin::{GroupListings, PartitionOffset};
+use super::ffi::admin::{GroupListing, PartitionOffset};
+use super::lookups::Lookups;
 use super::topics::describe_one;
 use crate::core::action::ReadScope;
 use crate::core::coordinators::Coordinators;
 use crate::core::event::{
     Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
-    TargetOffsets,
+    TargetListing, TargetOffsets,
 };
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{
@@ -26,12 +27,17 @@ use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
 
+/// How long brokers are waited for when groups are listed: the list goes without those that take longer.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a read inside a transaction may take: meanwhile no other group of the shard commits.
+const IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How often the groups of all protocols are listed.
 const OTHERS_AGAIN: Duration = Duration::from_secs(60);
 
 /// The source's groups.
 pub struct KafkaSourceGroups {
     admin: Rc<AdminClient>,
+    lookups: Lookups,
     clock: ProcessClock,
     others: RefCell<Others>,
 }
@@ -47,6 +53,7 @@ struct Others {
 /// The target's groups.
 pub struct KafkaTargetGroups {
     admin: Rc<AdminClient>,
+    lookups: Lookups,
     clock: ProcessClock,
 }
 
@@ -54,7 +61,8 @@ impl KafkaSourceGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
     pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
-        Self { admin, clock, others: RefCell::default() }
+        let lookups = Lookups::new(Rc::clone(&admin));
+        Self { admin, lookups, clock, others: RefCell::default() }
     }
 
     /// Asks for the groups of all protocols, now and then: the call keeps a thread, and waits for every
@@ -69,7 +77,7 @@ impl KafkaSourceGroups {
         let Ok(admin) = self.admin.present() else {
             return;
         };
-        match admin.list_all_groups(REQUEST_TIMEOUT).await {
+        match admin.list_all_groups(LIST_PATIENCE).await {
             Ok(groups) => {
                 let groups = groups.into_iter();
                 self.others.borrow_mut().groups = groups
@@ -85,7 +93,8 @@ impl KafkaTargetGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
     pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
-        Self { admin, clock }
+        let lookups = Lookups::new(Rc::clone(&admin));
+        Self { admin, lookups, clock }
     }
 
     async fn read(
@@ -104,11 +113,16 @@ impl KafkaTargetGroups {
         });
         let what = format!("reading the committed offsets of group {group}");
         let live = self.admin.since(coordinator_since)?;
+        let at = self.lookups.coordinator(&live, group).await?;
+        let patience = if stable { REQUEST_TIMEOUT } else { IN_TRANSACTION };
         let read = live
             .admin
-            .group_offsets(group.as_str(), list.as_ref(), stable, REQUEST_TIMEOUT)
+            .group_offsets(group.as_str(), at.map(BrokerId::get), list.as_ref(), stable, patience)
             .await
-            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| {
+                self.lookups.failed(&live, group, &error);
+                self.admin.group_failed(&error, Doing::Reading, &what)
+            })?;
         Ok(read
             .into_iter()
             .map(|part| {
@@ -156,11 +170,11 @@ impl KafkaTargetGroups {
 
 impl SourceGroups for KafkaSourceGroups {
     async fn list(&self) -> Result<SourceListing, Failure> {
-        let listings = list(&self.admin).await?;
-        let names = listings.groups.iter().map(|listed| GroupId::from(listed.group.as_str()));
+        let (listings, ()) = futures::join!(list(&self.admin), self.list_others());
+        let (listings, missing) = listings?;
+        let names = listings.iter().map(|listed| GroupId::from(listed.group.as_str()));
         let consumers: BTreeSet<GroupId> = names.collect();
-        self.list_others().await;
-        let mut listing = SourceListing::default();
+        let mut listing = SourceListing { missing, ..SourceListing::default() };
         for (group, protocol) in &self.others.borrow().groups {
             // A group whose protocol the broker does not say may commit offsets: a Kafka Streams
             // group of KIP-1071, for one.
@@ -188,13 +202,18 @@ impl SourceGroups for KafkaSourceGroups {
     ) -> Result<SourceOffsets, Failure> {
         let what = format!("reading the committed offsets of group {group}");
         let live = self.admin.since(coordinator_since)?;
+        let at = self.lookups.coordinator(&live, group).await?;
+        let coordinator = at.or(coordinator);
         let connections = || live.admin.connections().ended(coordinator.map(BrokerId::get));
         let before = connections();
         let read = live
             .admin
-            .group_offsets(group.as_str(), None, false, REQUEST_TIMEOUT)
+            .group_offsets(group.as_str(), at.map(BrokerId::get), None, false, REQUEST_TIMEOUT)
             .await
-            .map_err(|error| self.admin.group_failed(&error, Doing::Reading, &what))?;
+            .map_err(|error| {
+                self.lookups.failed(&live, group, &error);
+                self.admin.group_failed(&error, Doing::Reading, &what)
+            })?;
         let connection = connections();
         let answered_by = (connection == before).then_some(Answerer {
             client: live.number,
@@ -216,17 +235,18 @@ impl SourceGroups for KafkaSourceGroups {
 }
 
 impl TargetGroups for KafkaTargetGroups {
-    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
-        let listings = list(&self.admin).await?;
+    async fn list(&self) -> Result<TargetListing, Failure> {
+        let (listings, missing) = list(&self.admin).await?;
         let activity = |has_members: Option<bool>| match has_members {
             Some(true) => GroupActivity::Active,
             Some(false) => GroupActivity::Empty,
             None => GroupActivity::Unknown,
         };
-        let groups = listings.groups.iter();
-        Ok(groups
+        let groups = listings
+            .iter()
             .map(|listed| (GroupId::from(listed.group.as_str()), activity(listed.has_members)))
-            .collect())
+            .collect();
+        Ok(TargetListing { groups, missing })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
@@ -311,17 +331,21 @@ pub(super) fn offset_list(
     Ok(list)
 }
 
-/// A list that some broker did not contribute to is no list.
-async fn list(client: &AdminClient) -> Result<GroupListings, Failure> {
+/// The groups of those brokers that answered, and why others did not. Where no group was listed, a broker
+/// that did not answer is a failure: it is not known that another one did.
+async fn list(client: &AdminClient) -> Result<(Vec<GroupListing>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let admin = client.present()?;
     let listings = admin
-        .list_groups(REQUEST_TIMEOUT)
+        .list_groups(LIST_PATIENCE)
         .await
         .map_err(|error| client.failed(&error, Doing::Reading, what))?;
+    let failed = |error| client.group_failed(error, Doing::Reading, what);
     match listings.errors.first() {
-        Some(error) => Err(client.failed(error, Doing::Reading, what)),
-        None => Ok(listings),
+        Some(error) if listings.groups.is_empty() => {
+            Err(client.failed(error, Doing::Reading, what))
+        }
+        error => Ok((listings.groups, error.map(failed))),
     }
 }
 

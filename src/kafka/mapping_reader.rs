@@ -19,6 +19,7 @@ use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::admin::{Admin, Isolation, OffsetSpec};
 use super::ffi::batch::{BatchReader, Delivered};
+use super::topics::describe_one_by;
 use crate::core::event::{Event, MappingEnds};
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
@@ -101,17 +102,17 @@ impl Mappings for KafkaMappings {
     async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
         // A client that has looked nothing up yet: its metadata is newer than the fence.
         let admin = self.admin.fresh()?;
-        let topic = self.id(&admin).await?;
+        let topic = describe_one_by(&self.admin, &admin, &self.topic).await?.id;
         let ends = self.ends_seen_by(&admin, partitions).await?;
         // The ends are listed by name: they are this topic's if its id did not change meanwhile.
-        if self.id(&admin).await? != topic {
+        if describe_one_by(&self.admin, &admin, &self.topic).await?.id != topic {
             let detail = format!(
                 "the mapping topic {} was recreated while its log ends were read; they are read again",
                 self.topic
             );
             return Err(Failure::new(FailureClass::Retry, detail));
         }
-        Ok(MappingEnds { topic, ends })
+        Ok(MappingEnds { topic: TopicId(topic), ends })
     }
 }
 
@@ -150,20 +151,6 @@ impl KafkaMappings {
         };
         let ends = listed.into_iter();
         Ok(ends.map(|part| (MappingPartition(part.partition), end(part.outcome))).collect())
-    }
-
-    /// The mapping topic's id, as this client's brokers have it.
-    async fn id<C: ConsumerContext>(&self, admin: &Admin<C>) -> Result<TopicId, Failure> {
-        let what = format!("describing mapping topic {}", self.topic);
-        let described = admin
-            .describe_topics([self.topic.as_str()].into_iter(), REQUEST_TIMEOUT)
-            .await
-            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
-        match described.into_iter().next() {
-            Some((_, Ok(topic))) => Ok(TopicId(topic.id)),
-            Some((_, Err(error))) => Err(self.admin.failed(&error, Doing::Reading, &what)),
-            None => Err(Failure::new(FailureClass::Retry, format!("{what}: no answer"))),
-        }
     }
 }
 

@@ -3,14 +3,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use futures::future::{Either, select};
 use rdkafka::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{Properties, client_config, failed};
+use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::producer::{Producer, RecordId};
@@ -20,11 +23,18 @@ use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceRecord;
 use crate::core::ids::{Fence, GroupId, Shard, TopicName};
 use crate::core::policy::CommitMode;
-use crate::ports::member;
+use crate::ports::{Clock, member};
 
-/// How long a transactional call may take: longer than `transaction.timeout.ms`, so that a call that
-/// times out leaves nothing open.
-const TRANSACTION_CALL: Duration = Duration::from_secs(15);
+/// How long a transactional call may take: meanwhile no other group of the shard commits. What a call that
+/// times out leaves open is aborted by the next producer's start.
+const TRANSACTION_CALL: Duration = Duration::from_secs(5);
+
+/// How long a producer's thread is waited for: longer than its call may take.
+/// `rd_kafka_send_offsets_to_transaction()` does not keep its time-out, and may never return when the
+/// group's coordinator has left the cluster (librdkafka issues 5456 and 5511).
+const THREAD: Duration = Duration::from_secs(TRANSACTION_CALL.as_secs() + 1);
+/// The same for a record, which takes up to three calls.
+const THREAD_WITH_RECORD: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 1);
 
 /// What follows where a request was never answered.
 const LATE: &str =
@@ -47,7 +57,9 @@ pub(super) struct Producers {
 
 /// A handle of the thread; when the last one goes, the producer is destroyed after what it is doing.
 pub(super) struct ShardProducer {
+    shard: Shard,
     jobs: Sender<Job>,
+    clock: ProcessClock,
 }
 
 type Job = Box<dyn FnOnce(&Worker) + Send>;
@@ -82,7 +94,7 @@ impl Producers {
         let worker = Worker { producer, fence_topic, shard, mode };
         let (jobs, received) = channel();
         std::thread::spawn(move || worker.serve(&received));
-        Ok(ShardProducer { jobs })
+        Ok(ShardProducer { shard, jobs, clock: ProcessClock::start() })
     }
 }
 
@@ -93,7 +105,7 @@ impl ShardProducer {
     ///
     /// As the error table has it.
     pub(super) async fn init_transactions(&self) -> Result<(), Failure> {
-        self.run(Worker::init_transactions).await
+        self.run(THREAD, Worker::init_transactions).await
     }
 
     /// Writes a record to the shard's fence partition.
@@ -103,7 +115,7 @@ impl ShardProducer {
     /// As the error table has it; also where the delivery report holds no offset, and where a request
     /// may be carried out late.
     pub(super) async fn write_record(&self, record: FenceRecord) -> Result<Fence, Failure> {
-        self.run(move |worker| worker.write_record(&record)).await
+        self.run(THREAD_WITH_RECORD, move |worker| worker.write_record(&record)).await
     }
 
     /// Begins a transaction and writes offsets in it.
@@ -116,20 +128,23 @@ impl ShardProducer {
         group: GroupId,
         offsets: TopicPartitionList,
     ) -> Result<(), Failure> {
-        self.run(move |worker| worker.write_offsets(&group, &offsets)).await
+        self.run(THREAD, move |worker| worker.write_offsets(&group, &offsets)).await
     }
 
     /// Ends the open transaction, and says whether a request may be carried out late.
     ///
     /// # Errors
     ///
-    /// As the error table has it.
+    /// As the error table has it; also where it failed and a request may be carried out late.
     pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
-        self.run(move |worker| worker.end(end)).await
+        self.run(THREAD, move |worker| worker.end(end)).await
     }
 
+    /// A producer that does not come back is beyond use: its successor, with a new epoch, aborts what it
+    /// left open. Its thread ends when the call does.
     async fn run<T: Send + 'static>(
         &self,
+        patience: Duration,
         job: impl FnOnce(&Worker) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let gone = || Failure::new(FailureClass::Fenced, "the producer's thread is gone");
@@ -139,7 +154,17 @@ impl ShardProducer {
             let _ = sender.send(job(worker));
         });
         self.jobs.send(job).map_err(|_| gone())?;
-        receiver.await.map_err(|_| gone())?
+        let over = self.clock.sleep_until(self.clock.now() + patience);
+        match select(receiver, pin!(over)).await {
+            Either::Left((outcome, _)) => outcome.map_err(|_| gone())?,
+            Either::Right(((), _)) => {
+                let detail = format!(
+                    "shard {}: the Kafka client did not return from a call within {patience:?}",
+                    self.shard
+                );
+                Err(Failure::new(FailureClass::LateRequest, detail))
+            }
+        }
     }
 }
 
@@ -218,12 +243,13 @@ impl Worker {
             Ok(()) => Ok(Aftermath::Settled),
             Err(error) => {
                 let failure = refused(failure(&error, Doing::Ending, &what));
-                Err(if end_unknown(&error, &failure, end) {
+                let failure = if end_unknown(&error, &failure, end) {
                     let detail = format!("{failure}; {UNVERIFIED}");
                     Failure::new(failure.class, detail)
                 } else {
                     failure
-                })
+                };
+                self.unless_late(&what, Err(failure))
             }
         }
     }

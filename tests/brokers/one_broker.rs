@@ -106,7 +106,7 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
     fault.begin(scene);
     outage(scene, fault, begun, report);
     let spent = scene::cpu_seconds(sprag.pid()) - cpu;
-    report.cpu(spent, begun.elapsed());
+    report.cpu(spent, begun.elapsed(), &scene::busiest_threads(sprag.pid()));
     report.log(&sprag, mark);
 
     let mark = sprag.mark();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sprag::core::action::{Action, Commit, Read};
 use sprag::core::coordinators::Coordinators;
 use sprag::core::event::{
-    CommitDone, ControlTopics, Event, GroupActivity, ReadDone, SourceListing, Topics,
+    CommitDone, ControlTopics, Event, GroupActivity, ReadDone, SourceListing, TargetListing, Topics,
 };
 use sprag::core::failure::{Failure, FailureClass};
 
@@ -35,7 +35,8 @@ pub fn fixed(read: &Read) -> Option<Event> {
         }
         Read::TargetGroups { request } => {
             let groups = BTreeMap::from([(script::group(), GroupActivity::Unknown)]);
-            ReadDone::TargetGroups { request: *request, outcome: Ok(groups) }
+            let outcome = Ok(TargetListing { groups, missing: None });
+            ReadDone::TargetGroups { request: *request, outcome }
         }
         Read::Topics { request, source, target, .. } => {
             let topics = Topics {

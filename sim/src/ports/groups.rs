@@ -7,7 +7,7 @@ use sprag::core::action::ReadScope;
 use sprag::core::coordinators::Coordinators;
 use sprag::core::event::{
     Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
-    TargetOffsets,
+    TargetListing, TargetOffsets,
 };
 use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::ids::{
@@ -124,14 +124,14 @@ impl SourceGroups for SimSourceGroups {
 }
 
 impl TargetGroups for SimTargetGroups {
-    async fn list(&self) -> Result<BTreeMap<GroupId, GroupActivity>, Failure> {
-        let groups = list(&self.link).await?.into_iter();
-        Ok(groups
-            .map(|(group, state)| match state {
-                GroupState::Empty => (group, GroupActivity::Empty),
-                GroupState::Active => (group, GroupActivity::Active),
-            })
-            .collect())
+    async fn list(&self) -> Result<TargetListing, Failure> {
+        let activity = |state| match state {
+            GroupState::Empty => GroupActivity::Empty,
+            GroupState::Active => GroupActivity::Active,
+        };
+        let listed = list(&self.link).await?.into_iter();
+        let groups = listed.map(|(group, state)| (group, activity(state))).collect();
+        Ok(TargetListing { groups, missing: None })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {

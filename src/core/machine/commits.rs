@@ -224,6 +224,8 @@ impl Core {
                 FailureClass::OutcomeUnknown | FailureClass::Retry if attempts < END_ATTEMPTS => {
                     self.end(name, decision, aborted, attempts + 1);
                 }
+                // Whatever is open is aborted by the next producer's start.
+                FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
                 FailureClass::Fenced
                 | FailureClass::Abort
                 | FailureClass::OutcomeUnknown
@@ -233,7 +235,6 @@ impl Core {
                 | FailureClass::MetadataTooLarge
                 | FailureClass::CommitTooLarge
                 | FailureClass::Unstable
-                | FailureClass::LateRequest
                 | FailureClass::Missing => self.stand_down(shard, &failure.detail),
             },
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::action::{Action, Read};
 use super::super::coordinators::{Coordinators, Side};
 use super::super::event::Answerer;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, FailureClass};
 use super::super::group::Stage;
 use super::super::ids::GroupId;
 use super::super::note::Note;
@@ -127,9 +127,52 @@ impl Core {
             Side::Source => group.source_since = Some(now),
             Side::Target => group.target_since = Some(now),
         }
-        if group.failures > 0 {
-            self.wake(name);
+        match (side, &group.stage) {
+            (_, Stage::Resting { .. }) if group.failures > 0 => self.wake(name),
+            (Side::Source, Stage::ReadingSource { .. }) => self.read_source_again(name),
+            (Side::Target, Stage::ReadingTarget { .. }) => self.read_target_again(name),
+            (Side::Target, Stage::Verifying { .. }) => self.unverified(name.clone()),
+            (
+                _,
+                Stage::Resting { .. }
+                | Stage::ReadingSource { .. }
+                | Stage::WaitingForTarget { .. }
+                | Stage::ReadingTarget { .. }
+                | Stage::ReadingTopics { .. }
+                | Stage::Queued(_)
+                | Stage::Writing(_)
+                | Stage::Verifying { .. }
+                | Stage::Ending { .. }
+                | Stage::Committing(_),
+            ) => {}
         }
+    }
+
+    /// The former coordinator may never answer: the read counts as failed, and the new one is asked.
+    fn read_source_again(&mut self, name: &GroupId) {
+        self.abandon_read(name);
+        self.agenda.read(name);
+        if let Some(group) = self.groups.get_mut(name) {
+            group.source.disturb();
+        }
+        self.rest(name, self.now);
+    }
+
+    fn read_target_again(&mut self, name: &GroupId) {
+        self.abandon_read(name);
+        self.target_read_ended(name);
+        self.rest(name, self.now);
+    }
+
+    /// The group's transaction does not wait for the former coordinator's answer.
+    fn unverified(&mut self, name: GroupId) {
+        self.abandon_read(&name);
+        let detail = format!("the coordinator of group {name} moved while its commit was verified");
+        self.verified(name, Err(Failure::new(FailureClass::Retry, detail)));
+    }
+
+    fn abandon_read(&mut self, name: &GroupId) {
+        self.requests.abandon(|waiter| matches!(waiter, Waiter::Group(group) if group == name));
     }
 
     /// The coordinator of the group on this cluster, as far as it is known.

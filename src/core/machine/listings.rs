@@ -1,10 +1,12 @@
 //! Which groups there are, on both clusters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::action::{Action, Read};
-use super::super::event::{GroupActivity, SourceListing};
+use super::super::coordinators::Side;
+use super::super::event::{GroupActivity, SourceListing, TargetListing};
 use super::super::failure::Failure;
 use super::super::group::{Group, Stage};
 use super::super::ids::{Fence, GroupId, Shard};
@@ -18,11 +20,16 @@ const RETRY: Duration = Duration::from_secs(1);
 /// For how long a list of the target's groups tells who has members, at the least.
 const ACTIVITY_KNOWN: Duration = Duration::from_secs(60);
 
-/// The groups as last listed, completely.
+/// The groups as last listed. Where some broker did not contribute to a list, what was known before
+/// stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Listings {
     source: BTreeSet<GroupId>,
     target: BTreeMap<GroupId, GroupActivity>,
+    /// The last list of the target was complete: a group that it lacks does not exist there.
+    target_complete: bool,
+    /// Why the last lists lack some broker, as it was reported.
+    gaps: BTreeMap<Side, Arc<str>>,
     /// Selected groups without offsets, and their protocol types.
     left_out: BTreeMap<GroupId, String>,
     /// When the target was listed.
@@ -44,7 +51,11 @@ impl Core {
         if self.now.since(self.listings.target_at) > known_for {
             return GroupActivity::Unknown;
         }
-        self.listings.target.get(group).copied().unwrap_or(GroupActivity::Empty)
+        let unlisted = match self.listings.target_complete {
+            true => GroupActivity::Empty,
+            false => GroupActivity::Unknown,
+        };
+        self.listings.target.get(group).copied().unwrap_or(unlisted)
     }
 
     /// *Loading*: lists that were asked for before the fence do not count.
@@ -86,9 +97,14 @@ impl Core {
         let named = self.named_groups();
         match outcome {
             Ok(listing) => {
-                self.listings.source_due = Some(self.now + self.policy().poll_interval);
-                self.left_out(listing.without_offsets);
-                self.listings.source = self.admitted(listing.groups.into_iter().chain(named));
+                let SourceListing { groups, without_offsets, missing } = listing;
+                let mut listed = self.admitted(groups.into_iter().chain(named));
+                if missing.is_some() {
+                    listed.append(&mut self.listings.source);
+                }
+                self.listings.source = listed;
+                self.left_out(without_offsets, missing.is_none());
+                self.listings.source_due = Some(self.next_list(Side::Source, missing));
                 self.mark_listed(|source_listed, _| *source_listed = true);
                 self.adopt_all();
             }
@@ -109,10 +125,24 @@ impl Core {
         self.policy().groups.names().into_iter().flatten().cloned().collect()
     }
 
+    /// When to list again after a list that lacks the groups of some broker, or of none. A gap is reported
+    /// when it opens.
+    fn next_list(&mut self, side: Side, missing: Option<Failure>) -> Instant {
+        let Some(failure) = missing else {
+            self.listings.gaps.remove(&side);
+            return self.now + self.policy().poll_interval;
+        };
+        let reported = self.listings.gaps.insert(side, Arc::clone(&failure.detail));
+        if reported.as_ref() != Some(&failure.detail) {
+            self.listing_failed(failure);
+        }
+        self.now + RETRY
+    }
+
     /// Groups that are selected, but whose protocol commits no offsets. Each is reported once.
-    fn left_out(&mut self, groups: BTreeMap<GroupId, String>) {
+    fn left_out(&mut self, groups: BTreeMap<GroupId, String>, complete: bool) {
         let groups = groups.into_iter();
-        let groups: BTreeMap<_, _> =
+        let mut groups: BTreeMap<_, _> =
             groups.filter(|(group, _)| self.policy().groups.admits(group).is_ok()).collect();
         for (group, protocol) in &groups {
             if !self.listings.left_out.contains_key(group) {
@@ -120,18 +150,24 @@ impl Core {
                 self.report(Note::GroupLeftOut { group, protocol });
             }
         }
+        if !complete {
+            groups.append(&mut self.listings.left_out);
+        }
         self.listings.left_out = groups;
     }
 
-    pub(super) fn target_groups_listed(
-        &mut self,
-        outcome: Result<BTreeMap<GroupId, GroupActivity>, Failure>,
-    ) {
+    pub(super) fn target_groups_listed(&mut self, outcome: Result<TargetListing, Failure>) {
         match outcome {
-            Ok(groups) => {
-                self.listings.target_due = Some(self.now + self.policy().poll_interval);
+            Ok(TargetListing { mut groups, missing }) => {
+                if missing.is_some() {
+                    for group in std::mem::take(&mut self.listings.target).into_keys() {
+                        groups.entry(group).or_insert(GroupActivity::Unknown);
+                    }
+                }
                 self.listings.target = groups;
+                self.listings.target_complete = missing.is_none();
                 self.listings.target_at = self.now;
+                self.listings.target_due = Some(self.next_list(Side::Target, missing));
                 self.mark_listed(|_, target_listed| *target_listed = true);
                 self.adopt_all();
             }

@@ -9,6 +9,7 @@ mod faults;
 mod incarnations;
 mod late_requests;
 mod limits;
+mod listings;
 mod policies;
 mod refresh;
 mod several_brokers;

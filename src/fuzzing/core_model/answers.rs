@@ -7,7 +7,7 @@ use crate::core::action::{Action, Commit, Read, ReadScope};
 use crate::core::coordinators::Coordinators;
 use crate::core::event::{
     Aftermath, Answerer, CommitDone, ControlTopics, Event, GroupActivity, LogRange, MappingEnds,
-    ReadDone, SourceListing, SourceOffsets, TargetOffsets, Topics,
+    ReadDone, SourceListing, SourceOffsets, TargetListing, TargetOffsets, Topics,
 };
 use crate::core::failure::{Failure, FailureClass};
 use crate::core::fence_log::FenceLog;
@@ -140,9 +140,11 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
             ReadDone::Coordinators { request: *request, side: *side, outcome }
         }
         Read::SourceGroups { request } => {
-            let groups = |()| world.source.keys().cloned().collect();
-            let listing = |groups| SourceListing { groups, without_offsets: BTreeMap::new() };
-            ReadDone::SourceGroups { request: *request, outcome: done.map(groups).map(listing) }
+            let missing = fault.partly().err();
+            let lacks = usize::from(missing.is_some());
+            let groups = world.source.keys().skip(lacks).cloned().collect();
+            let listing = |()| SourceListing { groups, missing, ..SourceListing::default() };
+            ReadDone::SourceGroups { request: *request, outcome: done.map(listing) }
         }
         Read::TargetGroups { request } => {
             let group = |name: &&str| {
@@ -151,7 +153,10 @@ fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: F
                 let stands = world.target.contains_key(&name) || activity.is_some();
                 stands.then_some((name, activity.unwrap_or(GroupActivity::Empty)))
             };
-            let outcome = done.map(|()| GROUPS.iter().filter_map(group).collect());
+            let missing = fault.partly().err();
+            let lacks = usize::from(missing.is_some());
+            let groups = GROUPS.iter().skip(lacks).filter_map(group).collect();
+            let outcome = done.map(|()| TargetListing { groups, missing });
             ReadDone::TargetGroups { request: *request, outcome }
         }
         Read::SourceOffsets { request, group, coordinator: _, coordinator_since } => {

@@ -119,7 +119,7 @@ async fn complaint(client: &AdminClient) -> Option<String> {
     while client.last_complaint().is_empty() {
         assert!(start.elapsed() < PATIENCE, "no complaint");
         let _ = admin.cluster_id(Duration::from_millis(200)).await;
-        let _ = admin.describe_topics(["t"].into_iter(), Duration::from_millis(200)).await;
+        let _ = admin.describe_topics(["t"].into_iter(), None, Duration::from_millis(200)).await;
     }
     admin.cluster_id(Duration::from_millis(200)).await
 }

@@ -87,13 +87,14 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         self.requests.native()
     }
 
-    /// All consumer groups, with the brokers that did not answer.
+    /// All consumer groups, but those of brokers that do not answer within `timeout`.
     ///
     /// # Errors
     ///
     /// Where the request as a whole failed.
     pub async fn list_groups(&self, timeout: Duration) -> Result<GroupListings, NativeError> {
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
+        let options =
+            self.requests.options_that_end(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: all three are live; the request copies the options.
             unsafe { sys::rd_kafka_ListConsumerGroups(rk, options, queue) }
@@ -124,7 +125,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::group_description(&answer.await?)
     }
 
-    /// The committed offsets of a group: of `partitions`, or of all for which it has any.
+    /// The committed offsets of a group: of `partitions`, or of all for which it has any. The broker `at` is
+    /// asked; one that librdkafka looks up where none is named.
     ///
     /// # Errors
     ///
@@ -133,13 +135,17 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn group_offsets(
         &self,
         group: &str,
+        at: Option<i32>,
         partitions: Option<&TopicPartitionList>,
         stable: bool,
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options =
-            self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        let op = Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+        let options = match at {
+            Some(broker) => self.requests.options_at(op, broker, timeout)?,
+            None => self.requests.options(op, timeout)?,
+        };
         options.require_stable(stable)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             let list = partitions.map_or(std::ptr::null(), |list| list.ptr().cast_const());
@@ -216,7 +222,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         if list.count() == 0 {
             return Ok(Vec::new());
         }
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+        let options = self.requests.options_that_end(Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
         options.isolation(level)?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: the list outlives the call, which copies it.
@@ -230,7 +236,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         }
     }
 
-    /// Ids and partition counts of topics; each with its own error.
+    /// Ids and partition counts of topics, each with its own error, as the broker `at` knows them; as
+    /// the one that the client takes for the controller where none is named.
     ///
     /// # Errors
     ///
@@ -238,13 +245,18 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn describe_topics(
         &self,
         topics: impl Iterator<Item = &str>,
+        at: Option<i32>,
         timeout: Duration,
     ) -> Result<Vec<(String, Result<TopicDescription, NativeError>)>, NativeError> {
         let names: Vec<CString> = topics.map(c_string).collect::<Result<_, _>>()?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let options = self.requests.options(Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
+        let op = Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let options = match at {
+            Some(broker) => self.requests.options_at(op, broker, timeout)?,
+            None => self.requests.options_that_end(op, timeout)?,
+        };
         let answer = self.requests.ask(options, |rk, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names outlive the call; the collection is freed after it, once.

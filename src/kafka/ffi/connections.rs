@@ -1,97 +1,93 @@
-//! How often each broker's connection of a client has ended, or left a request without an answer
-//! (`docs/protocol.md`, "Source reads"). librdkafka's error events will not do: a connection that
-//! closes is a debug line, and equal events are suppressed for half a minute.
+//! The connections of a client: which brokers are connected, and how often each connection has ended or
+//! left a request without an answer (`docs/protocol.md`, "Source reads"). librdkafka's error events will
+//! not do: a connection that closes is a debug line, and equal events are suppressed for half a minute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rdkafka::config::NativeClientConfig;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka_sys as sys;
 
-use super::{NativeError, raw};
+use super::interceptors::{Watcher, watcher};
+use super::raw;
 
-const NAME: &CStr = c"sprag-connections";
-/// librdkafka's name of the state that a broker enters when its connection ends.
+/// librdkafka's names of the states of a connection that can be used, and of one that has ended.
+const UP: &CStr = c"UP";
 const DOWN: &CStr = c"DOWN";
 
 /// The connections of one client, by the node id of the broker.
 #[derive(Debug, Default)]
 pub struct Connections {
-    ended: Mutex<BTreeMap<i32, u64>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    up: BTreeSet<i32>,
+    ended: BTreeMap<i32, u64>,
 }
 
 impl Connections {
-    /// A watch of the client that will be made of `config`.
-    ///
-    /// # Errors
-    ///
-    /// Where librdkafka takes no interceptor.
-    ///
-    /// # Safety
-    ///
-    /// The watch is kept until the client was destroyed, or could not be made.
-    pub(super) unsafe fn of(config: &NativeClientConfig) -> Result<Arc<Self>, NativeError> {
-        let watch = Arc::new(Self::default());
-        let opaque = Arc::as_ptr(&watch).cast_mut().cast();
-        // SAFETY: the configuration is live, and the caller keeps the watch as long as it is used.
-        let added = unsafe {
-            sys::rd_kafka_conf_interceptor_add_on_new(
-                config.ptr(),
-                NAME.as_ptr(),
-                Some(on_new),
-                opaque,
-            )
-        };
-        if added == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Ok(watch);
-        }
-        Err(NativeError::of(added.into()))
+    /// The brokers that are connected.
+    #[must_use]
+    pub fn up(&self) -> BTreeSet<i32> {
+        self.known().up.clone()
     }
 
     /// How many connections to this broker have ended; of all brokers where it is not known which one.
     #[must_use]
     pub fn ended(&self, broker: Option<i32>) -> u64 {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         match broker {
-            Some(broker) => ended.get(&broker).copied().unwrap_or_default(),
-            None => ended.values().sum(),
+            Some(broker) => known.ended.get(&broker).copied().unwrap_or_default(),
+            None => known.ended.values().sum(),
         }
     }
 
-    fn end(&self, broker: i32) {
-        // A broker without a node id is one that the client was configured with; it coordinates nothing.
-        if broker >= 0 {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            *ended.entry(broker).or_default() += 1;
+    fn state(&self, broker: i32, state: &CStr) {
+        let mut known = self.known();
+        if state == UP {
+            known.up.insert(broker);
+        } else {
+            known.up.remove(&broker);
+        }
+        if state == DOWN {
+            *known.ended.entry(broker).or_default() += 1;
         }
     }
-}
 
-/// # Safety
-///
-/// `opaque` points to a live watch.
-unsafe fn watch<'a>(opaque: *mut c_void) -> &'a Connections {
-    // SAFETY: as the caller vouches; the watch is only ever shared.
-    unsafe { &*opaque.cast_const().cast() }
-}
-
-/// Called while the client is made, before it has threads: nobody reads the list of interceptors yet.
-unsafe extern "C" fn on_new(
-    client: *mut sys::rd_kafka_t,
-    _config: *const sys::rd_kafka_conf_t,
-    opaque: *mut c_void,
-    _message: *mut c_char,
-    _size: usize,
-) -> RDKafkaRespErr {
-    // SAFETY: the client is live, and so is the watch (`Connections::of`).
-    unsafe {
-        let name = NAME.as_ptr();
-        sys::rd_kafka_interceptor_add_on_broker_state_change(client, name, Some(on_state), opaque);
-        raw::rd_kafka_interceptor_add_on_response_received(client, name, on_response, opaque);
+    fn unanswered(&self, broker: i32) {
+        *self.known().ended.entry(broker).or_default() += 1;
     }
-    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watcher for Connections {
+    const NAME: &CStr = c"sprag-connections";
+
+    unsafe fn add(client: *mut sys::rd_kafka_t, opaque: *mut c_void) -> bool {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let name = Self::NAME.as_ptr();
+            let state = sys::rd_kafka_interceptor_add_on_broker_state_change(
+                client,
+                name,
+                Some(on_state),
+                opaque,
+            );
+            let ended = raw::rd_kafka_interceptor_add_on_response_received(
+                client,
+                name,
+                on_response,
+                opaque,
+            );
+            state == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && ended == 0
+        }
+    }
 }
 
 unsafe extern "C" fn on_state(
@@ -103,11 +99,10 @@ unsafe extern "C" fn on_state(
     state: *const c_char,
     opaque: *mut c_void,
 ) -> RDKafkaRespErr {
-    // SAFETY: librdkafka's names of states are static; the watch is live (`Connections::of`).
-    unsafe {
-        if CStr::from_ptr(state) == DOWN {
-            watch(opaque).end(broker_id);
-        }
+    // A broker without a node id is one that the client was configured with; it coordinates nothing.
+    if broker_id >= 0 {
+        // SAFETY: librdkafka's names of states are static; the rest as `Watcher::add` has it.
+        unsafe { watcher::<Connections>(opaque).state(broker_id, CStr::from_ptr(state)) };
     }
     RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
 }
@@ -126,9 +121,9 @@ unsafe extern "C" fn on_response(
     error: c_int,
     opaque: *mut c_void,
 ) -> c_int {
-    if error != 0 {
-        // SAFETY: the watch is live (`Connections::of`).
-        unsafe { watch(opaque) }.end(broker_id);
+    if error != 0 && broker_id >= 0 {
+        // SAFETY: as `Watcher::add` has it.
+        unsafe { watcher::<Connections>(opaque) }.unanswered(broker_id);
     }
     0
 }

@@ -15,6 +15,7 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr, RDKafkaType};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use rdkafka_sys as sys;
 
+use super::interceptors::Watch;
 use super::requests::c_string;
 use super::requests_watch::RequestsWatch;
 use super::transaction_offsets::send_offsets;
@@ -31,7 +32,7 @@ pub struct Producer {
     queue: *mut sys::rd_kafka_queue_t,
     client: Client<Quiet>,
     /// After the client: fields are dropped in order, and the client's threads use the watch.
-    watch: Arc<RequestsWatch>,
+    watch: Arc<Watch<RequestsWatch>>,
     clock: ProcessClock,
     deliveries: RefCell<Deliveries>,
 }
@@ -77,7 +78,7 @@ impl Producer {
         let native = config.create_native_config()?;
         // SAFETY: the watch is dropped after the client: in the producer, which keeps them in this
         // order, and here, where the client could not be made.
-        let watch = unsafe { RequestsWatch::of(&native) }.map_err(refused)?;
+        let watch = unsafe { Watch::<RequestsWatch>::of(&native) }.map_err(refused)?;
         let events = sys::RD_KAFKA_EVENT_DR
             | sys::RD_KAFKA_EVENT_STATS
             | sys::RD_KAFKA_EVENT_ERROR

@@ -18,6 +18,7 @@ use rdkafka_sys as sys;
 use super::answers::Answer;
 use super::connections::Connections;
 use super::group_list::{AnyGroup, list_all};
+use super::interceptors::Watch;
 use super::{NativeError, milliseconds, raw, text};
 
 const PUMP: Duration = Duration::from_millis(100);
@@ -27,6 +28,9 @@ const PUMP: Duration = Duration::from_millis(100);
 /// (its issue 4605). So ours ends first, and a client in which that happened is destroyed before this.
 pub const NATIVE_PATIENCE: Duration = Duration::from_secs(3600);
 
+/// By how much later than librdkafka's own timer ours ends a request.
+const LATER: Duration = Duration::from_secs(1);
+
 /// A client and the queue that its answers come to.
 pub(super) struct Requests<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
@@ -34,7 +38,7 @@ pub(super) struct Requests<C: ConsumerContext + 'static> {
     main: *mut sys::rd_kafka_queue_t,
     client: Client<C>,
     /// After the client: fields are dropped in order, and the client's threads use the watch.
-    connections: Arc<Connections>,
+    connections: Arc<Watch<Connections>>,
     closing: AtomicBool,
     waiting: Mutex<Waiting>,
 }
@@ -78,10 +82,11 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         let native = config.create_native_config()?;
         // SAFETY: the watch is dropped after the client: in the requests, which keep them in this
         // order, and here, where the client could not be made.
-        let connections = unsafe { Connections::of(&native) }.map_err(refused)?;
+        let connections = unsafe { Watch::<Connections>::of(&native) }.map_err(refused)?;
         // SAFETY: the configuration is live.
         unsafe { sys::rd_kafka_conf_set_events(native.ptr(), sys::RD_KAFKA_EVENT_ERROR) };
         let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, context)?;
+        connections.attached().map_err(refused)?;
         // SAFETY: the client is live and is kept beside its queues.
         let (queue, main) = unsafe {
             let rk = client.native_ptr();
@@ -158,15 +163,47 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         op: sys::rd_kafka_admin_op_t,
         timeout: Duration,
     ) -> Result<Options, NativeError> {
-        let patience = milliseconds(NATIVE_PATIENCE);
+        self.options_of(op, NATIVE_PATIENCE, timeout)
+    }
+
+    /// Options of a request that librdkafka's own timer ends: what some brokers have answered by then is
+    /// the answer. (Not for a request to a coordinator: [`NATIVE_PATIENCE`].)
+    pub(super) fn options_that_end(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        timeout: Duration,
+    ) -> Result<Options, NativeError> {
+        self.options_of(op, timeout, timeout + LATER)
+    }
+
+    /// Options of a request to this broker and no other.
+    pub(super) fn options_at(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        broker: i32,
+        timeout: Duration,
+    ) -> Result<Options, NativeError> {
+        let options = self.options_that_end(op, timeout)?;
+        // SAFETY: the options are live; a null error buffer of length 0 is allowed.
+        let set = unsafe {
+            sys::rd_kafka_AdminOptions_set_broker(options.native, broker, std::ptr::null_mut(), 0)
+        };
+        NativeError::of_number(set as i32).map_or(Ok(options), Err)
+    }
+
+    fn options_of(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        native: Duration,
+        timeout: Duration,
+    ) -> Result<Options, NativeError> {
         // SAFETY: the client is live; a null error buffer of length 0 is allowed.
         unsafe {
             let rk = self.client.native_ptr();
-            let native = sys::rd_kafka_AdminOptions_new(rk, op);
-            let options = Options { native, timeout };
+            let options = Options { native: sys::rd_kafka_AdminOptions_new(rk, op), timeout };
             let set = sys::rd_kafka_AdminOptions_set_request_timeout(
                 options.native,
-                patience,
+                milliseconds(native),
                 std::ptr::null_mut(),
                 0,
             );

@@ -32,7 +32,7 @@ fn owner(mode: CommitMode) -> (Mock, ShardProducer) {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 fn record() -> FenceRecord {
@@ -47,6 +47,19 @@ fn write(owner: &ShardProducer) -> Result<(), Failure> {
 
 fn end(owner: &ShardProducer, end: TransactionEnd) -> Result<Aftermath, Failure> {
     block_on(owner.end_transaction(end))
+}
+
+#[test]
+fn a_client_that_does_not_return_from_a_call_is_given_up() {
+    let (_cluster, owner) = owner(CommitMode::Fenced);
+    let (end, ended) = channel::<()>();
+    let patience = Duration::from_millis(50);
+    let outcome = block_on(owner.run(patience, move |_| {
+        let _ = ended.recv();
+        Ok(())
+    }));
+    assert_eq!(outcome.unwrap_err().class, FailureClass::LateRequest);
+    drop(end);
 }
 
 #[test]

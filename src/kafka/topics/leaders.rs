@@ -1,9 +1,64 @@
-//! Which leader is asked about which partition.
+//! Which leader is asked about which partition, and by which client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Described, Place};
+use super::Place;
+use super::describing::Described;
 use crate::core::failure::{Failure, FailureClass};
+use crate::core::time::Instant;
+
+/// The leaders of partitions as they were last described. librdkafka keeps the leaders that it has
+/// looked up, so a partition whose leader changed is asked about by a client that was made after that.
+#[derive(Debug, Default)]
+pub(super) struct Leaders {
+    known: BTreeMap<Place, Led>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Led {
+    leader: i32,
+    /// When another leader was found than before; `None` where that never happened.
+    since: Option<Instant>,
+}
+
+/// Partitions of one leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// After which time the client that asks must have been made.
+    pub(super) since: Option<Instant>,
+    pub(super) places: Vec<Place>,
+}
+
+impl Leaders {
+    /// Notes the leaders that were described, and says by which client each is asked.
+    pub(super) fn described(
+        &mut self,
+        leaders: BTreeMap<i32, Vec<Place>>,
+        now: Instant,
+    ) -> Vec<Part> {
+        let parts = leaders.into_iter().map(|(leader, places)| {
+            let since = places.iter().filter_map(|place| self.since(place, leader, now)).max();
+            Part { since, places }
+        });
+        parts.collect()
+    }
+
+    /// A broker said that it does not lead the partition.
+    pub(super) fn moved(&mut self, place: &Place, now: Instant) {
+        if let Some(led) = self.known.get_mut(place) {
+            led.since = Some(now);
+        }
+    }
+
+    fn since(&mut self, place: &Place, leader: i32, now: Instant) -> Option<Instant> {
+        let first = Led { leader, since: None };
+        let led = self.known.entry(place.clone()).or_insert(first);
+        if led.leader != leader {
+            *led = Led { leader, since: Some(now) };
+        }
+        led.since
+    }
+}
 
 /// The partitions by their leader, and a failure for each that has none or is unknown.
 pub(super) fn share_out(
@@ -68,5 +123,29 @@ mod tests {
         assert_eq!(class("b", 0), FailureClass::HoldGroup);
         assert_eq!(class("c", 0), FailureClass::Retry);
         assert_eq!(failed.len(), 4);
+    }
+
+    #[test]
+    fn a_partition_whose_leader_changed_is_asked_about_by_a_client_made_after_that() {
+        let at = Instant::from_millis;
+        let place = |at: i32| (TopicName::from("a"), at);
+        let led_by = |leader: i32| BTreeMap::from([(leader, vec![place(0)]), (9, vec![place(1)])]);
+        let mut leaders = Leaders::default();
+        let mut since = |leader, now| {
+            let parts = leaders.described(led_by(leader), at(now));
+            let since_of = |partition| {
+                let part = parts.iter().find(|part| part.places == [place(partition)]);
+                part.map(|part| part.since)
+            };
+            assert_eq!(since_of(1), Some(None), "the leader of the other one never changed");
+            since_of(0).unwrap()
+        };
+        assert_eq!(since(1, 1000), None);
+        assert_eq!(since(1, 2000), None);
+        assert_eq!(since(2, 3000), Some(at(3000)));
+        assert_eq!(since(2, 4000), Some(at(3000)));
+        assert_eq!(since(1, 5000), Some(at(5000)));
+        leaders.moved(&place(0), at(6000));
+        assert_eq!(leaders.described(led_by(1), at(7000))[0].since, Some(at(6000)));
     }
 }

@@ -4,7 +4,7 @@ use crate::support::DEADLINE;
 use crate::support::alone::alone;
 use crate::support::artifacts::Version;
 use crate::support::brokers::{Brokers, IDS};
-use crate::support::clients::config;
+use crate::support::clients::{config, group_config};
 use crate::support::cluster::Cluster;
 use crate::support::coordinators::{Layout, OFFSETS, TRANSACTIONS, partition_of};
 use crate::support::gate::Mode;
@@ -14,7 +14,15 @@ use crate::support::records::{produce, produce_in_transaction};
 use crate::support::topics::log_range;
 use crate::support::wait::eventually;
 use crate::support::watcher::OffsetsWatcher;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use sprag::core::ids::{BrokerId, GroupId};
+use sprag::kafka::client::{AdminClient, Properties};
+use sprag::kafka::clock::ProcessClock;
+use sprag::kafka::ffi::admin::Admin;
+use sprag::kafka::groups::KafkaSourceGroups;
+use sprag::ports::SourceGroups;
+use std::rc::Rc;
 use std::time::Duration;
 
 const TOPICS: [&str; 3] = ["t1", "t2", "t3"];
@@ -50,6 +58,7 @@ fn a_broker_that_fails_loses_what_has_other_replicas_and_nothing_else() {
         let groups = one_group_per_coordinator(&cluster);
         expected += 1;
         commit_and_see(&groups, &watcher, expected);
+        each_group_is_read_at_its_coordinator(&cluster, &groups);
         if killed {
             cluster.kill(3);
             assert!(!is_running(first));
@@ -98,6 +107,34 @@ fn commit_and_see(groups: &[(String, Group)], watcher: &OffsetsWatcher, offset: 
             history.latest(name, "t1", 0).filter(|seen| seen.offset == offset)
         });
     }
+}
+
+/// No other broker answers for a group, and the adapter asks the right one without a look-up of
+/// librdkafka's.
+fn each_group_is_read_at_its_coordinator(cluster: &Brokers, groups: &[(String, Group)]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bootstrap = cluster.bootstrap();
+    let admin: Admin<DefaultConsumerContext> =
+        Admin::new(&group_config(&bootstrap, "sprag-admin"), DefaultConsumerContext).unwrap();
+    let properties = Properties::from([("bootstrap.servers".to_owned(), bootstrap)]);
+    runtime.block_on(async {
+        let clock = ProcessClock::start();
+        let client = Rc::new(AdminClient::new(properties, "source", clock));
+        let source = KafkaSourceGroups::new(client, clock);
+        for (coordinator, (name, _)) in IDS.into_iter().zip(groups) {
+            let answer = source.offsets(&GroupId::from(name.as_str()), None, None).await.unwrap();
+            let by = answer.answered_by.and_then(|by| by.coordinator);
+            assert_eq!(by.map(BrokerId::get), Some(coordinator), "{name}");
+            assert_eq!(answer.commits.len(), 1);
+            for broker in IDS {
+                let read = admin.group_offsets(name, Some(broker), None, false, DEADLINE).await;
+                match read {
+                    Ok(_) => assert_eq!(broker, coordinator, "{name}"),
+                    Err(error) => assert_eq!(error.code, RDKafkaErrorCode::NotCoordinator),
+                }
+            }
+        }
+    });
 }
 
 /// Clients of the gates see nothing of the broker; those of the plain listeners everything.

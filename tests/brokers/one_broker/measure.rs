@@ -153,13 +153,13 @@ impl Report {
         }
     }
 
-    /// What the outage cost.
-    pub(super) fn cpu(&mut self, spent: f64, outage: Duration) {
+    /// What the outage cost, and the threads that had used most by its end.
+    pub(super) fn cpu(&mut self, spent: f64, outage: Duration, threads: &[(String, f64)]) {
         let outage = outage.as_secs_f64();
         let row = format!("{spent:.1} s of CPU in {outage:.1} s");
         eprintln!("  {row}");
         if spent > CPU * outage {
-            self.late.push(format!("{}: {row}: a busy loop", self.title));
+            self.late.push(format!("{}: {row}: a busy loop: {threads:?}", self.title));
         }
     }
 

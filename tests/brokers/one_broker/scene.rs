@@ -309,6 +309,25 @@ fn choose_groups(
 /// The CPU time that a process has used, in seconds.
 pub(super) fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process that runs");
+    cpu_of(&stat)
+}
+
+/// The threads of a process that have used most of a core's time, by name.
+pub(super) fn busiest_threads(pid: u32) -> Vec<(String, f64)> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process that runs");
+    let used = |task: std::fs::DirEntry| {
+        // A thread may end meanwhile.
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        Some((name.trim().to_owned(), cpu_of(&stat)))
+    };
+    let mut threads: Vec<_> = tasks.filter_map(Result::ok).filter_map(used).collect();
+    threads.sort_by(|a, b| b.1.total_cmp(&a.1));
+    threads.truncate(8);
+    threads
+}
+
+fn cpu_of(stat: &str) -> f64 {
     let fields = stat.rsplit(')').next().expect("the fields after the name").split_whitespace();
     // utime and stime, the 14th and 15th of the line, of which the name is the second.
     let ticks: f64 =

@@ -25,7 +25,7 @@ fn read(
     let list: Vec<_> = named.iter().map(|at| (T, *at, 0, "")).collect();
     let list = offset_list(&list);
     let named = (!named.is_empty()).then_some(&list);
-    let question = || block_on(admin.group_offsets(group, named, stable, DEADLINE));
+    let question = || block_on(admin.group_offsets(group, None, named, stable, DEADLINE));
     eventually(DEADLINE, "the group's offsets", question)
 }
 

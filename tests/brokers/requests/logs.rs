@@ -21,7 +21,7 @@ fn described(
     topic: &str,
 ) -> Result<TopicDescription, NativeError> {
     let names = [topic].into_iter();
-    let described = block_on(admin.describe_topics(names, DEADLINE)).unwrap();
+    let described = block_on(admin.describe_topics(names, None, DEADLINE)).unwrap();
     let [(name, found)] = <[_; 1]>::try_from(described).unwrap();
     assert_eq!(name, topic);
     found

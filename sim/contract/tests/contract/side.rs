@@ -156,7 +156,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
         let stable = read(named_and_all(), true).await;
         let unstable = read(named(), false).await;
         let unnamed = read(ReadScope::AllAnd(BTreeSet::new()), true).await.into_keys().collect();
-        let listed = groups.list().await.expect("a list of groups").remove(&self.group);
+        let listed = groups.list().await.expect("a list of groups").groups.remove(&self.group);
         let members = self.requests.members();
         let leader_epochs = self.requests.leader_epochs();
         State { listed, members, stable, unstable, unnamed, leader_epochs }

@@ -42,6 +42,18 @@ fn a_half_with_a_late_request_is_never_ended_by_its_producer() {
 }
 
 #[test]
+fn an_end_that_fails_with_a_late_request_is_not_asked_for_again() {
+    let mut world = World::new();
+    world.fail("commit transaction", FailureClass::LateRequest);
+    world.settled(policy());
+    assert!(world.told("gets a new producer") && !world.told("stood down"));
+    assert_eq!(world.stored(), Some(1150), "by the next producer");
+    let replaced = position(&world, "gets a new producer").unwrap_or_default();
+    let ends = world.transcript[..replaced].iter().filter(|line| *line == "commit transaction");
+    assert_eq!(ends.count(), 0, "the one that failed left nothing: {:#?}", world.transcript);
+}
+
+#[test]
 fn a_take_over_with_a_late_request_is_none() {
     let mut world = World::new();
     world.fail("write take-over", FailureClass::LateRequest);

@@ -80,6 +80,41 @@ fn a_coordinator_that_does_not_answer_delays_its_own_groups_alone() {
     }
 }
 
+/// A read of a group hangs, and its coordinator moves: what follows before the read is answered.
+fn moved_while(hangs: impl Fn(&Action) -> bool) -> World {
+    let mut world = World::new();
+    world.coordinators = Coordinators::new(vec![Some(BrokerId(1))]);
+    let mut core = world.settled(policy());
+    world.source = Some(200);
+    let mut hung = Vec::new();
+    for _ in 0..2 * (policy().poll_interval + policy().confirm_after).as_secs() {
+        while let Some(action) = core.poll_action() {
+            if hangs(&action) && hung.is_empty() {
+                hung.push(action);
+                world.coordinators = Coordinators::new(vec![Some(BrokerId(2))]);
+            } else {
+                world.answer(&mut core, action);
+            }
+        }
+        world.now = world.now + Duration::from_secs(1);
+        core.handle(world.now, Event::TimePassed);
+    }
+    assert_eq!(hung.len(), 1, "something hung");
+    world
+}
+
+#[test]
+fn a_read_that_hangs_at_the_former_coordinator_is_waited_for_no_longer() {
+    let source = |action: &Action| matches!(action, Action::Read(Read::SourceOffsets { .. }));
+    let target =
+        |action: &Action| matches!(action, Action::Read(Read::TargetOffsets { stable: true, .. }));
+    let verification =
+        |action: &Action| matches!(action, Action::Read(Read::TargetOffsets { stable: false, .. }));
+    for world in [moved_while(source), moved_while(target), moved_while(verification)] {
+        assert_eq!(world.stored(), Some(1250), "{:#?}", world.transcript);
+    }
+}
+
 #[test]
 fn a_group_whose_coordinator_moved_is_looked_at_at_once() {
     let mut world = World::new();

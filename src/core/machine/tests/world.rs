@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) answered_by: Option<Answerer>,
     pub(super) coordinators: Coordinators,
     pub(super) without_offsets: BTreeMap<GroupId, String>,
+    /// Why lists of groups lack those of some broker.
+    pub(super) listing_lacks: Option<Failure>,
     /// The consumer's own metadata on the source.
     pub(super) source_metadata: String,
     /// Other partitions of the topic that are mapped like the first.
@@ -108,6 +110,7 @@ impl World {
             answered_by: Some(Answerer::default()),
             coordinators: Coordinators::default(),
             without_offsets: BTreeMap::new(),
+            listing_lacks: None,
             source_metadata: String::new(),
             mirrored: Vec::new(),
             metadata_max: None,

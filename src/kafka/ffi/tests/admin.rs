@@ -1,6 +1,7 @@
 use std::ffi::c_int;
 
 use futures::future::join_all;
+use rdkafka::mocking::MockCoordinator;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
@@ -48,12 +49,29 @@ async fn committed_offsets_come_back_with_their_metadata_and_none_is_told_as_non
         assert!(part.outcome.is_ok(), "{part:?}");
     }
     let asked = partitions(0..3);
-    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     let read = read.unwrap();
     assert_eq!(of(&read, 0).outcome, Ok(Some((42, metadata.to_owned()))));
     assert_eq!(of(&read, 1).outcome, Ok(Some((0, String::new()))));
     assert_eq!(of(&read, 2).outcome, Ok(None));
     assert!(read.iter().all(|part| part.topic == TOPIC));
+}
+
+#[tokio::test]
+async fn committed_offsets_are_read_at_the_broker_that_is_named() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    let group = MockCoordinator::Group("g".to_owned());
+    cluster.coordinator(group, 2).unwrap();
+    let admin = admin(&cluster.bootstrap_servers());
+    let committed = admin.alter_group_offsets("g", &offsets(&[(0, 42, "")]), PATIENCE).await;
+    assert!(committed.unwrap()[0].outcome.is_ok());
+    let asked = partitions(0..1);
+    let read = admin.group_offsets("g", Some(2), Some(&asked), true, PATIENCE).await;
+    assert_eq!(of(&read.unwrap(), 0).outcome, Ok(Some((42, String::new()))));
+    let short = Duration::from_millis(300);
+    let read = admin.group_offsets("g", Some(7), Some(&asked), true, short).await;
+    assert_eq!(read.unwrap_err().code, Code::OperationTimedOut, "there is no such broker");
 }
 
 #[tokio::test]
@@ -63,7 +81,7 @@ async fn an_unstable_offset_is_an_error_and_never_none() {
     cluster.request_errors(RDKafkaApiKey::OffsetFetch, &unstable);
     let admin = admin(&cluster.bootstrap_servers());
     let asked = partitions(0..1);
-    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     let error = match read {
         Err(error) => error,
         Ok(read) => of(&read, 0).outcome.clone().unwrap_err(),
@@ -129,7 +147,7 @@ async fn what_the_cluster_lacks_is_an_error_and_never_an_empty_answer() {
     let short = Duration::from_millis(200);
     let created = admin.create_topic(&topic, short).await;
     assert_eq!(created.unwrap_err().code, Code::OperationTimedOut);
-    let described = admin.describe_topics([TOPIC].into_iter(), short).await;
+    let described = admin.describe_topics([TOPIC].into_iter(), None, short).await;
     assert_eq!(described.unwrap_err().code, Code::OperationTimedOut);
 }
 
@@ -141,7 +159,7 @@ async fn what_librdkafka_would_not_take_is_refused() {
         assert_eq!(error.code, Code::InvalidArgument, "{error}");
     };
     let asked = partitions(0..1);
-    let read = admin.group_offsets("a\0b", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("a\0b", None, Some(&asked), true, PATIENCE).await;
     invalid(read.unwrap_err());
     let nothing = TopicPartitionList::new();
     invalid(admin.alter_group_offsets("g", &nothing, PATIENCE).await.unwrap_err());
@@ -154,9 +172,9 @@ async fn a_broker_that_is_not_there_is_a_time_out() {
     let admin = admin(&nobody());
     let short = Duration::from_millis(200);
     let asked = partitions(0..1);
-    let read = admin.group_offsets("g", Some(&asked), true, short).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, short).await;
     assert_eq!(read.unwrap_err().code, Code::OperationTimedOut);
-    let topics = admin.describe_topics([TOPIC].into_iter(), short).await;
+    let topics = admin.describe_topics([TOPIC].into_iter(), None, short).await;
     assert_eq!(topics.unwrap_err().code, Code::OperationTimedOut);
     let listed = admin.list_groups(short).await;
     assert!(!listed.is_ok_and(|listed| listed.errors.is_empty()));
@@ -180,7 +198,8 @@ async fn many_requests_are_under_way_at_once_and_each_gets_its_own_answer() {
         assert_eq!(of(&committed.unwrap(), 0).outcome.as_ref().err(), None);
     }
     let asked = partitions(0..1);
-    let reads = groups.iter().map(|group| admin.group_offsets(group, Some(&asked), true, PATIENCE));
+    let reads =
+        groups.iter().map(|group| admin.group_offsets(group, None, Some(&asked), true, PATIENCE));
     for (i, read) in (0..).zip(join_all(reads).await) {
         let found = of(&read.unwrap(), 0).outcome.clone().unwrap();
         assert_eq!(found, Some((i, format!("group-{i}"))));
@@ -193,14 +212,14 @@ async fn a_request_that_nobody_waits_for_disturbs_no_other() {
     let admin = admin(&cluster.bootstrap_servers());
     let asked = partitions(0..1);
     for _ in 0..20 {
-        let read = Box::pin(admin.group_offsets("g", Some(&asked), true, PATIENCE));
+        let read = Box::pin(admin.group_offsets("g", None, Some(&asked), true, PATIENCE));
         let _ = futures::poll!(read);
     }
-    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None));
     // The last ones are still under way when the client goes.
     for _ in 0..20 {
-        let read = Box::pin(admin.group_offsets("g", Some(&asked), true, PATIENCE));
+        let read = Box::pin(admin.group_offsets("g", None, Some(&asked), true, PATIENCE));
         let _ = futures::poll!(read);
     }
     drop(admin);
@@ -241,7 +260,7 @@ async fn a_request_that_timed_out_without_a_coordinator_harms_nobody_when_one_co
     let cluster = mock(&[(TOPIC, 1)]);
     let admin = admin(&cluster.bootstrap_servers());
     let asked = partitions(0..1);
-    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None), "its coordinator is known");
     cluster.broker_down(BROKER).unwrap();
     let brief = Duration::from_millis(300);
@@ -249,13 +268,13 @@ async fn a_request_that_timed_out_without_a_coordinator_harms_nobody_when_one_co
     for _ in 0..20 {
         // One that was on its way when the connection broke fails by that; the next one waits.
         if code == Code::BrokerTransportFailure {
-            let late = admin.group_offsets("g", Some(&asked), true, brief).await;
+            let late = admin.group_offsets("g", None, Some(&asked), true, brief).await;
             code = late.unwrap_err().code;
         }
     }
     assert_eq!(code, Code::OperationTimedOut);
     cluster.broker_up(BROKER).unwrap();
     // The request that nobody waits for any more is sent now, and this one behind it.
-    let read = admin.group_offsets("g", Some(&asked), true, PATIENCE).await;
+    let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None));
 }

@@ -6,7 +6,7 @@ use super::super::super::super::action::{Action, Commit, Read, ReadScope, Transa
 use super::super::super::super::coordinators::Side;
 use super::super::super::super::event::{
     Aftermath, CommitDone, ControlTopics, Event, MappingEnds, MappingTopic, ReadDone, SourceCommit,
-    SourceListing, SourceOffsets, TargetCommit, Topics,
+    SourceListing, SourceOffsets, TargetCommit, TargetListing, Topics,
 };
 use super::super::super::super::failure::{Failure, FailureClass};
 use super::super::super::super::ids::{
@@ -149,12 +149,14 @@ impl World {
                 let outcome = self.outcome("list source groups", |world| SourceListing {
                     groups: world.groups.clone(),
                     without_offsets: world.without_offsets.clone(),
+                    missing: world.listing_lacks.clone(),
                 });
                 ReadDone::SourceGroups { request, outcome }
             }
             Read::TargetGroups { request } => {
-                let outcome = self.outcome("list target groups", |world| {
-                    world.groups.iter().map(|group| (group.clone(), world.activity)).collect()
+                let outcome = self.outcome("list target groups", |world| TargetListing {
+                    groups: world.groups.iter().map(|it| (it.clone(), world.activity)).collect(),
+                    missing: world.listing_lacks.clone(),
                 });
                 ReadDone::TargetGroups { request, outcome }
             }
