@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
 
 mod advertised;
+mod answerers;
 mod check;
 mod facts;
 mod faults;
@@ -15,8 +16,8 @@ mod flow;
 mod harness;
 mod late;
 mod limits;
-mod logins;
 mod live;
+mod logins;
 mod one_broker;
 mod operator;
 mod protocols;
