@@ -9,6 +9,8 @@ use super::stamp::METADATA_MAX_UNITS;
 const MOST_BYTES: usize = 512 * 1024;
 /// What a record of `__consumer_offsets` takes beside names and metadata.
 const RECORD_BYTES: usize = 100;
+/// By which part of itself the limit rises with each commit that needed it.
+const GROWTH: usize = 16;
 /// How many refusals of metadata are taken one by one.
 const TRIED_ONE_BY_ONE: u32 = 4;
 
@@ -62,9 +64,16 @@ impl CommitLimits {
         }
     }
 
-    /// A commit of so many bytes was refused for its size.
+    /// A commit of so many bytes was refused, perhaps for its size: brokers of Apache Kafka 4 do not say.
     pub(crate) fn commit_refused(&mut self, bytes: usize) {
         self.bytes = (bytes / 2).max(1);
+    }
+
+    /// A commit that was kept below the limit was accepted. The limit rises, slowly, because it may have
+    /// been learned from an error that had another cause.
+    pub(crate) fn commit_accepted(&mut self) {
+        let more = self.bytes / GROWTH + 1;
+        self.bytes = self.bytes.saturating_add(more).min(MOST_BYTES);
     }
 }
 
@@ -107,6 +116,15 @@ mod tests {
             assert_eq!(longest, limit);
             assert!(refusals <= 16, "{refusals}");
         }
+    }
+
+    #[test]
+    fn a_limit_that_was_learned_by_mistake_is_forgotten() {
+        let mut limits = CommitLimits::new();
+        limits.commit_refused(500);
+        assert_eq!(limits.commit_bytes(), 250);
+        (0..200).for_each(|_| limits.commit_accepted());
+        assert_eq!(limits.commit_bytes(), MOST_BYTES);
     }
 
     #[test]

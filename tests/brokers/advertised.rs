@@ -23,9 +23,23 @@ const OWN: &str = "PLAINTEXT://$CLIENT";
 const PROTOCOLS: &str = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECOND:PLAINTEXT";
 
 /// A port that nobody listens on, for a listener that begins soon.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
     listener.local_addr().expect("its address").port()
+}
+
+/// A broker with a second listener on a port that the gate leads to, whose advertised address is the gate's.
+pub(crate) fn behind_a_gate(version: Version, port: u16, gate: &Gate) -> Broker {
+    let gate = gate.port();
+    Broker::start_with(
+        version,
+        &[
+            ("listeners", &format!("{OWN},SECOND://127.0.0.1:{port},CONTROLLER://$CONTROLLER")),
+            ("advertised.listeners", &format!("{OWN},SECOND://127.0.0.1:{gate}")),
+            ("listener.security.protocol.map", PROTOCOLS),
+            ("inter.broker.listener.name", "PLAINTEXT"),
+        ],
+    )
 }
 
 /// How much of a core the daemon uses while time passes.
@@ -44,19 +58,8 @@ fn an_advertised_address_that_refuses_is_named_and_makes_nothing_spin() {
     let ports = [free_port(), free_port()];
     let gates = ports.map(Gate::to);
     gates.iter().for_each(|gate| gate.set(Mode::Refuse));
-    let start = |version, nth: usize| {
-        let (port, gate) = (ports[nth], gates[nth].port());
-        Broker::start_with(
-            version,
-            &[
-                ("listeners", &format!("{OWN},SECOND://127.0.0.1:{port},CONTROLLER://$CONTROLLER")),
-                ("advertised.listeners", &format!("{OWN},SECOND://127.0.0.1:{gate}")),
-                ("listener.security.protocol.map", PROTOCOLS),
-                ("inter.broker.listener.name", "PLAINTEXT"),
-            ],
-        )
-    };
-    let (source, target) = (start(Version::V4_3, 0), start(Version::V3_9, 1));
+    let source = behind_a_gate(Version::V4_3, ports[0], &gates[0]);
+    let target = behind_a_gate(Version::V3_9, ports[1], &gates[1]);
     let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
     let watcher = OffsetsWatcher::start(&target);
     let group = Group::of(&source, "billing");

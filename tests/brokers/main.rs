@@ -8,15 +8,19 @@
 #![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
 
 mod advertised;
+mod answerers;
 mod check;
 mod facts;
 mod faults;
 mod flow;
 mod harness;
 mod late;
+mod limits;
 mod live;
+mod logins;
 mod one_broker;
 mod operator;
+mod protocols;
 mod requests;
 mod scenario;
 mod startup;

@@ -68,11 +68,22 @@ impl Mapped {
         count: i64,
         shift: i64,
     ) -> Self {
+        create_mapping_topic(target);
+        Self::make_beside(source, target, topic, count, shift)
+    }
+
+    /// Like [`Mapped::make`], where the mapping topic exists.
+    pub(crate) fn make_beside(
+        source: &dyn Cluster,
+        target: &dyn Cluster,
+        topic: &str,
+        count: i64,
+        shift: i64,
+    ) -> Self {
         let mapped = Self { source: topic.to_owned(), target: format!("dr.{topic}"), shift };
         create_topic(source, topic, 1);
         create_topic(target, &mapped.target, 1);
         produce(target, &mapped.target, 0, count + shift);
-        create_mapping_topic(target);
         mapped.publish(source, target, 0, count, 0);
         mapped
     }

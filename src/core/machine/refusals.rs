@@ -37,16 +37,24 @@ impl Core {
     ) -> Aborted {
         let metadata = || decision.commits.values().map(|planned| &planned.commit.metadata);
         let longest = |of: fn(&str) -> usize| metadata().map(|text| of(text)).max().unwrap_or(0);
-        let smaller = match failure.class {
+        let held = |failure| Aborted::Failed(Failure { class: FailureClass::HoldGroup, ..failure });
+        match failure.class {
             FailureClass::MetadataTooLarge => {
-                self.limits.metadata_refused(longest(units), longest(stamp_units))
+                match self.limits.metadata_refused(longest(units), longest(stamp_units)) {
+                    true => Aborted::Again,
+                    false => held(failure),
+                }
             }
             FailureClass::CommitTooLarge => {
                 let bytes = decision.commits.iter().map(|(at, planned)| {
                     partition_bytes(name.as_str(), at.topic.as_str(), &planned.commit.metadata)
                 });
                 self.limits.commit_refused(bytes.sum());
-                decision.commits.len() > 1
+                match decision.commits.len() > 1 {
+                    true => Aborted::Again,
+                    // The broker may have failed for another reason: it is tried again.
+                    false => Aborted::Failed(failure),
+                }
             }
             FailureClass::Retry
             | FailureClass::GroupActive
@@ -57,11 +65,7 @@ impl Core {
             | FailureClass::LateRequest
             | FailureClass::Unstable
             | FailureClass::Missing
-            | FailureClass::Stop => false,
-        };
-        match smaller {
-            true => Aborted::Again,
-            false => Aborted::Failed(Failure { class: FailureClass::HoldGroup, ..failure }),
+            | FailureClass::Stop => held(failure),
         }
     }
 
@@ -71,6 +75,7 @@ impl Core {
         self.limits.metadata_accepted(metadata.map(|text| units(text)).max().unwrap_or(0));
         self.round_ended(name);
         if decision.more {
+            self.limits.commit_accepted();
             self.rest(name, self.now);
         }
     }

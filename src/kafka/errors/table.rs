@@ -333,10 +333,18 @@ pub(super) const ROWS: &[Row] = &[
         moved: false,
         advice: "the broker cannot do it just now",
     },
+    // Brokers of Apache Kafka 4 answer a commit with this where it is larger than `__consumer_offsets`
+    // takes (`CoordinatorOperationExceptionHelper`), and anything that they did not foresee.
+    Row {
+        codes: &[Code::Unknown],
+        classes: [Retry, CommitTooLarge, OutcomeUnknown, OutcomeUnknown],
+        moved: false,
+        advice: "the broker failed, and its log tells why; a commit may be larger than max.message.bytes of \
+                 __consumer_offsets",
+    },
     // An error that does not say what took effect before it.
     Row {
         codes: &[
-            Code::Unknown,
             Code::Fail,
             Code::BadMessage,
             Code::BadCompression,

@@ -78,6 +78,7 @@ fn an_abortable_error_aborts_unless_more_is_known() {
         (Code::GroupAuthorizationFailed, Doing::Committing, FailureClass::HoldGroup),
         (Code::OffsetMetadataTooLarge, Doing::Committing, FailureClass::MetadataTooLarge),
         (Code::InvalidCommitOffsetSize, Doing::Committing, FailureClass::CommitTooLarge),
+        (Code::Unknown, Doing::Committing, FailureClass::CommitTooLarge),
         (Code::MessageSizeTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
         (Code::MessageBatchTooLarge, Doing::Committing, FailureClass::CommitTooLarge),
         (Code::UnstableOffsetCommit, Doing::Reading, FailureClass::Unstable),

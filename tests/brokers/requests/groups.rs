@@ -1,13 +1,12 @@
 //! Requests about groups.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use super::*;
 use crate::support::DEADLINE;
 use crate::support::groups::Group;
 use crate::support::members::{Member, Protocol};
+use crate::support::raw::join_as_connect_worker;
 use crate::support::wait::eventually;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use sprag::kafka::ffi::NativeError;
@@ -148,37 +147,6 @@ pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(broke
         of(&read(&admin, "pending", &[0], true), T, 0).outcome.clone()
     });
     assert_eq!(settled, stored(8, "ours"));
-}
-
-/// A classic member of the protocol type `connect`, by a request of our own: librdkafka's members
-/// are all of the type `consumer`. It stays in the group until its session times out.
-fn join_as_connect_worker(broker: &Broker, group: &str) {
-    const JOIN_GROUP: i16 = 11;
-    const PATIENCE: i32 = 300_000;
-    fn put(request: &mut Vec<u8>, text: &str) {
-        request.extend(i16::try_from(text.len()).expect("a short text").to_be_bytes());
-        request.extend(text.as_bytes());
-    }
-    let mut request = Vec::new();
-    request.extend([JOIN_GROUP.to_be_bytes(), 2_i16.to_be_bytes()].concat());
-    request.extend(1_i32.to_be_bytes());
-    put(&mut request, "sprag-test");
-    put(&mut request, group);
-    request.extend([PATIENCE.to_be_bytes(), PATIENCE.to_be_bytes()].concat());
-    put(&mut request, "");
-    put(&mut request, "connect");
-    request.extend(1_i32.to_be_bytes());
-    put(&mut request, "default");
-    request.extend(0_i32.to_be_bytes());
-
-    let mut stream = TcpStream::connect(broker.bootstrap()).expect("a connection to the broker");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a socket with a deadline");
-    let length = i32::try_from(request.len()).expect("a small request");
-    stream.write_all(&[&length.to_be_bytes(), &request[..]].concat()).expect("a broker");
-    // Length, number of the request, throttle time, error code.
-    let mut answer = [0; 14];
-    stream.read_exact(&mut answer).expect("an answer of the broker");
-    assert_eq!(answer[12..], [0, 0], "error code");
 }
 
 pub(super) fn groups_of_every_protocol_type_are_in_the_list_of_all(broker: &Broker) {

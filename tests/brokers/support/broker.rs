@@ -37,6 +37,7 @@ pub(crate) struct Broker {
 struct Ports {
     client: u16,
     controller: u16,
+    second: u16,
 }
 
 enum StartFailure {
@@ -55,7 +56,9 @@ impl Broker {
         Self::start_with(version, &[])
     }
 
-    /// Like [`Broker::start`], with further or other broker properties.
+    /// Like [`Broker::start`], with further or other broker properties. `$CLIENT`, `$CONTROLLER` and
+    /// `$SECOND` in their values stand for addresses: of the two listeners, and of one more if a
+    /// property says so.
     #[track_caller]
     pub(crate) fn start_with(version: Version, extra: &[(&str, &str)]) -> Self {
         Self::start_seen(version, extra, |_port| {})
@@ -102,6 +105,11 @@ impl Broker {
     /// `127.0.0.1:<port>`, the same for the broker's whole life.
     pub(crate) fn bootstrap(&self) -> String {
         self.ports.bootstrap()
+    }
+
+    /// Where its second listener is, if it was started with one.
+    pub(crate) fn second(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.second)
     }
 
     /// The port of its client listener.
@@ -154,6 +162,13 @@ impl Broker {
         panic!("cannot restart the broker: another process holds port {}", self.ports.client);
     }
 
+    /// [`Broker::restart`] with further or other broker properties than before.
+    pub(crate) fn restart_with(&mut self, extra: &[(&str, &str)]) {
+        let extra = extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        self.extra.extend(extra);
+        self.restart();
+    }
+
     /// SIGSTOP: it keeps its sockets open and answers nothing.
     pub(crate) fn stop_signal(&mut self) {
         self.process.signal(Signal::Stop);
@@ -194,12 +209,12 @@ impl Drop for Broker {
 }
 
 impl Ports {
-    /// Two free ports that the kernel picks: bound together, so that they differ, then released.
+    /// Free ports that the kernel picks: bound together, so that they differ, then released.
     fn pick() -> Self {
         let bind = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
-        let (client, controller) = (bind(), bind());
-        Self { client: port(&client), controller: port(&controller) }
+        let [client, controller, second] = [bind(), bind(), bind()].each_ref().map(port);
+        Self { client, controller, second }
     }
 
     fn bootstrap(self) -> String {
@@ -266,9 +281,12 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("broker.heartbeat.interval.ms", "500".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
     ];
-    let mut properties: BTreeMap<&str, &str> =
-        fixed.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    properties.extend(extra.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let mut properties: BTreeMap<&str, String> = BTreeMap::from(fixed);
+    let second = format!("127.0.0.1:{}", ports.second);
+    properties.extend(extra.iter().map(|(key, value)| {
+        let value = value.replace("$CLIENT", &client).replace("$CONTROLLER", &controller);
+        (key.as_str(), value.replace("$SECOND", &second))
+    }));
     let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     fs::write(properties_file(folder), text).expect("the broker's properties file");
 }

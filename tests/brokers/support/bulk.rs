@@ -52,3 +52,18 @@ pub(crate) fn produce_values(
     let records = values.map(|value| (Vec::new(), value.to_string().into_bytes()));
     produce_pairs(broker, topic, partition, records);
 }
+
+/// Appends so many records to each of the partitions from 0.
+#[track_caller]
+pub(crate) fn produce_to_each(broker: &dyn Cluster, topic: &str, partitions: i32, records: i64) {
+    let producer: BaseProducer =
+        config(&broker.bootstrap()).set("linger.ms", "20").create().expect("a producer");
+    for partition in 0..partitions {
+        for nth in 0..records {
+            let value = nth.to_string();
+            let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(&value);
+            producer.send(record).map_err(|(error, _)| error).expect("room for a record");
+        }
+    }
+    producer.flush(DEADLINE).expect("the broker to take all records");
+}

@@ -22,6 +22,7 @@ pub(crate) mod mirrormaker;
 pub(crate) mod offsets_topic;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod records;
 pub(crate) mod sprag;
 pub(crate) mod topics;
