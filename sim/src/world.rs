@@ -154,7 +154,7 @@ fn clusters_of(
     if let Some(retention) = scenario.rules.retention_millis {
         target.expire_after(Duration::from_millis(retention));
     }
-    (Broker::new(source), Broker::new(target))
+    (Broker::new(source, shape.brokers.0), Broker::new(target, shape.brokers.1))
 }
 
 fn create(cluster: &mut Cluster, topic: &TopicName, partitions: i32) {
@@ -214,6 +214,7 @@ fn instance(
     let wiring = Wiring {
         source: SOURCE.to_owned(),
         target: TARGET.to_owned(),
+        brokers: scenario.shape.brokers,
         mapping_on_source: false,
         mapping_topic: names.mapping_topic.clone(),
         mapping_format: match scenario.shape.publisher {

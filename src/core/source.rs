@@ -70,7 +70,7 @@ impl SourceMemory {
             return false;
         }
         let other = self.answerer.is_some() && (self.answerer != answered_by);
-        let doubtful = self.disturbed || other;
+        let doubtful = (self.disturbed || other) && !has(Bug::DisturbanceIgnored);
         for (partition, position) in &mut self.positions {
             position.read(commits.remove(partition), reading, doubtful);
         }

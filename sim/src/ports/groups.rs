@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sprag::core::action::ReadScope;
 use sprag::core::coordinators::Coordinators;
@@ -17,7 +18,7 @@ use sprag::core::time::Instant;
 use sprag::ports::{Clock, SourceGroups, TargetGroups};
 
 use super::classify::{Doing, failure};
-use super::link::{Link, strange};
+use super::link::{Link, Live, strange};
 use crate::gate::Gate;
 use crate::scenario::CommitStep;
 use crate::wire::{Committed, Error, GroupState, NO_GENERATION, Partition, Request, Response};
@@ -44,9 +45,10 @@ impl SimSourceGroups {
 
     /// A read that is to prove something asks a coordinator that was looked up for it. (Where each
     /// look-up may mislead, nothing proves anything.)
-    fn look_up(&self, group: &GroupId, since: Option<Instant>) {
-        if since.is_some() && self.proven.borrow().get(group).copied() != since {
-            self.link.look_up_for_proof();
+    fn client(&self, group: &GroupId, since: Option<Instant>) -> Live {
+        match since.is_some() && self.proven.borrow().get(group).copied() != since {
+            true => self.link.proven_since(since),
+            false => self.link.since(since),
         }
     }
 }
@@ -61,9 +63,14 @@ impl SimTargetGroups {
         group: &GroupId,
         named: Option<&BTreeSet<TargetPartition>>,
         stable: bool,
+        coordinator_since: Option<Instant>,
     ) -> Result<TargetOffsets, Failure> {
         let at = named.map(|named| named.iter().map(Partition::from).collect());
-        let fetched = fetch(&self.link, group, at, stable).await?;
+        // Meanwhile no other group of the shard commits.
+        let patience = if stable { self.link.patience() } else { self.link.patience() / 2 };
+        let live = self.link.since(coordinator_since);
+        let request = Request::OffsetFetch { group: group.clone(), at, stable };
+        let fetched = fetch(&self.link, &live, None, request, patience).await?;
         let what = format!("reading the committed offsets of group {group}");
         Ok(fetched
             .into_iter()
@@ -84,12 +91,13 @@ impl SimTargetGroups {
 
 impl SourceGroups for SimSourceGroups {
     async fn list(&self) -> Result<SourceListing, Failure> {
-        let groups = list(&self.link).await?.into_keys().collect();
-        Ok(SourceListing { groups, ..SourceListing::default() })
+        let (groups, missing) = list(&self.link).await?;
+        let groups = groups.into_keys().collect();
+        Ok(SourceListing { groups, missing, ..SourceListing::default() })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.link).await
     }
 
     async fn offsets(
@@ -98,9 +106,11 @@ impl SourceGroups for SimSourceGroups {
         coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
     ) -> Result<SourceOffsets, Failure> {
-        self.look_up(group, coordinator_since);
-        let before = self.link.connection();
-        let fetched = fetch(&self.link, group, None, false).await?;
+        let live = self.client(group, coordinator_since);
+        let before = self.link.ended(coordinator);
+        let request = Request::OffsetFetch { group: group.clone(), at: None, stable: false };
+        let patience = self.link.patience();
+        let fetched = fetch(&self.link, &live, coordinator, request, patience).await?;
         if let Some(since) = coordinator_since {
             self.proven.borrow_mut().insert(group.clone(), since);
         }
@@ -113,12 +123,10 @@ impl SourceGroups for SimSourceGroups {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        let (client, connection) = before;
-        let answered_by = (before == self.link.connection()).then_some(Answerer {
-            client,
-            coordinator,
-            connection,
-        });
+        let connection = self.link.ended(coordinator);
+        let client = live.number;
+        let answered_by =
+            (before == connection).then_some(Answerer { client, coordinator, connection });
         Ok(SourceOffsets { commits: offsets, answered_by })
     }
 }
@@ -129,13 +137,14 @@ impl TargetGroups for SimTargetGroups {
             GroupState::Empty => GroupActivity::Empty,
             GroupState::Active => GroupActivity::Active,
         };
-        let listed = list(&self.link).await?.into_iter();
+        let (listed, missing) = list(&self.link).await?;
+        let listed = listed.into_iter();
         let groups = listed.map(|(group, state)| (group, activity(state))).collect();
-        Ok(TargetListing { groups, missing: None })
+        Ok(TargetListing { groups, missing })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.link).await
     }
 
     async fn offsets(
@@ -145,15 +154,17 @@ impl TargetGroups for SimTargetGroups {
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
-        self.link.looked_up_after(coordinator_since);
         match scope {
-            ReadScope::Only(named) => self.read(group, Some(named), stable).await,
+            ReadScope::Only(named) => {
+                self.read(group, Some(named), stable, coordinator_since).await
+            }
             ReadScope::AllAnd(named) => {
-                let mut read = self.read(group, None, stable).await?;
+                let mut read = self.read(group, None, stable, coordinator_since).await?;
                 let missing: BTreeSet<_> =
                     named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
                 if !missing.is_empty() {
-                    read.extend(self.read(group, Some(&missing), stable).await?);
+                    let named = Some(&missing);
+                    read.extend(self.read(group, named, stable, coordinator_since).await?);
                 }
                 Ok(read)
             }
@@ -205,24 +216,44 @@ pub(super) fn committed(
 
 async fn fetch(
     link: &Link,
-    group: &GroupId,
-    at: Option<BTreeSet<Partition>>,
-    stable: bool,
+    live: &Live,
+    coordinator: Option<BrokerId>,
+    request: Request,
+    patience: Duration,
 ) -> Result<Fetches, Failure> {
-    let what = format!("reading the committed offsets of group {group}");
-    let request = Request::OffsetFetch { group: group.clone(), at, stable };
-    let answer = link.ask(request, Doing::Reading, &what).await?;
+    let what = "reading the committed offsets of a group";
+    let answer = link.ask_coordinator(live, coordinator, request, patience, what).await?;
     let Response::Fetches(fetched) = answer else {
-        return Err(strange(&what, &answer));
+        return Err(strange(what, &answer));
     };
     Ok(fetched)
 }
 
-async fn list(link: &Link) -> Result<BTreeMap<GroupId, GroupState>, Failure> {
+/// The groups, and why some broker did not contribute.
+async fn list(link: &Link) -> Result<(BTreeMap<GroupId, GroupState>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let answer = link.ask(Request::ListGroups, Doing::Reading, what).await?;
-    let Response::Groups(groups) = answer else {
-        return Err(strange(what, &answer));
-    };
-    Ok(groups)
+    let missing = || failure(Error::RequestTimedOut, Doing::Reading, what);
+    match answer {
+        Response::Groups(groups) => Ok((groups, None)),
+        // The adapter cannot tell a list without groups from none.
+        Response::SomeGroups(groups) if groups.is_empty() => Err(missing()),
+        Response::SomeGroups(groups) => Ok((groups, Some(missing()))),
+        other => Err(strange(what, &other)),
+    }
+}
+
+/// The leaders of the partitions of `__consumer_offsets`.
+async fn coordinators(link: &Link) -> Result<Coordinators, Failure> {
+    // One broker coordinates everything, whoever is asked.
+    if let Some(sole) = link.sole() {
+        return Ok(Coordinators::new(vec![Some(sole)]));
+    }
+    let what = "reading who coordinates which group";
+    match link.ask(Request::DescribeCoordinators, Doing::Reading, what).await? {
+        Response::Coordinators(leaders) => {
+            Ok(Coordinators::new(leaders.into_iter().map(Some).collect()))
+        }
+        other => Err(strange(what, &other)),
+    }
 }
