@@ -139,18 +139,18 @@ impl Brokers {
         if self.count < 2 || (self.trouble.is_empty() && !self.moved) {
             return Way::After(Duration::ZERO);
         }
-        match &envelope.request {
-            Request::DescribeTopics { .. } | Request::DescribeCoordinators => {
-                self.described(envelope)
-            }
-            Request::ListGroups => self.all(envelope, (0..self.count).map(BrokerId)),
-            Request::ListOffsets { at, .. } => {
-                let leaders: BTreeSet<_> =
-                    at.iter().map(|at| self.leader(&Lead::Partition(at.clone()))).collect();
-                self.all(envelope, leaders.into_iter())
-            }
-            other => self.each(envelope, &needs(other)),
+        let request = &envelope.request;
+        if matches!(request, Request::DescribeTopics { .. } | Request::DescribeCoordinators) {
+            return self.described(envelope);
         }
+        if matches!(request, Request::ListGroups) {
+            return self.all(envelope, (0..self.count).map(BrokerId));
+        }
+        if let Request::ListOffsets { at, .. } = request {
+            let leaders = at.iter().map(|at| self.leader(&Lead::Partition(at.clone())));
+            return self.all(envelope, leaders.collect::<BTreeSet<_>>().into_iter());
+        }
+        self.each(envelope, &needs(request))
     }
 
     /// A request that needs all of these brokers, one after the other.
@@ -158,9 +158,9 @@ impl Brokers {
         let mut delay = Duration::ZERO;
         for lead in needs {
             // An admin client looks a coordinator up once; who else is refused looks it up again at once.
-            let believed = match &envelope.request {
-                Request::OffsetFetch { .. } => self.leader_at(lead, envelope.coordinators_as_of),
-                _ => self.leader(lead),
+            let believed = match matches!(envelope.request, Request::OffsetFetch { .. }) {
+                true => self.leader_at(lead, envelope.coordinators_as_of),
+                false => self.leader(lead),
             };
             match self.delay(believed, &envelope.from) {
                 None => return Way::Unheard(believed),
@@ -210,25 +210,22 @@ impl Brokers {
         let late = |lead: &Lead| {
             self.delay(self.leader(lead), &envelope.from).is_none_or(|delay| delay >= PARTS)
         };
-        match response {
-            Response::Groups(mut groups) => {
-                let all = (0..self.count).map(BrokerId);
-                let whole = all.into_iter().all(|broker| {
-                    self.delay(broker, &envelope.from).is_some_and(|delay| delay < PARTS)
-                });
-                groups.retain(|group, _| !late(&Lead::Group(group.clone())));
-                if whole { Response::Groups(groups) } else { Response::SomeGroups(groups) }
-            }
-            Response::Offsets(mut offsets) => {
-                for (at, offset) in &mut offsets {
-                    if late(&Lead::Partition(at.clone())) {
-                        *offset = Err(Error::RequestTimedOut);
-                    }
-                }
-                Response::Offsets(offsets)
-            }
-            other => other,
+        if let Response::Groups(mut groups) = response {
+            let whole = (0..self.count).map(BrokerId).all(|broker| {
+                self.delay(broker, &envelope.from).is_some_and(|delay| delay < PARTS)
+            });
+            groups.retain(|group, _| !late(&Lead::Group(group.clone())));
+            return if whole { Response::Groups(groups) } else { Response::SomeGroups(groups) };
         }
+        if let Response::Offsets(mut offsets) = response {
+            for (at, offset) in &mut offsets {
+                if late(&Lead::Partition(at.clone())) {
+                    *offset = Err(Error::RequestTimedOut);
+                }
+            }
+            return Response::Offsets(offsets);
+        }
+        response
     }
 }
 
@@ -284,5 +281,89 @@ fn slot(lead: &Lead) -> usize {
             let at = usize::try_from(*partition).unwrap_or_default();
             OFFSETS + TRANSACTIONS + (hashed(topic.as_str(), OTHERS) + at) % OTHERS
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_millis(1_000);
+
+    fn fetch(group: &str, as_of: Instant) -> Envelope {
+        let request = Request::OffsetFetch { group: GroupId::from(group), at: None, stable: false };
+        asked(request, as_of)
+    }
+
+    fn asked(request: Request, as_of: Instant) -> Envelope {
+        let (from, looked_up_for_proof) = (Rc::from("sprag-0"), false);
+        Envelope { from, coordinators_as_of: as_of, looked_up_for_proof, sent: NOW, request }
+    }
+
+    /// A group of each of three brokers.
+    fn groups(brokers: &Brokers) -> Vec<String> {
+        let of = |broker: i32| {
+            let mut names = (0..100).map(|nth| format!("group-{nth}"));
+            let leads = |name: &String| brokers.leader(&Lead::Group(name.as_str().into()));
+            names.find(|name| leads(name) == BrokerId(broker))
+        };
+        (0..3).filter_map(of).collect()
+    }
+
+    #[test]
+    fn a_group_is_coordinated_by_whom_the_core_takes_for_its_coordinator() {
+        let mut brokers = Brokers::new(3);
+        for _ in 0..2 {
+            let told = brokers.coordinators().into_iter().map(Some).collect();
+            let told = Coordinators::new(told);
+            for name in (0..50).map(|nth| GroupId::from(format!("group-{nth}").as_str())) {
+                assert_eq!(told.of(&name), Some(brokers.leader(&Lead::Group(name))));
+            }
+            brokers.elect(NOW, BrokerId(1));
+            assert!(!brokers.coordinators().contains(&BrokerId(1)));
+        }
+    }
+
+    #[test]
+    fn trouble_with_one_broker_is_none_with_the_others_and_an_election_is_noticed_by_a_look_up() {
+        let mut brokers = Brokers::new(3);
+        let groups = groups(&brokers);
+        let at = BrokerId(1);
+        let ways = |brokers: &mut Brokers, as_of| -> Vec<Way> {
+            groups.iter().map(|group| brokers.way(&fetch(group, as_of))).collect()
+        };
+        let good = Way::After(Duration::ZERO);
+        let before = Instant::from_millis(500);
+        for trouble in [Trouble::Silent, Trouble::Unreachable] {
+            brokers.trouble(BTreeMap::from([(at, trouble)]));
+            assert_eq!(ways(&mut brokers, before), [good, Way::Unheard(at), good]);
+        }
+        let others = Envelope { from: Rc::from("replicator"), ..fetch(&groups[1], before) };
+        assert_eq!(brokers.way(&others), good, "Sprag alone cannot reach it");
+        brokers.elect(NOW, at);
+        assert_eq!(ways(&mut brokers, before), [good, Way::Unheard(at), good]);
+        assert_eq!(ways(&mut brokers, NOW), [good; 3]);
+        brokers.trouble(BTreeMap::new());
+        assert_eq!(ways(&mut brokers, before), [good, Way::Misdirected, good]);
+    }
+
+    #[test]
+    fn what_a_silent_broker_owes_is_left_out_of_an_answer() {
+        let mut brokers = Brokers::new(3);
+        let groups = groups(&brokers);
+        brokers.trouble(BTreeMap::from([(BrokerId(1), Trouble::Silent)]));
+        let list = asked(Request::ListGroups, NOW);
+        assert_eq!(brokers.way(&list), Way::After(PARTS));
+        let all = groups
+            .iter()
+            .map(|name| (GroupId::from(name.as_str()), crate::wire::GroupState::Empty));
+        let Response::SomeGroups(listed) =
+            brokers.leave_out(&list, Response::Groups(all.collect()))
+        else {
+            panic!("the list is taken for a complete one");
+        };
+        let listed: Vec<_> = listed.into_keys().collect();
+        assert_eq!(listed.len(), 2);
+        assert!(!listed.contains(&GroupId::from(groups[1].as_str())));
     }
 }

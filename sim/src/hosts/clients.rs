@@ -1,5 +1,5 @@
 //! Everybody else: applications that produce and consume on the source, consumers on the target,
-//! operators, and a replicator that was taken for dead; a host each.
+//! operators, and a replicator that was taken for dead; a client each, on one host.
 
 mod foreign;
 mod roles;

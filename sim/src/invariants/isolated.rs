@@ -183,9 +183,11 @@ impl Look<'_> {
             }
         };
         let begun = self.scenario.faults.iter().filter(|fault| fault.at <= self.now.as_millis());
-        let until = begun.filter_map(|fault| match &fault.what {
-            Fault::Broker(broker) => until(broker, fault.at),
-            _ => None,
+        let until = begun.filter_map(|fault| {
+            let Fault::Broker(broker) = &fault.what else {
+                return None;
+            };
+            until(broker, fault.at)
         });
         until.max()
     }

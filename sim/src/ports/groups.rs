@@ -28,9 +28,23 @@ type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
 /// The source's groups.
 pub struct SimSourceGroups {
     link: Link,
-    /// After which time each group's coordinator had to be looked up for its last read that came back.
-    proven: RefCell<BTreeMap<GroupId, Instant>>,
+    /// Of each group the latest look-up that a read needed which came back.
+    proven: RefCell<BTreeMap<GroupId, Proven>>,
 }
+
+/// A look-up that proves something.
+#[derive(Clone, Copy)]
+struct Proven {
+    /// It had to come after this.
+    since: Instant,
+    /// Whose it is.
+    client: u64,
+    /// When it was used for the first time.
+    at: Instant,
+}
+
+/// In this time every read that confirms another one has been made, or needs a later look-up.
+const SETTLED: Duration = Duration::from_secs(4);
 
 /// The target's groups.
 pub struct SimTargetGroups {
@@ -44,11 +58,30 @@ impl SimSourceGroups {
     }
 
     /// A read that is to prove something asks a coordinator that was looked up for it. (Where each
-    /// look-up may mislead, nothing proves anything.)
+    /// look-up may mislead, nothing proves anything.) One that needs no later look-up than the last proof
+    /// may be that proof once more, as long as it is young.
     fn client(&self, group: &GroupId, since: Option<Instant>) -> Live {
-        match since.is_some() && self.proven.borrow().get(group).copied() != since {
-            true => self.link.proven_since(since),
-            false => self.link.since(since),
+        let Some(since) = since else {
+            return self.link.since(None);
+        };
+        let now = self.link.clock().now();
+        match self.proven.borrow().get(group) {
+            Some(proven) if since < proven.since => self.link.since(Some(since)),
+            Some(proven) if since == proven.since => match self.link.client(proven.client) {
+                Some(live) => live,
+                None if now.since(proven.at) >= SETTLED => self.link.since(Some(since)),
+                None => self.link.proven_since(since),
+            },
+            Some(_) | None => self.link.proven_since(since),
+        }
+    }
+
+    fn proved(&self, group: &GroupId, since: Option<Instant>, client: u64) {
+        let (mut all, at) = (self.proven.borrow_mut(), self.link.clock().now());
+        if let Some(since) = since
+            && all.get(group).is_none_or(|known| known.since < since)
+        {
+            all.insert(group.clone(), Proven { since, client, at });
         }
     }
 }
@@ -111,9 +144,7 @@ impl SourceGroups for SimSourceGroups {
         let request = Request::OffsetFetch { group: group.clone(), at: None, stable: false };
         let patience = self.link.patience();
         let fetched = fetch(&self.link, &live, coordinator, request, patience).await?;
-        if let Some(since) = coordinator_since {
-            self.proven.borrow_mut().insert(group.clone(), since);
-        }
+        self.proved(group, coordinator_since, live.number);
         let what = format!("reading the committed offsets of group {group}");
         let mut offsets = BTreeMap::new();
         for (at, found) in fetched {
@@ -233,14 +264,15 @@ async fn fetch(
 async fn list(link: &Link) -> Result<(BTreeMap<GroupId, GroupState>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let answer = link.ask(Request::ListGroups, Doing::Reading, what).await?;
-    let missing = || failure(Error::RequestTimedOut, Doing::Reading, what);
-    match answer {
-        Response::Groups(groups) => Ok((groups, None)),
-        // The adapter cannot tell a list without groups from none.
-        Response::SomeGroups(groups) if groups.is_empty() => Err(missing()),
-        Response::SomeGroups(groups) => Ok((groups, Some(missing()))),
-        other => Err(strange(what, &other)),
+    if let Response::Groups(groups) = answer {
+        return Ok((groups, None));
     }
+    let missing = failure(Error::RequestTimedOut, Doing::Reading, what);
+    let Response::SomeGroups(groups) = answer else {
+        return Err(strange(what, &answer));
+    };
+    // The adapter cannot tell a list without groups from none.
+    if groups.is_empty() { Err(missing) } else { Ok((groups, Some(missing))) }
 }
 
 /// The leaders of the partitions of `__consumer_offsets`.
@@ -250,10 +282,9 @@ async fn coordinators(link: &Link) -> Result<Coordinators, Failure> {
         return Ok(Coordinators::new(vec![Some(sole)]));
     }
     let what = "reading who coordinates which group";
-    match link.ask(Request::DescribeCoordinators, Doing::Reading, what).await? {
-        Response::Coordinators(leaders) => {
-            Ok(Coordinators::new(leaders.into_iter().map(Some).collect()))
-        }
-        other => Err(strange(what, &other)),
-    }
+    let answer = link.ask(Request::DescribeCoordinators, Doing::Reading, what).await?;
+    let Response::Coordinators(leaders) = answer else {
+        return Err(strange(what, &answer));
+    };
+    Ok(Coordinators::new(leaders.into_iter().map(Some).collect()))
 }

@@ -105,8 +105,13 @@ impl Link {
     }
 
     /// The same, of those whose look-up was made for a read that needs one.
-    pub(super) fn proven_since(&self, since: Option<Instant>) -> Live {
-        self.find(since, true)
+    pub(super) fn proven_since(&self, since: Instant) -> Live {
+        self.find(Some(since), true)
+    }
+
+    /// A client by its number, if it is in use.
+    pub(super) fn client(&self, number: u64) -> Option<Live> {
+        self.0.live.borrow().iter().find(|live| live.number == number).copied()
     }
 
     fn find(&self, since: Option<Instant>, for_proof: bool) -> Live {
