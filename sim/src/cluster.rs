@@ -1,5 +1,5 @@
 //! A Kafka cluster as a pure state machine: one request in, one answer out, and a history of what
-//! really happened. It has one broker, which loses nothing.
+//! really happened. It loses nothing; its brokers, which share it, are in `crate::hosts::brokers`.
 //!
 //! Faithful where Sprag's promises depend on it: the checks of plain and transactional commits by
 //! both group protocols, pending offsets, fencing, markers and log ends, recreated topics.
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::{ClusterId, GroupId, TopicName};
+use sprag::core::ids::{BrokerId, ClusterId, GroupId, TopicName};
 use sprag::core::time::Instant;
 
 use self::group::Group;
@@ -161,6 +161,7 @@ impl Cluster {
             }
             Request::EndTxn { producer, commit } => self.end_transaction(&producer, commit),
             Request::ListGroups => self.list_groups(),
+            Request::DescribeCoordinators => Response::Coordinators(vec![BrokerId(0)]),
             Request::DescribeGroup { group } => self.describe_group(&group),
             Request::OffsetFetch { group, at, stable } => {
                 self.fetch_offsets(&group, at.as_ref(), stable)

@@ -35,7 +35,9 @@ fn line(line: &Line) -> Option<Value> {
         What::Answered { number, to, says } => {
             json!([at, host, "answered", number, to, cut(says)])
         }
-        What::AnswerLost { number } => json!([at, host, "unanswered", number]),
+        What::AnswerLost { number } | What::Unheard { number } => {
+            json!([at, host, "unanswered", number])
+        }
         What::Received { number } => json!([at, host, "received", number]),
         What::Frozen { clock } => json!([at, host, "frozen", format!("frozen; its clock {clock}")]),
         What::Thawed => json!([at, host, "thawed"]),

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use sprag::core::ids::BrokerId;
 use sprag::core::time::Instant;
 
 use crate::coverage::{Kind, reached};
 use crate::gate::Sprung;
 use crate::hosts::broker::Failing;
+use crate::hosts::brokers::Trouble;
 use crate::names::{REPLICATOR, SOURCE, TARGET, instance_host};
+use crate::scenario::brokers::{Broken, BrokerFault};
 use crate::scenario::{Fault, FrozenClock, Scenario, Side};
 use crate::trace::{self, What};
 use crate::wire::{Error, Partition};
@@ -18,7 +21,7 @@ use crate::world::World;
 /// The faults of a run, and which of them are in force.
 pub struct Faults {
     scenario: Scenario,
-    now: Broken,
+    now: State,
     /// Traps that were set, by the number of the fault.
     set: BTreeSet<usize>,
     /// Instances that stepped into one: until when they stay frozen.
@@ -30,13 +33,15 @@ pub struct Faults {
 
 /// What is broken at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Broken {
+struct State {
     /// With whether the clock stands.
     frozen: BTreeMap<usize, bool>,
     down: BTreeSet<usize>,
     cut: BTreeSet<(usize, Side)>,
     slow: BTreeMap<Side, u64>,
     losing: BTreeSet<Side>,
+    /// What is wrong with which broker, and whether others took its place.
+    brokers: BTreeMap<(Side, BrokerId), (Trouble, bool)>,
     /// By how much requests of transactions are late.
     late: Option<u64>,
     /// With whether they mislead, and whether connections to them have broken since.
@@ -52,7 +57,7 @@ impl Faults {
     pub fn of(scenario: &Scenario) -> Self {
         Self {
             scenario: scenario.clone(),
-            now: Broken::default(),
+            now: State::default(),
             set: BTreeSet::new(),
             trapped: BTreeMap::new(),
             frozen_since: BTreeMap::new(),
@@ -114,8 +119,8 @@ impl Faults {
         self.trapped.retain(|_, until| *until > millis);
     }
 
-    fn broken_at(&self, millis: u64) -> Broken {
-        let mut broken = Broken::default();
+    fn broken_at(&self, millis: u64) -> State {
+        let mut broken = State::default();
         for instance in self.trapped.keys() {
             broken.frozen.insert(*instance, false);
         }
@@ -145,6 +150,10 @@ impl Faults {
                     let late = millis >= fault.at + lasts / 2;
                     broken.former_coordinators = Some((*misleads, *misleads && late));
                 }
+                Fault::Broker(BrokerFault { cluster, broker, how, .. }) => {
+                    let trouble = trouble(*how, millis - fault.at);
+                    broken.brokers.insert((*cluster, BrokerId(*broker)), trouble);
+                }
                 Fault::StaleEnds { .. } => broken.stale_ends = true,
                 Fault::MappingPartitionFails { partition, ends_too, .. } => {
                     *broken.failing.entry(*partition).or_default() |= *ends_too;
@@ -154,7 +163,7 @@ impl Faults {
         broken
     }
 
-    fn change_processes(&mut self, world: &mut World, now: Instant, was: &Broken, is: &Broken) {
+    fn change_processes(&mut self, world: &mut World, now: Instant, was: &State, is: &State) {
         for (instance, (gate, clock)) in world.instances.iter().enumerate() {
             match (was.frozen.get(&instance), is.frozen.get(&instance)) {
                 (None, Some(stands)) => {
@@ -190,7 +199,7 @@ impl Faults {
 }
 
 /// Records what begins and ends. (Brokers count for themselves what strikes a request.)
-fn tell_changes(was: &Broken, is: &Broken) {
+fn tell_changes(was: &State, is: &State) {
     let told = |host: &str, begins: bool, says: &str| {
         trace::record(host, || What::Fault { begins, says: says.to_owned() });
     };
@@ -200,6 +209,12 @@ fn tell_changes(was: &Broken, is: &Broken) {
             reached(Kind::Fault, &format!("Cut {side:?}"));
         }
         told(&instance_host(*instance), begins, &format!("Cut {side:?}"));
+    }
+    for (side, at) in was.brokers.keys().chain(is.brokers.keys()) {
+        let (before, now) = (was.brokers.get(&(*side, *at)), is.brokers.get(&(*side, *at)));
+        if before != now {
+            told(host(*side), now.is_some(), &format!("Broker {at}: {now:?}"));
+        }
     }
     for side in [Side::Source, Side::Target] {
         let (before, now) = (was.slow.contains_key(&side), is.slow.contains_key(&side));
@@ -235,7 +250,7 @@ fn host(side: Side) -> &'static str {
     }
 }
 
-fn change_network(world: &mut World, was: &Broken, is: &Broken) {
+fn change_network(world: &mut World, was: &State, is: &State) {
     for (instance, side) in is.cut.difference(&was.cut) {
         world.sim.partition(instance_host(*instance), host(*side));
     }
@@ -244,11 +259,42 @@ fn change_network(world: &mut World, was: &Broken, is: &Broken) {
     }
 }
 
-fn change_clusters(world: &mut World, now: Instant, was: &Broken, is: &Broken) {
+/// What is wrong with a broker so many milliseconds after that began, and whether others took its place.
+fn trouble(how: Broken, since: u64) -> (Trouble, bool) {
+    match how {
+        Broken::Slow { by } => (Trouble::Slow(Duration::from_millis(by)), false),
+        Broken::Silent => (Trouble::Silent, false),
+        Broken::Gone { elected_after } => (Trouble::Silent, since >= elected_after),
+        Broken::Unreachable => (Trouble::Unreachable, false),
+    }
+}
+
+fn change_brokers(world: &World, now: Instant, was: &State, is: &State) {
+    for (side, cluster) in [(Side::Source, &world.source), (Side::Target, &world.target)] {
+        let of_side = is.brokers.iter().filter(|((of, _), _)| *of == side);
+        let trouble = of_side.map(|((_, broker), (trouble, _))| (*broker, *trouble));
+        cluster.trouble(now, trouble.collect());
+    }
+    for ((side, broker), (_, elected)) in &is.brokers {
+        let before = was.brokers.get(&(*side, *broker)).is_some_and(|(_, elected)| *elected);
+        if *elected && !before {
+            reached(Kind::Fault, "Election");
+            match side {
+                Side::Source => world.source.elect(now, *broker),
+                Side::Target => world.target.elect(now, *broker),
+            }
+        }
+    }
+}
+
+fn change_clusters(world: &mut World, now: Instant, was: &State, is: &State) {
     for (side, broker) in [(Side::Source, &world.source), (Side::Target, &world.target)] {
         let by = is.slow.get(&side).copied().unwrap_or_default();
         broker.slow_by(Duration::from_millis(by));
         broker.lose_answers(is.losing.contains(&side));
+    }
+    if was.brokers != is.brokers {
+        change_brokers(world, now, was, is);
     }
     world.target.late_by(is.late.map(Duration::from_millis));
     match (was.former_coordinators, is.former_coordinators) {

@@ -13,14 +13,17 @@
 //! | NoInventedOffset | 5, 6: what is committed comes from a position and a copy that exist | [`no_invented_offset`] |
 //! | Converges | once all faults have ended, every group comes to where its mappings say | [`converges`] |
 //! | Exact | 3: and reads nothing twice there that was copied once | [`exact`] |
+//! | Isolated | a broker in trouble delays nobody for longer than a bound who does not need it | [`isolated`] |
 //! | StandsDown | whoever was fenced stops | [`stands_down`] |
 //!
-//! The last three are judged when a run is calm, and have until its end.
+//! Converges, Exact and StandsDown are judged when a run is calm, and have until its end. Isolated is judged in
+//! runs where nothing but brokers is in trouble.
 
 pub mod converges;
 pub mod copies;
 pub mod exact;
 pub mod fenced_means_fenced;
+pub mod isolated;
 #[cfg(test)]
 mod made_up;
 pub mod never_skip;
@@ -62,6 +65,8 @@ pub enum Invariant {
     Converges,
     /// See [`exact`].
     Exact,
+    /// See [`isolated`].
+    Isolated,
     /// See [`stands_down`].
     StandsDown,
 }
@@ -71,7 +76,7 @@ impl Invariant {
     #[must_use]
     pub fn is_liveness(self) -> bool {
         match self {
-            Self::Converges | Self::Exact | Self::StandsDown => true,
+            Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated => true,
             Self::NeverStale
             | Self::NeverSkip
             | Self::NeverTrample

@@ -10,6 +10,8 @@ use crate::scenario::{Publisher, Scenario};
 pub const SOURCE: &str = "source";
 /// The host of the target cluster.
 pub const TARGET: &str = "target";
+/// The host of everybody else.
+pub const CLIENTS: &str = "clients";
 /// The host of the replicator.
 pub const REPLICATOR: &str = "replicator";
 

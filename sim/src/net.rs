@@ -33,9 +33,14 @@ impl Mail {
     }
 }
 
-/// No answer in time: the request or its answer was lost, or is late. It may have taken effect.
+/// No answer: the request or its answer was lost, or is late. It may have taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoAnswer;
+pub enum NoAnswer {
+    /// None in time.
+    TimedOut,
+    /// The connection broke.
+    Broken,
+}
 
 /// One process's connection to the clusters, by a socket of its own.
 pub struct Client {
@@ -81,7 +86,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] after `patience`, or where the connection broke.
+    /// [`NoAnswer`]: after `patience`, or where the connection broke.
     #[expect(clippy::disallowed_methods, reason = "a simulated client's own time-out")]
     pub async fn call(
         &self,
@@ -103,12 +108,13 @@ impl Client {
         let sent = self.socket.send_to(&number.to_be_bytes(), address).await;
         let outcome = match sent {
             Ok(_) => tokio::time::timeout(patience, receiver).await,
-            Err(_) => return Err(NoAnswer),
+            Err(_) => return Err(NoAnswer::Broken),
         };
         self.waiting.borrow_mut().remove(&number);
         match outcome {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => Err(NoAnswer),
+            Ok(Err(_)) => Err(NoAnswer::Broken),
+            Err(_) => Err(NoAnswer::TimedOut),
         }
     }
 }
@@ -119,6 +125,8 @@ pub enum Answer {
     After(Duration, Response),
     /// It is lost.
     Lost,
+    /// There is none: the request never came to whom it was for.
+    Unheard,
     /// The client sees its connection break, and no answer.
     Broken,
 }
@@ -171,6 +179,7 @@ pub async fn serve(
                 }
             }
             Answer::Lost => trace::record(host, || What::AnswerLost { number }),
+            Answer::Unheard => trace::record(host, || What::Unheard { number }),
             Answer::Broken => {
                 trace::record(host, || What::AnswerLost { number });
                 socket.send_to(&number.to_be_bytes(), from).await?;

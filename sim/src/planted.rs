@@ -7,7 +7,9 @@ use sprag::core::planted::{Bug, Planting};
 
 use crate::invariants::Invariant;
 use crate::run::Outcome;
-use crate::scenario::{Fault, FrozenClock, OnForeign, Publisher, Scenario, Side, Timed, Work};
+use crate::scenario::brokers::{Broken, BrokerFault, only_brokers};
+use crate::scenario::half_read::{at, cannot_read, half_read, others_crash};
+use crate::scenario::{Fault, OnForeign, Publisher, Scenario, Side, Timed, Work};
 use crate::sweep::{run_caught, sweep};
 
 /// Within how many seeds each planted bug must be caught.
@@ -63,6 +65,11 @@ pub const PLANTS: &[Plant] = &[
     Plant::new(Bug::StartOfRun, Mode::Fenced, Invariant::Exact).needs(dense),
     Plant::new(Bug::FailedRoundForgotten, Mode::Fenced, Invariant::Converges),
     Plant::new(Bug::EndsOfAnotherTopic, Mode::Fenced, Invariant::NeverStale).needs(another_topic),
+    Plant::new(Bug::DisturbanceIgnored, Mode::Fenced, Invariant::NeverStale),
+    Plant::new(Bug::BelowLogStart, Mode::Fenced, Invariant::NeverSkip),
+    Plant::new(Bug::AbortReported, Mode::Fenced, Invariant::Truthful),
+    Plant::new(Bug::ReplayIgnored, Mode::Fenced, Invariant::NeverSkip),
+    Plant::new(Bug::OneOutageForAll, Mode::Fenced, Invariant::Isolated).needs(one_broker),
     Plant::new(Bug::LateRequestIgnored, Mode::Fenced, Invariant::Verified).needs(late_requests),
 ];
 
@@ -146,6 +153,11 @@ const fn name(bug: Bug) -> &'static str {
         Bug::VanishedIsZero => "vanished source offset taken for 0",
         Bug::StartOfRun => "start of the run for a mapped position",
         Bug::FailedRoundForgotten => "failed round never tried again",
+        Bug::DisturbanceIgnored => "a disturbance puts nothing in doubt",
+        Bug::BelowLogStart => "offset below the log start",
+        Bug::AbortReported => "aborted transaction reported as committed",
+        Bug::ReplayIgnored => "translation in a replay",
+        Bug::OneOutageForAll => "one outage makes every group wait",
         Bug::LateRequestIgnored => "late request ignored",
         Bug::EndsOfAnotherTopic => "mapping ends of another topic",
     }
@@ -170,15 +182,6 @@ fn siblings(scenario: &mut Scenario) {
     scenario.rules.on_foreign = OnForeign::Hold;
 }
 
-/// An owner that knows less of the mappings than the one before it, and is told that it knows all: it was
-/// frozen while the others read on, cannot read on itself, and a replica that lags behind tells the ends.
-fn half_read(scenario: &mut Scenario) {
-    let frozen = Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves };
-    scenario.faults = vec![at(6_000, Fault::StaleEnds { lasts: 17_500 }), at(9_000, frozen)];
-    cannot_read(scenario, 14_500, false);
-    others_crash(scenario, 16_000);
-}
-
 /// An owner that cannot read on, nor read the ends.
 fn unreadable(scenario: &mut Scenario) {
     scenario.faults = Vec::new();
@@ -191,24 +194,6 @@ fn unread(scenario: &mut Scenario) {
     scenario.faults = Vec::new();
     cannot_read(scenario, 10_000, false);
     others_crash(scenario, 14_000);
-}
-
-fn at<T>(at: u64, what: T) -> Timed<T> {
-    Timed { at, what }
-}
-
-fn cannot_read(scenario: &mut Scenario, from: u64, ends_too: bool) {
-    for partition in 0..scenario.shape.mapping_partitions {
-        let fails = Fault::MappingPartitionFails { partition, ends_too, lasts: 9_000 };
-        scenario.faults.push(at(from, fails));
-    }
-}
-
-/// Instance 0 is alone for a while.
-fn others_crash(scenario: &mut Scenario, from: u64) {
-    for instance in 1..scenario.shape.instances {
-        scenario.faults.push(at(from, Fault::Crash { instance, lasts: 6_000 }));
-    }
 }
 
 /// An owner that still asks the source's former coordinators takes over from one that asks the new ones.
@@ -267,6 +252,18 @@ fn another_topic(scenario: &mut Scenario) {
 fn late_requests(scenario: &mut Scenario) {
     let late = |at| Timed { at, what: Fault::LateRequests { by: 60 + at % 140, lasts: 1_000 } };
     scenario.faults = (5_000..22_000).step_by(1_100).map(late).collect();
+}
+
+/// One broker of three is silent for long, and nothing else is wrong.
+fn one_broker(scenario: &mut Scenario) {
+    dense(scenario);
+    only_brokers(scenario);
+    (scenario.shape.brokers, scenario.shape.groups, scenario.shape.shards) = ((3, 3), 5, 3);
+    (scenario.rules.poll_millis, scenario.rules.confirm_millis) = (100, 200);
+    scenario.network.latency_millis = 10;
+    let broker = (scenario.seed % 3) as i32;
+    let fault = BrokerFault { cluster: Side::Source, broker, how: Broken::Silent, lasts: 14_000 };
+    scenario.faults = vec![at(9_000, Fault::Broker(fault))];
 }
 
 /// Answers are lost all the time, and somebody else commits now and then.

@@ -34,6 +34,8 @@ pub struct Wiring {
     pub source: String,
     /// The host of the target cluster.
     pub target: String,
+    /// How many brokers the source and the target have.
+    pub brokers: (usize, usize),
     /// Whether the mapping topic is on the source.
     pub mapping_on_source: bool,
     /// The mapping topic.
@@ -84,8 +86,11 @@ impl SimPorts {
     /// Ports on this client.
     #[must_use]
     pub fn new(client: Rc<Client>, clock: SimClock, wiring: &Wiring) -> Self {
-        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), wiring.timing);
-        let (source, target) = (link(&wiring.source), link(&wiring.target));
+        let link = |host: &str, brokers| {
+            Link::new(Rc::clone(&client), host, clock.clone(), wiring.timing, brokers)
+        };
+        let source = link(&wiring.source, wiring.brokers.0);
+        let target = link(&wiring.target, wiring.brokers.1);
         let mapping = if wiring.mapping_on_source { source.clone() } else { target.clone() };
         Self {
             source_groups: SimSourceGroups::new(source.clone()),

@@ -8,8 +8,9 @@ use sprag::core::time::Instant;
 
 use crate::cluster::history::{Fact, What as Happened};
 use crate::faults::Faults;
+use crate::invariants::isolated::{Isolated, Look};
 use crate::invariants::{
-    Invariant, Violation, converges, exact, fenced_means_fenced, never_skip, never_stale,
+    Invariant, Violation, converges, exact, fenced_means_fenced, isolated, never_skip, never_stale,
     never_trample, no_invented_offset, replays, settled, stands_down, truthful::Unreported,
     verified,
 };
@@ -18,7 +19,7 @@ use crate::names::{SOURCE, TARGET};
 use crate::scenario::{Publisher, Scenario};
 use crate::trace::{self, What};
 use crate::truth::{Clusters, Ours, Truth};
-use crate::world::World;
+use crate::world::{World, timing};
 
 /// How long a run goes on after its last fault at the least: whoever was fenced stops in this time.
 const SETTLES: Duration = Duration::from_secs(8);
@@ -105,6 +106,8 @@ struct Run<'a> {
     now: Instant,
     counts: Counts,
     unreported: Unreported,
+    /// Where nothing but brokers is in trouble.
+    isolated: Option<Isolated>,
     /// How much of each cluster's history was recorded.
     recorded: (usize, usize),
 }
@@ -121,6 +124,7 @@ impl<'a> Run<'a> {
             now: Instant::from_millis(0),
             counts: Counts::default(),
             unreported: Unreported::default(),
+            isolated: isolated::is_judged(scenario).then(Isolated::default),
             recorded: (0, 0),
         }
     }
@@ -188,7 +192,22 @@ impl<'a> Run<'a> {
             let untrue = unreported.check(&report);
             broken = broken.or(untrue.filter(|it| wanted(it.invariant)));
         }
-        Ok(broken)
+        Ok(broken.or_else(|| self.delayed()))
+    }
+
+    /// Whether a broker in trouble delays a group that does not need it.
+    fn delayed(&mut self) -> Option<Violation> {
+        let Self { scenario, truth, world, now, isolated, wanted, .. } = self;
+        let isolated = isolated.as_mut().filter(|_| wanted(Invariant::Isolated))?;
+        let timing = timing(scenario);
+        world.look(|clusters| {
+            world.source.brokers(|source| {
+                world.target.brokers(|target| {
+                    let brokers = (source, target);
+                    isolated.look(Look { scenario, truth, clusters, brokers, timing, now: *now })
+                })
+            })
+        })
     }
 
     fn is_wanted(&self, violation: &Violation) -> bool {

@@ -1,9 +1,13 @@
 //! What happens in one run, in full, before it begins: a seed becomes a scenario, and a scenario can
 //! be printed, cut down and run again.
 
+pub mod brokers;
 mod generate;
+pub(crate) mod half_read;
 
 use serde::{Deserialize, Serialize};
+
+use self::brokers::BrokerFault;
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,8 @@ pub struct Shape {
     pub shards: i32,
     /// Consumer groups.
     pub groups: usize,
+    /// Brokers of the source and of the target.
+    pub brokers: (usize, usize),
     /// Replicated topics, each of [`Self::partitions`].
     pub topics: usize,
     /// Partitions of each topic.
@@ -321,6 +327,8 @@ pub enum Fault {
         /// How long.
         lasts: u64,
     },
+    /// Something is wrong with one broker.
+    Broker(BrokerFault),
     /// A replica of the mapping topic that lags behind answers for its ends.
     StaleEnds {
         /// How long.
@@ -351,6 +359,7 @@ impl Fault {
             | Self::LateRequests { lasts, .. }
             | Self::FormerCoordinator { lasts, .. }
             | Self::StaleEnds { lasts }
+            | Self::Broker(BrokerFault { lasts, .. })
             | Self::MappingPartitionFails { lasts, .. } => *lasts,
         }
     }

@@ -15,6 +15,7 @@ const CUTS: &[Cut] = &[
     |it| it.shape = Shape { topics: it.shape.topics.saturating_sub(1).max(1), ..it.shape },
     |it| it.shape = Shape { partitions: (it.shape.partitions - 1).max(1), ..it.shape },
     |it| it.shape = Shape { mapping_partitions: 1, ..it.shape },
+    |it| it.shape.brokers = (1, 1),
     |it| it.rules.retention_millis = None,
     |it| it.rules.on_foreign = OnForeign::Hold,
     |it| it.rules.refresh_millis = 86_400_000,

@@ -19,6 +19,10 @@ pub enum Concern {
     Jitter,
     /// Replicators that copy again where mappings are sparse.
     Replays,
+    /// How many brokers there are, and what is wrong with one of them.
+    Brokers,
+    /// Owners that know less of the mappings than the ones before them.
+    HalfRead,
 }
 
 /// One concern's stream.

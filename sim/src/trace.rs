@@ -49,6 +49,11 @@ pub enum What {
         /// The request's number.
         number: u64,
     },
+    /// The broker that the request was for never got it.
+    Unheard {
+        /// The request's number.
+        number: u64,
+    },
     /// An answer reached the host.
     Received {
         /// The request's number.
@@ -161,6 +166,7 @@ impl fmt::Display for Line {
             What::Arrived { number } => write!(f, "#{number} arrived"),
             What::Answered { number, to, says } => write!(f, "#{number} answered to {to}: {says}"),
             What::AnswerLost { number } => write!(f, "#{number} carried out, the answer lost"),
+            What::Unheard { number } => write!(f, "#{number} came to no broker"),
             What::Received { number } => write!(f, "#{number} received"),
             What::Frozen { clock } => write!(f, "FROZEN, its clock {clock}"),
             What::Thawed => f.write_str("GOES ON"),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
+use sprag::core::ids::{BrokerId, GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
 use sprag::core::time::Instant;
 
 /// A topic-partition of the cluster that is asked.
@@ -85,6 +85,8 @@ pub enum Request {
 
     /// ListGroups with states.
     ListGroups,
+    /// DescribeTopics of `__consumer_offsets`: who leads its partitions.
+    DescribeCoordinators,
     /// DescribeGroups: how many members.
     DescribeGroup { group: GroupId },
     /// OffsetFetch; `None` for all partitions.
@@ -203,6 +205,10 @@ pub enum Response {
     Committed(BTreeMap<Partition, Result<(), Error>>),
     /// To `ListGroups`.
     Groups(BTreeMap<GroupId, GroupState>),
+    /// The same, where some broker did not contribute.
+    SomeGroups(BTreeMap<GroupId, GroupState>),
+    /// To `DescribeCoordinators`.
+    Coordinators(Vec<BrokerId>),
     /// To `DescribeGroup`.
     Described { members: usize },
     /// To `OffsetFetch`; `Ok(None)` where nothing is committed.

@@ -17,7 +17,9 @@ use crate::hosts::broker::Broker;
 use crate::hosts::clients::{Clients, Role};
 use crate::hosts::instance::Instance;
 use crate::hosts::replicator::{PROGRESS, Replicator};
-use crate::names::{self, Names, PIPELINE, REPLICATOR, SOURCE, TARGET, instance_host, syncs};
+use crate::names::{
+    self, CLIENTS, Names, PIPELINE, REPLICATOR, SOURCE, TARGET, instance_host, syncs,
+};
 use crate::net::Mail;
 use crate::ports::{Timing, Wiring};
 use crate::scenario::{OnForeign, Publisher, Scenario};
@@ -92,9 +94,10 @@ impl World {
             let visited = *role == Role::Consumers;
             visited || scenario.work.iter().any(|work| Role::of(&work.what) == *role)
         };
-        for role in Role::ALL.into_iter().filter(works) {
-            sim.client(role.host(), clients.clone().run(role, mail.clone()));
-        }
+        // So would a host for each of them.
+        let roles = Role::ALL.into_iter().filter(works);
+        let all: Vec<_> = roles.map(|role| clients.clone().run(role, mail.clone())).collect();
+        sim.client(CLIENTS, async move { futures::future::try_join_all(all).await.map(|_| ()) });
         Self { sim, source, target, instances, restarts, visits, again, names }
     }
 }
@@ -154,7 +157,7 @@ fn clusters_of(
     if let Some(retention) = scenario.rules.retention_millis {
         target.expire_after(Duration::from_millis(retention));
     }
-    (Broker::new(source), Broker::new(target))
+    (Broker::new(source, shape.brokers.0), Broker::new(target, shape.brokers.1))
 }
 
 fn create(cluster: &mut Cluster, topic: &TopicName, partitions: i32) {
@@ -214,6 +217,7 @@ fn instance(
     let wiring = Wiring {
         source: SOURCE.to_owned(),
         target: TARGET.to_owned(),
+        brokers: scenario.shape.brokers,
         mapping_on_source: false,
         mapping_topic: names.mapping_topic.clone(),
         mapping_format: match scenario.shape.publisher {

@@ -52,6 +52,16 @@ pub enum Bug {
     StartOfRun,
     /// A group whose round failed is not looked at again.
     FailedRoundForgotten,
+    /// Nothing that happens between two reads of the source puts the second one in doubt.
+    DisturbanceIgnored,
+    /// An offset below the target's log start is committed as it is.
+    BelowLogStart,
+    /// A transaction that was aborted is reported as committed.
+    AbortReported,
+    /// A position is translated while the replicator copies records below it again.
+    ReplayIgnored,
+    /// A request that found no answer makes every group wait.
+    OneOutageForAll,
     /// A producer one of whose requests was never answered goes on.
     LateRequestIgnored,
     /// The mapping ends of another topic count as those of the one that is being read.

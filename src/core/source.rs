@@ -29,6 +29,9 @@ struct Position {
     /// that one that comes back lower is still a decrease.
     current: Option<SourceCommit>,
     belief: Belief,
+    /// A confirming read found something else than the ordinary one before it: who answers those may be
+    /// stale, so a change that the next one reports is in doubt.
+    contradicted: bool,
     /// The topics that the position was last judged for.
     incarnation: Option<Incarnation>,
 }
@@ -70,9 +73,10 @@ impl SourceMemory {
             return false;
         }
         let other = self.answerer.is_some() && (self.answerer != answered_by);
-        let doubtful = self.disturbed || other;
+        let doubtful = (self.disturbed || other) && !has(Bug::DisturbanceIgnored);
         for (partition, position) in &mut self.positions {
-            position.read(commits.remove(partition), reading, doubtful);
+            let contradicted = std::mem::take(&mut position.contradicted);
+            position.read(commits.remove(partition), reading, doubtful || contradicted);
         }
         for (partition, commit) in commits {
             self.positions.insert(partition, Position::new(commit, reading.now, doubtful));
@@ -92,7 +96,9 @@ impl SourceMemory {
     ) {
         for (partition, position) in &mut self.positions {
             if position.is_due(reading) {
-                position.read(commits.remove(partition), reading, false);
+                let commit = commits.remove(partition);
+                position.contradicted |= commit != position.current;
+                position.read(commit, reading, false);
             }
         }
     }
@@ -190,7 +196,7 @@ impl Position {
             true => Belief::Unconfirmed { offset, since: now },
             false => Belief::Confirmed { highest: offset, reread: false },
         };
-        Self { current: Some(commit), belief, incarnation: None }
+        Self { current: Some(commit), belief, contradicted: false, incarnation: None }
     }
 
     fn read(&mut self, commit: Option<SourceCommit>, reading: Reading, doubtful: bool) {

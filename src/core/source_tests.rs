@@ -237,3 +237,32 @@ fn a_position_is_in_doubt_where_its_topics_are_others_than_before() {
     group.memory.judged_for(at(0), &partition(0), new, Some(old));
     assert!(!group.confirmed(0, 0), "the stamp was made for other topics");
 }
+
+#[test]
+fn who_was_contradicted_by_a_confirming_read_is_not_believed_next() {
+    let mut group = Group::new();
+    assert!(group.read(0, 0));
+    group.answered_by(1);
+    assert!(!group.read(1_000, 6), "another one answers");
+    group.answered_by(2);
+    assert!(!group.read_again(11_000, 0, 1_000));
+    assert!(group.read_again(21_000, 0, 11_000), "it was stale");
+    group.answered_by(1);
+    assert!(!group.read(22_000, 6), "the stale one still is");
+    group.answered_by(2);
+    assert!(group.read_again(32_000, 7, 22_000), "the group went on");
+    group.answered_by(1);
+    assert!(!group.read(33_000, 6));
+}
+
+#[test]
+fn after_a_confirming_read_the_ordinary_answerer_that_agrees_is_believed_again() {
+    let mut group = Group::new();
+    assert!(group.read(0, 100));
+    assert!(!group.read(1_000, 50));
+    group.answered_by(2);
+    assert!(group.read_again(11_000, 60, 1_000));
+    group.answered_by(0);
+    assert!(group.read(12_000, 60));
+    assert!(group.read(13_000, 70));
+}

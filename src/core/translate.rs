@@ -4,6 +4,7 @@
 use super::event::LogRange;
 use super::ids::{SourceOffset, TargetOffset};
 use super::index::Copies;
+use super::planted::{Bug, has};
 use super::policy::OnBelowFirstMapping;
 use super::runs::Translation;
 use super::verdict::HoldReason;
@@ -33,18 +34,20 @@ pub(crate) fn translate(
 ) -> Result<Translated, HoldReason> {
     // While the replicator copies again, the first copy of a record may lie below what is known.
     if let Some(replay) = copies.replay
+        && !has(Bug::ReplayIgnored)
         && replay.until().is_none_or(|until| position < until)
     {
         return Err(HoldReason::Replay { until: replay.until() });
     }
+    let start = if has(Bug::BelowLogStart) { TargetOffset(0) } else { log.start };
     let planted = copies.arrivals.translate(position);
     match planted.unwrap_or_else(|| copies.translate(position)) {
         Translation::Exact { target } => {
             let first_copy = Some(target);
-            Ok(Translated { target: target.max(log.start), re_read: Some(0), first_copy })
+            Ok(Translated { target: target.max(start), re_read: Some(0), first_copy })
         }
         Translation::LowerBound { target, next } => {
-            let target = target.max(log.start);
+            let target = target.max(start);
             let until = next.unwrap_or(log.end).get();
             let re_read = u64::try_from(until.saturating_sub(target.get())).unwrap_or(0);
             Ok(Translated { target, re_read: Some(re_read), first_copy: next })

@@ -9,7 +9,7 @@ const hosts = [...new Set(lines.map(line => line[1]))].filter(host => host)
 const kinds = { messages: true, "routine messages": false, notes: true, "keep and debug notes": false, facts: false, commits: true };
 
 // What every process asks again and again: a page without it shows the rest.
-const routine = /^(Fetch|ListOffsets|DescribeTopics|ListGroups|Heartbeat|OffsetFetch)\b/;
+const routine = /^(Fetch|ListOffsets|DescribeTopics|DescribeCoordinators|ListGroups|Heartbeat|OffsetFetch)\b/;
 
 function element(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::TopicName;
+use sprag::core::ids::{BrokerId, TopicName};
 use sprag::core::time::Instant;
 
+use super::brokers::{Brokers, Trouble, Way};
 use crate::clock::simulated;
 use crate::cluster::Cluster;
 use crate::coverage::{Kind, reached};
@@ -20,6 +21,9 @@ pub struct Broker(Rc<RefCell<State>>);
 
 struct State {
     cluster: Cluster,
+    brokers: Brokers,
+    /// Requests of transactions that brokers got while they were stopped.
+    asleep: Vec<(BrokerId, Envelope)>,
     /// What the coordinators knew that were replaced: whoever has not looked them up since, asks them.
     former: Option<Former>,
     /// A replica that lags behind and answers for the ends of one topic.
@@ -81,11 +85,13 @@ impl Former {
 }
 
 impl Broker {
-    /// A cluster with nothing wrong.
+    /// A cluster of so many brokers, with nothing wrong.
     #[must_use]
-    pub fn new(cluster: Cluster) -> Self {
+    pub fn new(cluster: Cluster, brokers: usize) -> Self {
         Self(Rc::new(RefCell::new(State {
             cluster,
+            brokers: Brokers::new(brokers),
+            asleep: Vec::new(),
             former: None,
             stale_ends: None,
             failing: BTreeMap::new(),
@@ -114,6 +120,33 @@ impl Broker {
     /// Acts on the cluster without a client.
     pub fn act<T>(&self, on: impl FnOnce(&mut Cluster) -> T) -> T {
         on(&mut self.0.borrow_mut().cluster)
+    }
+
+    /// Looks at its brokers.
+    pub fn brokers<T>(&self, at: impl FnOnce(&Brokers) -> T) -> T {
+        at(&self.0.borrow().brokers)
+    }
+
+    /// What is wrong with each broker from now on. One that was stopped carries out now what it got
+    /// meanwhile of Sprag's transactions, if nobody took its place.
+    pub fn trouble(&self, now: Instant, trouble: BTreeMap<BrokerId, Trouble>) {
+        let mut state = self.0.borrow_mut();
+        let silent = |at: &BrokerId| trouble.get(at) == Some(&Trouble::Silent);
+        let (asleep, awake): (Vec<_>, _) =
+            std::mem::take(&mut state.asleep).into_iter().partition(|(at, _)| silent(at));
+        state.asleep = asleep;
+        for (broker, Envelope { from, sent, request, .. }) in awake {
+            if state.brokers.still_leads(broker, &request) {
+                struck("Late request of a stopped broker");
+                state.cluster.handle_late(now, (&from, sent), request);
+            }
+        }
+        state.brokers.trouble(trouble);
+    }
+
+    /// Others take the place of this broker.
+    pub fn elect(&self, now: Instant, gone: BrokerId) {
+        self.0.borrow_mut().brokers.elect(now, gone);
     }
 
     /// Time passes on the cluster.
@@ -200,13 +233,31 @@ impl Broker {
         {
             return Answer::Broken;
         }
+        let delay = match state.brokers.way(envelope) {
+            Way::After(delay) => delay,
+            Way::Unheard(broker) => {
+                struck("Broker does not answer");
+                if is_of_transactions(envelope) {
+                    state.asleep.push((broker, envelope.clone()));
+                }
+                return Answer::Unheard;
+            }
+            Way::Misdirected => {
+                struck("Coordinator moved");
+                return Answer::After(state.slow_by, Response::Failed(Error::NotCoordinator));
+            }
+        };
+        if delay > Duration::ZERO {
+            struck("Slow broker");
+        }
         let response = state.respond(now, envelope);
-        let after = state.slow_by;
+        let response = state.brokers.leave_out(envelope, response);
+        let after = state.slow_by + delay;
         if state.loses_answers {
             struck(&format!("Lost answer of the {host}"));
             return Answer::Lost;
         }
-        if after > Duration::ZERO {
+        if state.slow_by > Duration::ZERO {
             struck(&format!("Slow answer of the {host}"));
         }
         Answer::After(after, response)
@@ -231,6 +282,9 @@ impl State {
             return former.cluster.handle(now, from, request.clone());
         }
         let mut response = match (&mut self.stale_ends, request) {
+            (_, Request::DescribeCoordinators) => {
+                Response::Coordinators(self.brokers.coordinators())
+            }
             (Some((topic, replica)), Request::ListOffsets { at, .. })
                 if at.iter().all(|at| at.topic == *topic) =>
             {

@@ -1,5 +1,5 @@
 //! Everybody else: applications that produce and consume on the source, consumers on the target,
-//! operators, and a replicator that was taken for dead; a host each.
+//! operators, and a replicator that was taken for dead; a client each, on one host.
 
 mod foreign;
 mod roles;
@@ -74,7 +74,7 @@ impl Clients {
     pub async fn run(self, role: Role, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
         let client = Rc::new(Client::bind(mail, role.host()).await?);
         let clock = SimClock::default();
-        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
+        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing, 1);
         let hands = Hands { source: link(&self.source), target: link(&self.target), told: &self };
         let all = async {
             let mut under_way = FuturesUnordered::new();

@@ -90,7 +90,7 @@ impl Replicator {
     pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
         let client = Rc::new(Client::bind(mail, REPLICATOR).await?);
         let clock = SimClock::default();
-        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing);
+        let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing, 1);
         let epoch = self.epoch.get();
         self.epoch.set(epoch + 1);
         let mut life = Life {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sprag::core::action::ReadScope;
 use sprag::core::coordinators::Coordinators;
@@ -17,7 +18,7 @@ use sprag::core::time::Instant;
 use sprag::ports::{Clock, SourceGroups, TargetGroups};
 
 use super::classify::{Doing, failure};
-use super::link::{Link, strange};
+use super::link::{Link, Live, strange};
 use crate::gate::Gate;
 use crate::scenario::CommitStep;
 use crate::wire::{Committed, Error, GroupState, NO_GENERATION, Partition, Request, Response};
@@ -27,9 +28,23 @@ type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
 /// The source's groups.
 pub struct SimSourceGroups {
     link: Link,
-    /// After which time each group's coordinator had to be looked up for its last read that came back.
-    proven: RefCell<BTreeMap<GroupId, Instant>>,
+    /// Of each group the latest look-up that a read needed which came back.
+    proven: RefCell<BTreeMap<GroupId, Proven>>,
 }
+
+/// A look-up that proves something.
+#[derive(Clone, Copy)]
+struct Proven {
+    /// It had to come after this.
+    since: Instant,
+    /// Whose it is.
+    client: u64,
+    /// When it was used for the first time.
+    at: Instant,
+}
+
+/// In this time every read that confirms another one has been made, or needs a later look-up.
+const SETTLED: Duration = Duration::from_secs(4);
 
 /// The target's groups.
 pub struct SimTargetGroups {
@@ -43,10 +58,30 @@ impl SimSourceGroups {
     }
 
     /// A read that is to prove something asks a coordinator that was looked up for it. (Where each
-    /// look-up may mislead, nothing proves anything.)
-    fn look_up(&self, group: &GroupId, since: Option<Instant>) {
-        if since.is_some() && self.proven.borrow().get(group).copied() != since {
-            self.link.look_up_for_proof();
+    /// look-up may mislead, nothing proves anything.) One that needs no later look-up than the last proof
+    /// may be that proof once more, as long as it is young.
+    fn client(&self, group: &GroupId, since: Option<Instant>) -> Live {
+        let Some(since) = since else {
+            return self.link.since(None);
+        };
+        let now = self.link.clock().now();
+        match self.proven.borrow().get(group) {
+            Some(proven) if since < proven.since => self.link.since(Some(since)),
+            Some(proven) if since == proven.since => match self.link.client(proven.client) {
+                Some(live) => live,
+                None if now.since(proven.at) >= SETTLED => self.link.since(Some(since)),
+                None => self.link.proven_since(since),
+            },
+            Some(_) | None => self.link.proven_since(since),
+        }
+    }
+
+    fn proved(&self, group: &GroupId, since: Option<Instant>, client: u64) {
+        let (mut all, at) = (self.proven.borrow_mut(), self.link.clock().now());
+        if let Some(since) = since
+            && all.get(group).is_none_or(|known| known.since < since)
+        {
+            all.insert(group.clone(), Proven { since, client, at });
         }
     }
 }
@@ -61,9 +96,14 @@ impl SimTargetGroups {
         group: &GroupId,
         named: Option<&BTreeSet<TargetPartition>>,
         stable: bool,
+        coordinator_since: Option<Instant>,
     ) -> Result<TargetOffsets, Failure> {
         let at = named.map(|named| named.iter().map(Partition::from).collect());
-        let fetched = fetch(&self.link, group, at, stable).await?;
+        // Meanwhile no other group of the shard commits.
+        let patience = if stable { self.link.patience() } else { self.link.patience() / 2 };
+        let live = self.link.since(coordinator_since);
+        let request = Request::OffsetFetch { group: group.clone(), at, stable };
+        let fetched = fetch(&self.link, &live, None, request, patience).await?;
         let what = format!("reading the committed offsets of group {group}");
         Ok(fetched
             .into_iter()
@@ -84,12 +124,13 @@ impl SimTargetGroups {
 
 impl SourceGroups for SimSourceGroups {
     async fn list(&self) -> Result<SourceListing, Failure> {
-        let groups = list(&self.link).await?.into_keys().collect();
-        Ok(SourceListing { groups, ..SourceListing::default() })
+        let (groups, missing) = list(&self.link).await?;
+        let groups = groups.into_keys().collect();
+        Ok(SourceListing { groups, missing, ..SourceListing::default() })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.link).await
     }
 
     async fn offsets(
@@ -98,12 +139,12 @@ impl SourceGroups for SimSourceGroups {
         coordinator: Option<BrokerId>,
         coordinator_since: Option<Instant>,
     ) -> Result<SourceOffsets, Failure> {
-        self.look_up(group, coordinator_since);
-        let before = self.link.connection();
-        let fetched = fetch(&self.link, group, None, false).await?;
-        if let Some(since) = coordinator_since {
-            self.proven.borrow_mut().insert(group.clone(), since);
-        }
+        let live = self.client(group, coordinator_since);
+        let before = self.link.ended(coordinator);
+        let request = Request::OffsetFetch { group: group.clone(), at: None, stable: false };
+        let patience = self.link.patience();
+        let fetched = fetch(&self.link, &live, coordinator, request, patience).await?;
+        self.proved(group, coordinator_since, live.number);
         let what = format!("reading the committed offsets of group {group}");
         let mut offsets = BTreeMap::new();
         for (at, found) in fetched {
@@ -113,12 +154,10 @@ impl SourceGroups for SimSourceGroups {
                 offsets.insert(at, SourceCommit { offset: SourceOffset(offset), metadata });
             }
         }
-        let (client, connection) = before;
-        let answered_by = (before == self.link.connection()).then_some(Answerer {
-            client,
-            coordinator,
-            connection,
-        });
+        let connection = self.link.ended(coordinator);
+        let client = live.number;
+        let answered_by =
+            (before == connection).then_some(Answerer { client, coordinator, connection });
         Ok(SourceOffsets { commits: offsets, answered_by })
     }
 }
@@ -129,13 +168,14 @@ impl TargetGroups for SimTargetGroups {
             GroupState::Empty => GroupActivity::Empty,
             GroupState::Active => GroupActivity::Active,
         };
-        let listed = list(&self.link).await?.into_iter();
+        let (listed, missing) = list(&self.link).await?;
+        let listed = listed.into_iter();
         let groups = listed.map(|(group, state)| (group, activity(state))).collect();
-        Ok(TargetListing { groups, missing: None })
+        Ok(TargetListing { groups, missing })
     }
 
     async fn coordinators(&self) -> Result<Coordinators, Failure> {
-        Ok(Coordinators::default())
+        coordinators(&self.link).await
     }
 
     async fn offsets(
@@ -145,15 +185,17 @@ impl TargetGroups for SimTargetGroups {
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
-        self.link.looked_up_after(coordinator_since);
         match scope {
-            ReadScope::Only(named) => self.read(group, Some(named), stable).await,
+            ReadScope::Only(named) => {
+                self.read(group, Some(named), stable, coordinator_since).await
+            }
             ReadScope::AllAnd(named) => {
-                let mut read = self.read(group, None, stable).await?;
+                let mut read = self.read(group, None, stable, coordinator_since).await?;
                 let missing: BTreeSet<_> =
                     named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
                 if !missing.is_empty() {
-                    read.extend(self.read(group, Some(&missing), stable).await?);
+                    let named = Some(&missing);
+                    read.extend(self.read(group, named, stable, coordinator_since).await?);
                 }
                 Ok(read)
             }
@@ -205,24 +247,44 @@ pub(super) fn committed(
 
 async fn fetch(
     link: &Link,
-    group: &GroupId,
-    at: Option<BTreeSet<Partition>>,
-    stable: bool,
+    live: &Live,
+    coordinator: Option<BrokerId>,
+    request: Request,
+    patience: Duration,
 ) -> Result<Fetches, Failure> {
-    let what = format!("reading the committed offsets of group {group}");
-    let request = Request::OffsetFetch { group: group.clone(), at, stable };
-    let answer = link.ask(request, Doing::Reading, &what).await?;
+    let what = "reading the committed offsets of a group";
+    let answer = link.ask_coordinator(live, coordinator, request, patience, what).await?;
     let Response::Fetches(fetched) = answer else {
-        return Err(strange(&what, &answer));
+        return Err(strange(what, &answer));
     };
     Ok(fetched)
 }
 
-async fn list(link: &Link) -> Result<BTreeMap<GroupId, GroupState>, Failure> {
+/// The groups, and why some broker did not contribute.
+async fn list(link: &Link) -> Result<(BTreeMap<GroupId, GroupState>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let answer = link.ask(Request::ListGroups, Doing::Reading, what).await?;
-    let Response::Groups(groups) = answer else {
+    if let Response::Groups(groups) = answer {
+        return Ok((groups, None));
+    }
+    let missing = failure(Error::RequestTimedOut, Doing::Reading, what);
+    let Response::SomeGroups(groups) = answer else {
         return Err(strange(what, &answer));
     };
-    Ok(groups)
+    // The adapter cannot tell a list without groups from none.
+    if groups.is_empty() { Err(missing) } else { Ok((groups, Some(missing))) }
+}
+
+/// The leaders of the partitions of `__consumer_offsets`.
+async fn coordinators(link: &Link) -> Result<Coordinators, Failure> {
+    // One broker coordinates everything, whoever is asked.
+    if let Some(sole) = link.sole() {
+        return Ok(Coordinators::new(vec![Some(sole)]));
+    }
+    let what = "reading who coordinates which group";
+    let answer = link.ask(Request::DescribeCoordinators, Doing::Reading, what).await?;
+    let Response::Coordinators(leaders) = answer else {
+        return Err(strange(what, &answer));
+    };
+    Ok(Coordinators::new(leaders.into_iter().map(Some).collect()))
 }

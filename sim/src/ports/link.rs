@@ -1,21 +1,29 @@
 //! One instance's way to one cluster.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sprag::core::failure::Failure;
+use sprag::core::ids::BrokerId;
 use sprag::core::time::Instant;
 use sprag::ports::Clock;
 
 use super::Timing;
 use super::classify::{Doing, failure, no_answer};
 use crate::clock::{SimClock, simulated};
-use crate::net::Client;
+use crate::net::{Client, NoAnswer};
 use crate::wire::{Envelope, Error, Request, Response};
 
 /// How long a client waits before it tries again what it tries again by itself.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often requests that are not about groups look leaders and coordinators up, at the most.
+const LEAST_CLIENT_LIFE: Duration = Duration::from_millis(50);
+/// How long a client is used after a request of its own timed out.
+const TIMED_OUT_LIFE: Duration = Duration::from_millis(5_000);
+/// How many clients are kept.
+const MOST_CLIENTS: usize = 5;
 
 /// A connection to the cluster on one host. Clones share it.
 #[derive(Clone)]
@@ -26,40 +34,56 @@ struct Connection {
     host: String,
     clock: SimClock,
     timing: Timing,
-    /// When coordinators were last looked up; what moved since is not noticed.
-    looked_up: Cell<LookUp>,
-    /// How often a request found no answer.
-    breaks: Cell<u64>,
+    /// The cluster's one broker, if it has no others.
+    sole: Option<BrokerId>,
+    /// The clients in use, oldest first, as the adapter keeps them (`src/kafka/client.rs`): what moved
+    /// since a client was made, that client does not notice.
+    live: RefCell<Vec<Live>>,
+    made: Cell<u64>,
+    /// Requests that are not about groups use a client made after this.
+    moved: Cell<Option<Instant>>,
+    /// How often connections to each broker broke.
+    breaks: RefCell<BTreeMap<BrokerId, u64>>,
 }
 
-/// When coordinators were looked up.
+/// One client of librdkafka's: it looks coordinators up once.
 #[derive(Clone, Copy)]
-struct LookUp {
-    /// By the process's clock, which may have stood still.
+pub(super) struct Live {
+    /// Its number, which no other client of this process has.
+    pub(super) number: u64,
+    /// When it was made, by the process's clock, which may have stood still.
     by_clock: Instant,
     /// In truth.
     truly: Instant,
-    /// How many came before it: each is another client.
-    client: u64,
-    /// It was made for a read that needs one, and not because a connection broke.
+    /// It was made for a read that needs a later look-up, and not because a connection broke.
     for_proof: bool,
+    /// When a request of its own timed out for the first time.
+    timed_out: Option<Instant>,
 }
 
 impl Link {
-    /// A connection to `host`.
+    /// A connection to `host`, a cluster of so many brokers.
     #[must_use]
-    pub fn new(client: Rc<Client>, host: &str, clock: SimClock, timing: Timing) -> Self {
-        let (by_clock, truly) = (clock.now(), simulated());
-        let first = LookUp { by_clock, truly, client: 0, for_proof: false };
-        let (looked_up, breaks) = (Cell::new(first), Cell::new(0));
-        Self(Rc::new(Connection {
+    pub fn new(
+        client: Rc<Client>,
+        host: &str,
+        clock: SimClock,
+        timing: Timing,
+        brokers: usize,
+    ) -> Self {
+        let link = Self(Rc::new(Connection {
             client,
             host: host.to_owned(),
             clock,
             timing,
-            looked_up,
-            breaks,
-        }))
+            sole: (brokers <= 1).then_some(BrokerId(0)),
+            live: RefCell::default(),
+            made: Cell::new(0),
+            moved: Cell::new(None),
+            breaks: RefCell::default(),
+        }));
+        link.another(None, false);
+        link
     }
 
     pub(super) fn clock(&self) -> &SimClock {
@@ -70,21 +94,59 @@ impl Link {
         self.0.timing
     }
 
-    /// Coordinators are looked up anew, unless they were after `since`.
-    pub(super) fn looked_up_after(&self, since: Option<Instant>) {
-        if since.is_some_and(|since| self.0.looked_up.get().by_clock <= since) {
-            self.look_up(true);
+    /// The cluster's one broker, if it has no others.
+    pub(super) fn sole(&self) -> Option<BrokerId> {
+        self.0.sole
+    }
+
+    /// The oldest client that was made after `since`.
+    pub(super) fn since(&self, since: Option<Instant>) -> Live {
+        self.find(since, false)
+    }
+
+    /// The same, of those whose look-up was made for a read that needs one.
+    pub(super) fn proven_since(&self, since: Instant) -> Live {
+        self.find(Some(since), true)
+    }
+
+    /// A client by its number, if it is in use.
+    pub(super) fn client(&self, number: u64) -> Option<Live> {
+        self.0.live.borrow().iter().find(|live| live.number == number).copied()
+    }
+
+    fn find(&self, since: Option<Instant>, for_proof: bool) -> Live {
+        let now = self.0.clock.now();
+        self.0.live.borrow_mut().retain(|live| {
+            live.timed_out.is_none_or(|timed_out| now.since(timed_out) < TIMED_OUT_LIFE)
+        });
+        let will_do = |live: &&Live| {
+            (live.for_proof || !for_proof) && since.is_none_or(|since| live.by_clock > since)
+        };
+        let found = self.0.live.borrow().iter().find(will_do).copied();
+        found.unwrap_or_else(|| self.another(since, for_proof))
+    }
+
+    fn another(&self, since: Option<Instant>, for_proof: bool) -> Live {
+        let (now, number) = (self.0.clock.now(), self.0.made.get());
+        // It has looked nothing up by now, so it will do for whoever asks for this time again.
+        let by_clock = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
+        let live = Live { number, by_clock, truly: simulated(), for_proof, timed_out: None };
+        self.0.made.set(number + 1);
+        let mut all = self.0.live.borrow_mut();
+        if all.len() >= MOST_CLIENTS {
+            all.remove(1);
         }
+        all.push(live);
+        live
     }
 
-    /// Coordinators are looked up anew, because a read needs that.
-    pub(super) fn look_up_for_proof(&self) {
-        self.look_up(true);
-    }
-
-    /// Which client asks, and over which of its connections.
-    pub(super) fn connection(&self) -> (u64, u64) {
-        (self.0.looked_up.get().client, self.0.breaks.get())
+    /// How many connections to this broker have ended; of all brokers where it is not known which one.
+    pub(super) fn ended(&self, broker: Option<BrokerId>) -> u64 {
+        let breaks = self.0.breaks.borrow();
+        match broker {
+            Some(broker) => breaks.get(&broker).copied().unwrap_or_default(),
+            None => breaks.values().sum(),
+        }
     }
 
     /// Asks once.
@@ -94,15 +156,33 @@ impl Link {
         doing: Doing,
         what: &str,
     ) -> Result<Response, Failure> {
-        let patience = Duration::from_millis(self.0.timing.request);
-        match self.once(request, patience).await {
-            Some(Response::Failed(error)) => {
-                self.moved(error);
-                Err(failure(error, doing, what))
-            }
-            Some(response) => Ok(response),
-            None => Err(no_answer(doing, what)),
+        let live = self.since(self.0.moved.get());
+        let answer = self.once(&live, None, request, self.patience()).await;
+        match &answer {
+            Some(Response::Failed(error)) if moved(*error) => self.look_up_again(),
+            None => self.look_up_again(),
+            Some(_) => {}
         }
+        outcome(answer, doing, what)
+    }
+
+    /// Asks the coordinator of a group by this client; it is for the core to say whether the coordinator
+    /// is looked up again.
+    pub(super) async fn ask_coordinator(
+        &self,
+        live: &Live,
+        coordinator: Option<BrokerId>,
+        request: Request,
+        patience: Duration,
+        what: &str,
+    ) -> Result<Response, Failure> {
+        let answer = self.once(live, coordinator, request, patience).await;
+        outcome(answer, Doing::Reading, what)
+    }
+
+    /// How long a request may take.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.0.timing.request)
     }
 
     /// Asks again and again where librdkafka does: while no answer comes, or one that says "later",
@@ -125,9 +205,9 @@ impl Link {
     ) -> (Result<Response, Failure>, bool) {
         let mut unanswered = false;
         let end = self.0.clock.now() + Duration::from_millis(self.0.timing.transaction_call);
-        let patience = Duration::from_millis(self.0.timing.request);
         loop {
-            let answer = self.once(request.clone(), patience).await;
+            let live = self.another_try();
+            let answer = self.once(&live, None, request.clone(), self.patience()).await;
             match answer {
                 Some(Response::Failed(error)) if !is_later(error) => {
                     return (Err(failure(error, doing, what)), unanswered);
@@ -145,37 +225,71 @@ impl Link {
 
     /// Asks once, for callers that tell errors apart; nothing where no answer came.
     pub async fn plainly(&self, request: Request) -> Option<Response> {
-        self.once(request, Duration::from_millis(self.0.timing.request)).await
+        self.once(&self.another_try(), None, request, self.patience()).await
     }
 
-    async fn once(&self, request: Request, patience: Duration) -> Option<Response> {
-        let LookUp { truly, for_proof, .. } = self.0.looked_up.get();
+    /// Consumers and producers look a coordinator that moved up by themselves.
+    fn another_try(&self) -> Live {
+        Live { truly: simulated(), ..self.since(None) }
+    }
+
+    async fn once(
+        &self,
+        live: &Live,
+        coordinator: Option<BrokerId>,
+        request: Request,
+        patience: Duration,
+    ) -> Option<Response> {
         let envelope = Envelope {
             from: self.0.client.name(),
-            coordinators_as_of: truly,
-            looked_up_for_proof: for_proof,
+            coordinators_as_of: live.truly,
+            looked_up_for_proof: live.for_proof,
             sent: simulated(),
             request,
         };
-        let answer = self.0.client.call(&self.0.host, envelope, patience).await;
-        if answer.is_err() {
-            self.0.breaks.set(self.0.breaks.get() + 1);
-            self.look_up(false);
-        }
-        answer.ok()
-    }
-
-    fn moved(&self, error: Error) {
-        if matches!(error, Error::NotCoordinator | Error::CoordinatorLoadInProgress) {
-            self.look_up(false);
+        match self.0.client.call(&self.0.host, envelope, patience).await {
+            Ok(answer) => Some(answer),
+            Err(no_answer) => {
+                self.broke(coordinator, no_answer);
+                None
+            }
         }
     }
 
-    fn look_up(&self, for_proof: bool) {
-        let client = self.0.looked_up.get().client + 1;
-        let (by_clock, truly) = (self.0.clock.now(), simulated());
-        self.0.looked_up.set(LookUp { by_clock, truly, client, for_proof });
+    fn broke(&self, coordinator: Option<BrokerId>, how: NoAnswer) {
+        if let Some(broker) = coordinator.or(self.0.sole) {
+            *self.0.breaks.borrow_mut().entry(broker).or_default() += 1;
+        }
+        let now = self.0.clock.now();
+        let mut live = self.0.live.borrow_mut();
+        match how {
+            // Whoever asks next has no client left, and looks up whatever it needs.
+            NoAnswer::Broken => live.clear(),
+            NoAnswer::TimedOut => {
+                live.iter_mut().for_each(|live| live.timed_out = live.timed_out.or(Some(now)));
+            }
+        }
     }
+
+    /// The next request that is not about one group looks leaders and coordinators up again.
+    fn look_up_again(&self) {
+        let now = self.0.clock.now();
+        if self.0.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
+            self.0.moved.set(Some(now));
+        }
+    }
+}
+
+fn outcome(answer: Option<Response>, doing: Doing, what: &str) -> Result<Response, Failure> {
+    match answer {
+        Some(Response::Failed(error)) => Err(failure(error, doing, what)),
+        Some(response) => Ok(response),
+        None => Err(no_answer(doing, what)),
+    }
+}
+
+fn moved(error: Error) -> bool {
+    matches!(error, Error::NotCoordinator | Error::CoordinatorLoadInProgress)
 }
 
 /// What a client of librdkafka's tries again by itself.

@@ -1,6 +1,8 @@
 //! A seed becomes a scenario. Every class of work and of faults is left out in half of the runs, so
 //! that what one class hides, a run without it shows.
 
+use super::brokers::with_brokers;
+use super::half_read::with_half_read;
 use super::{
     CommitStep, Disguise, Fault, FrozenClock, Network, OnForeign, Publisher, Rules, Scenario,
     Shape, Side, Timed, Work,
@@ -29,7 +31,10 @@ impl Scenario {
         let mut faults = faults(&mut Stream::of(seed, Concern::Faults), &shape);
         let work = with_resets(work, &mut faults, &shape);
         let work = with_replays(&mut Stream::of(seed, Concern::Replays), work, &shape);
-        Self { seed, shape, rules, network, work, faults, calm_from: FAULTS.1 + 1_000 }
+        let calm_from = FAULTS.1 + 1_000;
+        let scenario = Self { seed, shape, rules, network, work, faults, calm_from };
+        let scenario = with_half_read(&mut Stream::of(seed, Concern::HalfRead), scenario);
+        with_brokers(&mut Stream::of(seed, Concern::Brokers), scenario)
     }
 }
 
@@ -42,6 +47,7 @@ fn shape(stream: &mut Stream) -> Shape {
     };
     Shape {
         instances: stream.between(2, 3) as usize,
+        brokers: (1, 1),
         shards: stream.between(1, 3) as i32,
         groups: stream.between(1, 5) as usize,
         topics: stream.between(1, 2) as usize,

@@ -205,8 +205,8 @@ impl Core {
             Ok(aftermath) => {
                 self.free_lane(shard);
                 match aborted {
-                    Some(aborted) => self.aborted(name, aborted),
-                    None => {
+                    Some(aborted) if !has(Bug::AbortReported) => self.aborted(name, aborted),
+                    Some(_) | None => {
                         self.committed(&name, &decision, |_| true);
                         self.commit_round_ended(&name, &decision);
                     }

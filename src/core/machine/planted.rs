@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::decide::Decision;
 use super::super::event::{TargetCommit, TargetOffsets};
-use super::super::failure::Failure;
-use super::super::group::Stage;
+use super::super::failure::{Failure, FailureClass};
+use super::super::group::{Group, Stage};
 use super::super::ids::{Fence, GroupId, MappingOffset, MappingPartition, Shard, TargetPartition};
 use super::super::planted::{Bug, has};
 use super::super::shard::Lane;
@@ -111,8 +112,21 @@ impl Core {
         if let Some(state) = self.shards.get_mut(&shard)
             && let Lane::Group(name) = std::mem::replace(&mut state.lane, Lane::Free)
         {
-            let class = super::super::failure::FailureClass::Retry;
-            self.round_failed(name, Failure::new(class, failure));
+            self.round_failed(name, Failure::new(FailureClass::Retry, failure));
+        }
+    }
+
+    /// [`Bug::OneOutageForAll`]: no group is read for a while.
+    pub(super) fn outage_for_all(&mut self, failure: &Failure) {
+        if !has(Bug::OneOutageForAll) || failure.class != FailureClass::Retry {
+            return;
+        }
+        let due = self.now + Duration::from_secs(10);
+        let resting = |group: &Group| matches!(group.stage, Stage::Resting { .. });
+        let all = self.groups.iter().filter(|(_, group)| resting(group));
+        let names: Vec<GroupId> = all.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.rest(&name, due);
         }
     }
 

@@ -86,6 +86,7 @@ impl Core {
             false => self.now + self.back_off(failures, BackOff::after(&failure)),
         };
         self.rest(&name, due);
+        self.outage_for_all(&failure);
         // An outage fails every group again and again; ever fewer of these are news.
         if failures.is_power_of_two() {
             self.report(Note::GroupFailed { group: name, failure });

@@ -39,7 +39,7 @@ pub(crate) fn on_model(version: Version, operations: &[Operation]) -> Vec<(Answe
         .min_message_latency(Duration::ZERO)
         .max_message_latency(Duration::from_millis(1))
         .build();
-    let (broker, mail) = (Broker::new(cluster(version)), Mail::default());
+    let (broker, mail) = (Broker::new(cluster(version), 1), Mail::default());
     let (served, its_mail) = (broker.clone(), mail.clone());
     sim.host(HOST, move || {
         let (broker, mail) = (served.clone(), its_mail.clone());
@@ -88,6 +88,7 @@ fn wiring() -> Wiring {
     Wiring {
         source: HOST.to_owned(),
         target: HOST.to_owned(),
+        brokers: (1, 1),
         mapping_on_source: false,
         mapping_topic: TopicName::from("mappings"),
         mapping_format: Format::Native,

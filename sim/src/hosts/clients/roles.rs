@@ -1,4 +1,4 @@
-//! Who does what: each role is a host of its own.
+//! Who does what: each role is a client of its own.
 
 use crate::scenario::Work;
 
@@ -20,7 +20,7 @@ impl Role {
     pub const ALL: [Self; 4] =
         [Self::Applications, Self::Consumers, Self::Operators, Self::ZombieReplicator];
 
-    /// The name of its host.
+    /// Its name.
     #[must_use]
     pub fn host(self) -> &'static str {
         match self {
