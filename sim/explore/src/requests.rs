@@ -69,7 +69,7 @@ pub fn writes(action: &Action) -> bool {
     match action {
         Action::InitTransactions { .. }
         | Action::WriteTakeOver { .. }
-        | Action::WriteFenceRecord { .. }
+        | Action::WriteFenceRecords { .. }
         | Action::Commit(_) => true,
         Action::CheckAssignment { .. }
         | Action::ReadFenceLog { .. }
@@ -119,7 +119,7 @@ pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {
         }
         Action::CheckAssignment { .. }
         | Action::ReadFenceLog { .. }
-        | Action::WriteFenceRecord { .. }
+        | Action::WriteFenceRecords { .. }
         | Action::Read(
             Read::ControlTopics { .. }
             | Read::Coordinators { .. }
