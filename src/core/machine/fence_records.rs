@@ -6,7 +6,7 @@ use super::super::action::Action;
 use super::super::failure::{Failure, FailureClass};
 use super::super::fence_log::{FenceRecord, keep_alive};
 use super::super::ids::{Fence, MappingTopicTag, Shard, TopicName};
-use super::super::shard::{Lane, MOST_RECORDS, Records};
+use super::super::shard::{Lane, Records};
 use super::incarnations::Floors;
 use super::timing::BackOff;
 use super::{Core, Waiter};
@@ -43,11 +43,12 @@ impl Core {
             return;
         };
         let lane = std::mem::replace(&mut state.lane, Lane::Free);
+        if let (Err(_), Lane::Records(batch)) = (&outcome, &lane) {
+            // It may have been too much at once. The next producer of the shard remembers it too.
+            state.records_most = (batch.len() / 2).max(1);
+        }
         match (outcome, lane) {
-            (Ok(()), _) => {
-                state.record_failures = 0;
-                state.records_most = state.records_most.saturating_mul(2).min(MOST_RECORDS);
-            }
+            (Ok(()), _) => state.record_failures = 0,
             (Err(_), Lane::Free | Lane::Group(_)) => {}
             (Err(failure), Lane::Records(batch)) => match failure.class {
                 FailureClass::Stop => self.fail(failure.detail),
@@ -67,8 +68,7 @@ impl Core {
         }
     }
 
-    /// Records that could not be written wait, and let the groups go first. There may have been too many
-    /// at once for the broker, so half of them are tried next.
+    /// Records that could not be written wait, and let the groups go first.
     fn put_back(&mut self, shard: Shard, batch: Records) {
         let failures =
             self.shards.get(&shard).map_or(1, |state| state.record_failures.saturating_add(1));
@@ -76,7 +76,6 @@ impl Core {
         if let Some(state) = self.shards.get_mut(&shard) {
             state.record_failures = failures;
             state.records_due = due;
-            state.records_most = (batch.len() / 2).max(1);
             state.records.put_back(batch);
         }
     }
