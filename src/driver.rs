@@ -97,7 +97,7 @@ fn carry_out_all<'a, P: Ports>(
             | Action::ReadFenceLog { .. }
             | Action::InitTransactions { .. }
             | Action::WriteTakeOver { .. }
-            | Action::WriteFenceRecord { .. }
+            | Action::WriteFenceRecords { .. }
             | Action::Read(_)
             | Action::Commit(_)) => answers.extend(ask(asking, ports)),
         }
@@ -129,9 +129,10 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
             let asked = async move { ports.committer().take_over(shard, &record).await };
             answer(asked, move |outcome| Event::TakeOverWritten { request, outcome })
         }
-        Action::WriteFenceRecord { request, shard, fence, record } => {
-            let asked = async move { ports.committer().write_record(shard, fence, &record).await };
-            answer(asked, move |outcome| Event::FenceRecordWritten { request, outcome })
+        Action::WriteFenceRecords { request, shard, fence, records } => {
+            let asked =
+                async move { ports.committer().write_records(shard, fence, &records).await };
+            answer(asked, move |outcome| Event::FenceRecordsWritten { request, outcome })
         }
         Action::Read(read) => answer(ask_read(read, ports), Event::Read),
         Action::Commit(commit) => answer(ask_commit(commit, ports), Event::Commit),

@@ -145,14 +145,15 @@ pub trait Committer {
         record: &FenceRecord,
     ) -> impl Future<Output = Result<Fence, Failure>>;
 
-    /// Writes another record to the shard's fence partition. Like all that follows, it is refused
-    /// unless the shard's producer belongs to `fence`: an order that was given under an earlier
-    /// ownership must not be carried out under a new one.
-    fn write_record(
+    /// Writes other records to the shard's fence partition, in one transaction. It succeeds only where
+    /// each of them was delivered. Like all that follows, it is refused unless the shard's producer
+    /// belongs to `fence`: an order that was given under an earlier ownership must not be carried out
+    /// under a new one.
+    fn write_records(
         &self,
         shard: Shard,
         fence: Fence,
-        record: &FenceRecord,
+        records: &[FenceRecord],
     ) -> impl Future<Output = Result<(), Failure>>;
 
     /// Begins a transaction and writes the group's offsets in it, naming a member that is in no

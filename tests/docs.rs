@@ -83,6 +83,16 @@ fn code() -> String {
 }
 
 #[test]
+fn no_document_holds_the_marks_of_a_merge() {
+    for document in DOCUMENTS.into_iter().chain(["CHANGELOG.md"]) {
+        let text = read(document);
+        let marks =
+            text.lines().filter(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>"));
+        assert_eq!(marks.count(), 0, "{document}");
+    }
+}
+
+#[test]
 fn every_file_and_test_that_is_named_exists() {
     let (tree, code) = (tree(), code());
     let paths = quoted(r"^[\w.-]+(/[\w.-]+)*(\.(rs|md|yaml|toml|tsv)|/)$|^[\w.-]+(/[\w.-]+)+$");

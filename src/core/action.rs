@@ -54,16 +54,17 @@ pub enum Action {
         /// The record.
         record: FenceRecord,
     },
-    /// Write another record to the fence partition, likewise → `FenceRecordWritten`.
-    WriteFenceRecord {
+    /// Write other records to the fence partition, all of them in one transaction, likewise →
+    /// `FenceRecordsWritten`.
+    WriteFenceRecords {
         /// To be quoted.
         request: RequestId,
         /// The shard.
         shard: Shard,
         /// The ownership under which it is ordered: the producer of another one must not write it.
         fence: Fence,
-        /// The record.
-        record: FenceRecord,
+        /// The records, at least one.
+        records: Vec<FenceRecord>,
     },
     /// Destroy the shard's producer; whatever it has open is left to the broker.
     DestroyProducer {
@@ -110,7 +111,7 @@ impl Action {
             | Self::ReadFenceLog { request, .. }
             | Self::InitTransactions { request, .. }
             | Self::WriteTakeOver { request, .. }
-            | Self::WriteFenceRecord { request, .. }
+            | Self::WriteFenceRecords { request, .. }
             | Self::Read(
                 Read::ControlTopics { request }
                 | Read::MappingEnds { request, .. }

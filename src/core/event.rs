@@ -66,11 +66,11 @@ pub enum Event {
         /// The record's offset.
         outcome: Result<Fence, Failure>,
     },
-    /// Another record of the fence partition was written.
-    FenceRecordWritten {
+    /// Other records of the fence partition were written.
+    FenceRecordsWritten {
         /// The request answered.
         request: RequestId,
-        /// Whether it stands.
+        /// Whether all of them stand.
         outcome: Result<(), Failure>,
     },
 

@@ -2,6 +2,7 @@
 //! copies, and per mapping partition how far it was applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::event::MappingTopic;
 use super::ids::{
@@ -27,6 +28,8 @@ pub(crate) struct Index {
     settled: BTreeMap<(TopicName, TopicName), MappingOffset>,
     /// Pairs of topics whose last replay ended just now.
     ended: BTreeSet<(TopicName, TopicName)>,
+    /// The same of topics whose ids are not known yet.
+    ended_before_ids: BTreeSet<(TopicName, TopicName)>,
     target_topics: BTreeSet<TopicName>,
 }
 
@@ -72,6 +75,7 @@ impl Index {
         self.floors.clear();
         self.settled.clear();
         self.ended.clear();
+        self.ended_before_ids.clear();
         self.target_topics.clear();
         self.topic = Some(topic);
     }
@@ -189,13 +193,18 @@ impl Index {
         ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
     }
 
-    /// What ended could not be kept yet.
-    pub(crate) fn keep_ended_replay(&mut self, topics: (TopicName, TopicName)) {
-        self.ended.insert(topics);
+    /// A replay ended, which cannot be kept before the ids of its topics are known.
+    pub(crate) fn ended_before_ids(&mut self, topics: (TopicName, TopicName)) {
+        self.ended_before_ids.insert(topics);
+    }
+
+    /// The ids of these topics are known now.
+    pub(crate) fn ids_known(&mut self, topics: &(TopicName, TopicName)) {
+        self.ended.extend(self.ended_before_ids.take(topics));
     }
 
     fn is_replayed(&self, (source, target): &(TopicName, TopicName)) -> bool {
-        let partitions = self.copies.iter().filter(|(at, _)| at.topic == *source);
+        let partitions = self.copies.range(partitions_of(source));
         let mut lineages = partitions.flat_map(|(_, lineages)| lineages);
         lineages.any(|(lineage, copies)| lineage.target.topic == *target && copies.replay.is_some())
     }
@@ -212,7 +221,7 @@ impl Index {
         }
         let known = self.settled.entry((source.clone(), target.clone())).or_default();
         *known = settled.max(*known);
-        let partitions = self.copies.iter_mut().filter(|(at, _)| at.topic == *source);
+        let partitions = self.copies.range_mut(partitions_of(source));
         for (lineage, copies) in partitions.flat_map(|(_, lineages)| lineages) {
             if lineage.target.topic == *target {
                 copies.settle(settled);
@@ -298,6 +307,12 @@ impl Index {
             self.ended.insert(pair);
         }
     }
+}
+
+/// All partitions of a topic, in their order.
+fn partitions_of(topic: &TopicName) -> RangeInclusive<SourcePartition> {
+    let at = |partition| SourcePartition { topic: topic.clone(), partition };
+    at(i32::MIN)..=at(i32::MAX)
 }
 
 #[derive(Clone, Copy)]

@@ -203,8 +203,8 @@ impl Core {
             Event::TakeOverWritten { request, outcome } => {
                 self.for_shard(request, |core, shard| core.taken_over(shard, outcome));
             }
-            Event::FenceRecordWritten { request, outcome } => {
-                self.for_shard(request, |core, shard| core.record_written(shard, outcome));
+            Event::FenceRecordsWritten { request, outcome } => {
+                self.for_shard(request, |core, shard| core.records_written(shard, outcome));
             }
             Event::MappingsRead { topic, partition, records, position } => {
                 self.mappings_read(topic, partition, records, position);

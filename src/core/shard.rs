@@ -1,9 +1,9 @@
 //! The life of a shard at this instance (`docs/protocol.md`, "The life of a shard"). A shard that
 //! is not here is *Unowned*.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::fence_log::{FenceRecord, IncarnationFloor};
+use super::fence_log::IncarnationFloor;
 use super::ids::{Fence, GroupId, MappingOffset, MappingPartition, TopicName};
 use super::time::Instant;
 
@@ -26,13 +26,15 @@ pub(crate) struct ShardState {
     pub(crate) lane: Lane,
     /// Groups that wait for it, in order.
     pub(crate) queue: VecDeque<GroupId>,
-    /// The incarnations that its fence log keeps.
+    /// The incarnations that its fence log keeps, from when that is read until the shard is active.
     pub(crate) kept: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
     /// Records that are to be written to the fence partition.
-    pub(crate) records: VecDeque<FenceRecord>,
+    pub(crate) records: Records,
+    /// How many of them the next transaction holds at the most.
+    pub(crate) records_most: usize,
     /// The producer's last use was for one of them.
     pub(crate) record_was_last: bool,
-    /// When the next of them may be tried.
+    /// When the next of them may be written.
     pub(crate) records_due: Instant,
     /// How often one failed in a row.
     pub(crate) record_failures: u32,
@@ -94,9 +96,40 @@ pub(crate) enum Lane {
     Free,
     /// A group has its transaction open.
     Group(GroupId),
-    /// A record of the fence partition is being written.
-    Record(FenceRecord),
+    /// Records of the fence partition are being written.
+    Records(Records),
 }
+
+/// Records of a fence partition other than the take-over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Records {
+    /// The keep-alive.
+    pub(crate) keep_alive: bool,
+    /// The incarnations of these pairs of topics. What a record says is decided when it is written, so
+    /// that what changed twice is written once.
+    pub(crate) incarnations: BTreeSet<(TopicName, TopicName)>,
+}
+
+impl Records {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.keep_alive) + self.incarnations.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds those that could not be written.
+    pub(crate) fn put_back(&mut self, mut unwritten: Self) {
+        self.keep_alive |= unwritten.keep_alive;
+        self.incarnations.append(&mut unwritten.incarnations);
+    }
+}
+
+/// How many records one transaction writes at the most.
+pub(crate) const MOST_RECORDS: usize = 500;
 
 impl ShardState {
     pub(crate) fn new(step: Step) -> Self {
@@ -110,7 +143,8 @@ impl ShardState {
             lane: Lane::Free,
             queue: VecDeque::new(),
             kept: BTreeMap::new(),
-            records: VecDeque::new(),
+            records: Records::default(),
+            records_most: MOST_RECORDS,
             record_was_last: false,
             records_due: Instant::default(),
             record_failures: 0,

@@ -125,7 +125,7 @@ impl Committer for KafkaCommitter {
 
     async fn take_over(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
         let producer = self.initialised(shard)?;
-        let fence = producer.write_record(record.clone()).await?;
+        let fence = producer.write_records(vec![record.clone()]).await?;
         // Only the producer that wrote the record belongs to its fence, not one made since.
         if let Some(owned) = self.live.borrow_mut().get_mut(&shard)
             && Arc::ptr_eq(&owned.producer, &producer)
@@ -135,13 +135,13 @@ impl Committer for KafkaCommitter {
         Ok(fence)
     }
 
-    async fn write_record(
+    async fn write_records(
         &self,
         shard: Shard,
         fence: Fence,
-        record: &FenceRecord,
+        records: &[FenceRecord],
     ) -> Result<(), Failure> {
-        self.owned(shard, fence)?.write_record(record.clone()).await.map(|_offset| ())
+        self.owned(shard, fence)?.write_records(records.to_vec()).await.map(|_offset| ())
     }
 
     async fn write_offsets(

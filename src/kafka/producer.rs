@@ -33,8 +33,8 @@ const TRANSACTION_CALL: Duration = Duration::from_secs(5);
 /// `rd_kafka_send_offsets_to_transaction()` does not keep its time-out, and may never return when the
 /// group's coordinator has left the cluster (librdkafka issues 5456 and 5511).
 const THREAD: Duration = Duration::from_secs(TRANSACTION_CALL.as_secs() + 1);
-/// The same for a record, which takes up to three calls.
-const THREAD_WITH_RECORD: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 1);
+/// The same for records, which take up to three calls.
+const THREAD_WITH_RECORDS: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 1);
 
 /// What follows where a request was never answered.
 const LATE: &str =
@@ -108,14 +108,15 @@ impl ShardProducer {
         self.run(THREAD, Worker::init_transactions).await
     }
 
-    /// Writes a record to the shard's fence partition.
+    /// Writes records to the shard's fence partition, in one transaction, and returns the last one's
+    /// offset.
     ///
     /// # Errors
     ///
-    /// As the error table has it; also where the delivery report holds no offset, and where a request
-    /// may be carried out late.
-    pub(super) async fn write_record(&self, record: FenceRecord) -> Result<Fence, Failure> {
-        self.run(THREAD_WITH_RECORD, move |worker| worker.write_record(&record)).await
+    /// As the error table has it; also where the delivery report of a record holds no offset, and where
+    /// a request may be carried out late. In `guarded` mode some records may stand nevertheless.
+    pub(super) async fn write_records(&self, records: Vec<FenceRecord>) -> Result<Fence, Failure> {
+        self.run(THREAD_WITH_RECORDS, move |worker| worker.write_records(&records)).await
     }
 
     /// Begins a transaction and writes offsets in it.
@@ -181,45 +182,63 @@ impl Worker {
         outcome.map_err(|error| failure(&error, Doing::Fencing, &what))
     }
 
-    fn write_record(&self, record: &FenceRecord) -> Result<Fence, Failure> {
-        let what = format!("shard {}: writing {} to the fence topic", self.shard, record.key);
-        let refused = |error: NativeError| failure(&error, Doing::Fencing, &what);
+    fn write_records(&self, records: &[FenceRecord]) -> Result<Fence, Failure> {
+        let what = match records {
+            [record] => format!("shard {}: writing {} to the fence topic", self.shard, record.key),
+            all => {
+                format!("shard {}: writing {} records to the fence topic", self.shard, all.len())
+            }
+        };
         let written = match self.mode {
-            CommitMode::Fenced => self.in_a_transaction(record),
-            CommitMode::Guarded => self.send_record(record).and_then(|sent| {
+            CommitMode::Fenced => self.in_a_transaction(records),
+            CommitMode::Guarded => self.send_records(records).and_then(|sent| {
                 self.producer.flush(TRANSACTION_CALL)?;
                 Ok(sent)
             }),
         };
-        let stands = written.map_err(refused).and_then(|sent| match self.producer.delivery(sent) {
-            Some(Ok(offset)) if offset >= 0 => Ok(Fence(offset)),
-            Some(Ok(_)) | None => {
-                let detail = format!("{what}: the broker did not report the record's offset");
-                Err(Failure::new(FailureClass::OutcomeUnknown, detail))
-            }
-            Some(Err(error)) => Err(refused(error)),
-        });
-        self.unless_late(&what, stands)
+        let stand = written
+            .map_err(|error| failure(&error, Doing::Fencing, &what))
+            .and_then(|sent| self.delivered(&sent, &what));
+        self.unless_late(&what, stand)
     }
 
     /// A transaction that could not be committed is aborted, so that the next one may begin.
-    fn in_a_transaction(&self, record: &FenceRecord) -> Result<RecordId, NativeError> {
+    fn in_a_transaction(&self, records: &[FenceRecord]) -> Result<Vec<RecordId>, NativeError> {
         self.producer.begin_transaction()?;
-        let done = self.send_record(record).and_then(|sent| {
+        let done = self.send_records(records).and_then(|sent| {
             self.producer.commit_transaction(TRANSACTION_CALL)?;
             Ok(sent)
         });
         if done.is_err()
             && let Err(error) = self.producer.abort_transaction(TRANSACTION_CALL)
         {
-            tracing::debug!(%error, shard = self.shard.get(), "aborting a fence record");
+            tracing::debug!(%error, shard = self.shard.get(), "aborting fence records");
         }
         done
     }
 
-    fn send_record(&self, record: &FenceRecord) -> Result<RecordId, NativeError> {
-        let partition = self.shard.get().cast_signed();
-        self.producer.send(self.fence_topic.as_str(), partition, &record.key, &record.value)
+    fn send_records(&self, records: &[FenceRecord]) -> Result<Vec<RecordId>, NativeError> {
+        let (topic, partition) = (self.fence_topic.as_str(), self.shard.get().cast_signed());
+        let send =
+            |record: &FenceRecord| self.producer.send(topic, partition, &record.key, &record.value);
+        records.iter().map(send).collect()
+    }
+
+    /// The offset of the last record, where each of them was delivered.
+    fn delivered(&self, sent: &[RecordId], what: &str) -> Result<Fence, Failure> {
+        let unreported = || {
+            let detail = format!("{what}: the broker did not report the offset of each record");
+            Failure::new(FailureClass::OutcomeUnknown, detail)
+        };
+        let mut last = Err(unreported());
+        for record in sent {
+            last = match self.producer.delivery(*record) {
+                Some(Ok(offset)) if offset >= 0 => Ok(Fence(offset)),
+                Some(Ok(_)) | None => return Err(unreported()),
+                Some(Err(error)) => return Err(failure(&error, Doing::Fencing, what)),
+            };
+        }
+        last
     }
 
     fn write_offsets(&self, group: &GroupId, offsets: &TopicPartitionList) -> Result<(), Failure> {

@@ -162,7 +162,7 @@ impl Brokers {
             | Action::ReadFenceLog { .. }
             | Action::InitTransactions { .. }
             | Action::WriteTakeOver { .. }
-            | Action::WriteFenceRecord { .. }
+            | Action::WriteFenceRecords { .. }
             | Action::DestroyProducer { .. }
             | Action::ReleaseShard { .. }
             | Action::ReadMappings { .. }
@@ -204,7 +204,7 @@ impl Brokers {
             Action::Commit(commit) => Some(Event::Commit(self.commit(commit, sent, plant))),
             Action::CheckAssignment { .. }
             | Action::ReadFenceLog { .. }
-            | Action::WriteFenceRecord { .. }
+            | Action::WriteFenceRecords { .. }
             | Action::DestroyProducer { .. }
             | Action::ReleaseShard { .. }
             | Action::ReadMappings { .. }

@@ -325,7 +325,7 @@ impl Instance {
             Action::Read(read) => fixed(read),
             Action::InitTransactions { .. }
             | Action::WriteTakeOver { .. }
-            | Action::WriteFenceRecord { .. }
+            | Action::WriteFenceRecords { .. }
             | Action::Report { .. }
             | Action::Commit(_) => None,
         }

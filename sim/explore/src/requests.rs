@@ -70,7 +70,7 @@ pub fn writes(action: &Action) -> bool {
     match action {
         Action::InitTransactions { .. }
         | Action::WriteTakeOver { .. }
-        | Action::WriteFenceRecord { .. }
+        | Action::WriteFenceRecords { .. }
         | Action::Commit(_) => true,
         Action::CheckAssignment { .. }
         | Action::ReadFenceLog { .. }
@@ -120,7 +120,7 @@ pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {
         }
         Action::CheckAssignment { .. }
         | Action::ReadFenceLog { .. }
-        | Action::WriteFenceRecord { .. }
+        | Action::WriteFenceRecords { .. }
         | Action::Read(
             Read::ControlTopics { .. }
             | Read::Coordinators { .. }

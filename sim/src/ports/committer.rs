@@ -91,11 +91,14 @@ impl SimCommitter {
         &self,
         shard: Shard,
         producer: Option<Producer>,
-        record: &FenceRecord,
+        records: &[FenceRecord],
     ) -> Result<Fence, Failure> {
-        let what = format!("shard {shard}: writing {} to the fence topic", record.key);
-        let value = Some(record.value.clone().into_bytes());
-        let records = vec![NewRecord { key: record.key.clone().into_bytes(), value }];
+        let what = format!("shard {shard}: writing to the fence topic");
+        let new = |record: &FenceRecord| {
+            let value = Some(record.value.clone().into_bytes());
+            NewRecord { key: record.key.clone().into_bytes(), value }
+        };
+        let records = records.iter().map(new).collect();
         let at = self.fence_partition(shard);
         let produce = Request::Produce { at, records, producer: producer.clone() };
         let written = async {
@@ -216,7 +219,7 @@ impl Committer for SimCommitter {
 
     async fn take_over(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
         let owned = self.initialised(shard)?;
-        let fence = self.write(shard, owned.producer.clone(), record).await?;
+        let fence = self.write(shard, owned.producer.clone(), std::slice::from_ref(record)).await?;
         if let Some(now) = self.live.borrow_mut().get_mut(&shard)
             && now.producer == owned.producer
         {
@@ -226,14 +229,14 @@ impl Committer for SimCommitter {
         Ok(fence)
     }
 
-    async fn write_record(
+    async fn write_records(
         &self,
         shard: Shard,
         fence: Fence,
-        record: &FenceRecord,
+        records: &[FenceRecord],
     ) -> Result<(), Failure> {
         let producer = self.owned(shard, fence)?;
-        self.write(shard, producer, record).await.map(|_offset| ())
+        self.write(shard, producer, records).await.map(|_offset| ())
     }
 
     async fn write_offsets(

@@ -46,7 +46,7 @@ impl Core {
         self.stopping.is_some() || self.shards.get(&shard).is_none_or(|state| state.revoked)
     }
 
-    /// Lets the next group, or record, use each producer that is free.
+    /// Lets the next group, or batch of records, use each producer that is free.
     pub(super) fn advance_commits(&mut self) {
         let shards: Vec<_> = self.shards.keys().copied().collect();
         for shard in shards {
@@ -68,15 +68,11 @@ impl Core {
         }
         // Records and groups take turns, so that many records delay no group for long.
         let group_first = std::mem::take(&mut state.record_was_last) && !state.queue.is_empty();
-        if !group_first
-            && state.records_due <= self.now
-            && let Some(record) = state.records.pop_front()
-        {
-            state.record_was_last = true;
-            state.lane = Lane::Record(record.clone());
-            let request = self.requests.ask(Waiter::Shard(shard));
-            self.act(Action::WriteFenceRecord { request, shard, fence, record });
-        } else if let Some(name) = state.queue.pop_front() {
+        if !group_first && self.write_records(shard, fence) {
+            return;
+        }
+        let queued = self.shards.get_mut(&shard).and_then(|state| state.queue.pop_front());
+        if let Some(name) = queued {
             self.write_half(shard, fence, name);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::action::Action;
 use super::super::event::FenceTopic;
 use super::super::failure::{Failure, FailureClass};
-use super::super::fence_log::{FenceLog, keep_alive};
+use super::super::fence_log::FenceLog;
 use super::super::ids::{Fence, Shard};
 use super::super::note::Note;
 use super::super::planted::{Bug, has};
@@ -297,12 +297,11 @@ impl Core {
     pub(super) fn advance_keep_alive(&mut self, shard: Shard) {
         let now: Instant = self.now;
         if let Some(state) = self.shards.get_mut(&shard)
-            && let Life::Active { fence, keep_alive_due } = &mut state.life
+            && let Life::Active { keep_alive_due, .. } = &mut state.life
             && *keep_alive_due <= now
         {
             *keep_alive_due = now + KEEP_ALIVE;
-            let record = keep_alive(*fence);
-            state.records.push_back(record);
+            state.records.keep_alive = true;
         }
     }
 }

@@ -11,7 +11,6 @@ use super::super::ids::{
     TopicName,
 };
 use super::super::note::Note;
-use super::super::shard::ShardState;
 use super::Core;
 
 /// Offset syncs stand in this partition alone.
@@ -76,9 +75,8 @@ impl Core {
         };
         known.insert(mapping_topic, floor);
         let topics = (source.clone(), target.clone());
-        for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
-            keep_floor(state, &topics, floor);
-        }
+        self.index.ids_known(&topics);
+        self.keep_floor(&topics);
         self.index.raise_floor(source, target, floor.floor) && recreated
     }
 
@@ -86,24 +84,26 @@ impl Core {
     /// everything starts anew.
     pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) -> bool {
         let mut raised = None;
-        if let Some(state) = self.shards.get_mut(&shard) {
-            state.kept = log.floors();
-        }
         let present = self.index.tag();
-        for (topics, floor) in log.floors() {
+        let kept = log.floors();
+        for (topics, floor) in &kept {
             let known = self.floors.entry(topics.clone()).or_default();
             let newest = match known.get(&floor.mapping_topic) {
-                Some(known) => later(*known, floor),
-                None => floor,
+                Some(known) => later(*known, *floor),
+                None => *floor,
             };
             known.insert(floor.mapping_topic, newest);
             let ours = present == Some(floor.mapping_topic);
             if ours {
+                self.index.ids_known(topics);
                 self.index.settle(&topics.0, &topics.1, newest.settled);
             }
             if ours && self.index.raise_floor(&topics.0, &topics.1, newest.floor) {
-                raised = Some(topics);
+                raised = Some(topics.clone());
             }
+        }
+        if let Some(state) = self.shards.get_mut(&shard) {
+            state.kept = kept;
         }
         let Some((source, target)) = raised else {
             return false;
@@ -138,37 +138,38 @@ impl Core {
         for topics in self.index.take_ended_replays() {
             let known = self.floors.get_mut(&topics).and_then(|floors| floors.get_mut(&present));
             let Some(floor) = known else {
-                // The topics' ids are not known yet.
-                self.index.keep_ended_replay(topics);
+                self.index.ended_before_ids(topics);
                 continue;
             };
-            floor.settled = floor.settled.max(as_of);
-            let floor = *floor;
-            self.index.settle(&topics.0, &topics.1, floor.settled);
-            for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
-                keep_floor(state, &topics, floor);
+            if floor.settled < as_of {
+                floor.settled = as_of;
+                self.index.settle(&topics.0, &topics.1, as_of);
+                self.keep_floor(&topics);
             }
         }
     }
 
-    /// Keeps in this shard's fence log what is known of incarnations and does not stand there yet.
+    /// Keeps in the fence log of this shard, which is active now, what is known of incarnations and does
+    /// not stand there yet.
     pub(super) fn queue_floors(&mut self, shard: Shard) {
         let (Some(state), Some(present)) = (self.shards.get_mut(&shard), self.index.tag()) else {
             return;
         };
+        let kept = std::mem::take(&mut state.kept);
         for (topics, floors) in &self.floors {
-            if let Some(floor) = floors.get(&present) {
-                keep_floor(state, topics, *floor);
+            let floor = floors.get(&present);
+            if floor.is_some() && floor != kept.get(topics) {
+                state.records.incarnations.insert(topics.clone());
             }
         }
     }
-}
 
-/// Queues the record of this floor, unless the shard's fence log holds it.
-fn keep_floor(state: &mut ShardState, topics: &(TopicName, TopicName), floor: IncarnationFloor) {
-    if state.kept.get(topics) != Some(&floor) {
-        state.kept.insert(topics.clone(), floor);
-        state.records.push_back(floor.record(&topics.0, &topics.1));
+    /// Keeps what has become known of these topics in the fence logs of all shards. Those that are not
+    /// active yet look at all pairs once they are.
+    fn keep_floor(&mut self, topics: &(TopicName, TopicName)) {
+        for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
+            state.records.incarnations.insert(topics.clone());
+        }
     }
 }
 

@@ -31,7 +31,7 @@ impl Core {
         if has(Bug::LateRequestIgnored) {
             return;
         }
-        let ShardState { failures, regressed, revoked, .. } = *state;
+        let ShardState { failures, regressed, revoked, records_most, .. } = *state;
         self.report(Note::ProducerReplaced { shard, detail: detail.into() });
         self.forget_decisions(shard);
         self.act(Action::DestroyProducer { shard });
@@ -39,7 +39,8 @@ impl Core {
             return self.leave(shard);
         }
         let step = Step::CheckingAssignment;
-        self.shards.insert(shard, ShardState { failures, regressed, ..ShardState::new(step) });
+        let new = ShardState::new(step);
+        self.shards.insert(shard, ShardState { failures, regressed, records_most, ..new });
         self.begin(shard, step);
     }
 
@@ -81,7 +82,7 @@ impl Core {
             return;
         };
         let failures = state.failures.saturating_add(1);
-        let (regressed, revoked) = (state.regressed, state.revoked);
+        let ShardState { regressed, revoked, records_most, .. } = *state;
         self.forget_decisions(shard);
         self.act(Action::DestroyProducer { shard });
         if revoked {
@@ -89,8 +90,8 @@ impl Core {
             return;
         }
         let until = self.now + self.back_off(failures, BackOff::Connection);
-        let step = Step::BackingOff { until, check };
-        self.shards.insert(shard, ShardState { failures, regressed, ..ShardState::new(step) });
+        let new = ShardState::new(Step::BackingOff { until, check });
+        self.shards.insert(shard, ShardState { failures, regressed, records_most, ..new });
     }
 
     pub(super) fn fencing_failed(&mut self, shard: Shard, failure: Failure, check: bool) {

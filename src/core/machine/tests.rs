@@ -6,6 +6,7 @@ mod catching_up;
 mod corrections;
 mod fairness;
 mod faults;
+mod fence_records;
 mod incarnations;
 mod late_requests;
 mod limits;

@@ -70,7 +70,7 @@ pub enum Why {
     GroupRound,
     /// A keep-alive record is due.
     KeepAlive,
-    /// A record of the fence partition is to be written again.
+    /// Records of the fence partition are to be written again.
     FenceRecord,
     /// The stop waits no longer.
     StopPatience,
@@ -94,8 +94,11 @@ impl Core {
                 Some((*again, Why::MappingEnds))
             }
             Life::Active { keep_alive_due, .. } if state.lane == Lane::Free && !state.revoked => {
-                let record = state.records.front().map(|_| (state.records_due, Why::FenceRecord));
-                record.into_iter().chain([(*keep_alive_due, Why::KeepAlive)]).min()
+                let keep_alive = (*keep_alive_due, Why::KeepAlive);
+                match state.records.is_empty() {
+                    true => Some(keep_alive),
+                    false => Some(keep_alive.min((state.records_due, Why::FenceRecord))),
+                }
             }
             Life::Active { .. }
             | Life::CatchingUp { .. }

@@ -72,7 +72,7 @@ pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option
         Action::WriteTakeOver { .. } => {
             Event::TakeOverWritten { request, outcome: written.map(Option::unwrap_or_default) }
         }
-        Action::WriteFenceRecord { .. } => Event::FenceRecordWritten { request, outcome: done },
+        Action::WriteFenceRecords { .. } => Event::FenceRecordsWritten { request, outcome: done },
         Action::Read(read) => Event::Read(read_done(world, read, done, fault)),
         Action::Commit(commit) => Event::Commit(commit_done(commit, done, fault)),
         Action::DestroyProducer { .. }
@@ -88,7 +88,7 @@ pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option
 fn writes_by_producer(action: &Action) -> bool {
     match action {
         Action::WriteTakeOver { .. }
-        | Action::WriteFenceRecord { .. }
+        | Action::WriteFenceRecords { .. }
         | Action::Commit(Commit::WriteHalf { .. }) => true,
         Action::Commit(Commit::End { .. } | Commit::Plain { .. })
         | Action::CheckAssignment { .. }

@@ -28,7 +28,7 @@ impl Rules {
                     owner.late |= is(outcome, FailureClass::LateRequest);
                 }
             }
-            Event::FenceRecordWritten { request, outcome } => {
+            Event::FenceRecordsWritten { request, outcome } => {
                 if let Some(owner) = self.stepped(*request) {
                     owner.fence = owner.fence.filter(|_| !is(outcome, FailureClass::Fenced));
                     owner.late |= is(outcome, FailureClass::LateRequest);

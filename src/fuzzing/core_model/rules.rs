@@ -93,7 +93,7 @@ impl Rules {
                 assert!(owner.fence.is_none(), "shard {shard} is taken over already");
                 owner.step = Some(*request);
             }
-            Action::WriteFenceRecord { request, shard, fence, .. } => {
+            Action::WriteFenceRecords { request, shard, fence, .. } => {
                 self.free(world, *shard, *fence).step = Some(*request);
             }
             Action::DestroyProducer { shard } => self.forget(*shard),

@@ -164,8 +164,8 @@ impl World {
                 self.pending.remove(shard);
                 return Ok(Some(self.write(*shard, record)));
             }
-            Action::WriteFenceRecord { shard, record, .. } => {
-                return Ok(Some(self.write(*shard, record)));
+            Action::WriteFenceRecords { shard, records, .. } => {
+                return Ok(records.iter().map(|record| self.write(*shard, record)).last());
             }
             Action::InitTransactions { shard, .. } | Action::DestroyProducer { shard } => {
                 self.pending.remove(shard);

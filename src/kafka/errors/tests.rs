@@ -95,13 +95,17 @@ fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
         Code::RequestTimedOut,
         Code::BrokerTransportFailure,
         Code::NetworkException,
-        Code::Unknown,
     ] {
         let error = NativeError::of(code);
         assert_eq!(class_of(&error, Doing::Reading), FailureClass::Retry);
         for doing in [Doing::Committing, Doing::Ending, Doing::Fencing] {
             assert_eq!(class_of(&error, doing), FailureClass::OutcomeUnknown);
         }
+    }
+    // A commit that may have been too large is followed by a whole round, which reads what stands.
+    let unforeseen = NativeError::of(Code::Unknown);
+    for doing in [Doing::Ending, Doing::Fencing] {
+        assert_eq!(class_of(&unforeseen, doing), FailureClass::OutcomeUnknown);
     }
 }
 

@@ -3,6 +3,7 @@
 //! let nobody add an interceptor before the client runs.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ type Delivery = Result<i64, NativeError>;
 #[derive(Default)]
 struct Deliveries {
     sent: usize,
-    newest: Option<(RecordId, Delivery)>,
+    reported: BTreeMap<usize, Delivery>,
 }
 
 /// What the client says by itself comes back as an error of some call.
@@ -224,12 +225,14 @@ impl Producer {
         }
     }
 
-    /// What became of a record; nothing where it has not been reported.
+    /// What became of a record; nothing where it has not been reported. Records are asked for in the
+    /// order in which they were sent, each once.
     pub fn delivery(&self, record: RecordId) -> Option<Delivery> {
         self.poll(Duration::ZERO);
-        let deliveries = self.deliveries.borrow();
-        let newest = deliveries.newest.as_ref();
-        newest.filter(|(reported, _)| *reported == record).map(|(_, delivery)| delivery.clone())
+        let reported = &mut self.deliveries.borrow_mut().reported;
+        // Nobody asks any more for what was sent before it.
+        *reported = reported.split_off(&record.0);
+        reported.remove(&record.0)
     }
 
     /// Serves what the client has to say: waits for it at most `timeout`, then takes what is there.
@@ -291,7 +294,7 @@ impl Producer {
                 let error = NativeError::of_number(raw::number_at(&raw const (*message).err));
                 ((*message)._private.addr(), error.map_or(Ok((*message).offset), Err))
             };
-            self.deliveries.borrow_mut().newest = Some((RecordId(record), delivery));
+            self.deliveries.borrow_mut().reported.insert(record, delivery);
         }
     }
 

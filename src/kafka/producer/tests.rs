@@ -39,6 +39,10 @@ fn record() -> FenceRecord {
     FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() }
 }
 
+fn write_records(owner: &ShardProducer, count: usize) -> Result<Fence, Failure> {
+    block_on(owner.write_records(vec![record(); count]))
+}
+
 fn write(owner: &ShardProducer) -> Result<(), Failure> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(FENCES, 0, Offset::Offset(7)).unwrap();
@@ -66,7 +70,7 @@ fn a_client_that_does_not_return_from_a_call_is_given_up() {
 fn a_healthy_producer_leaves_nothing_behind() {
     for mode in [CommitMode::Fenced, CommitMode::Guarded] {
         let (_cluster, owner) = owner(mode);
-        block_on(owner.write_record(record())).expect("an offset");
+        write_records(&owner, 1).expect("an offset");
         if mode == CommitMode::Guarded {
             continue;
         }
@@ -124,8 +128,37 @@ fn a_fence_record_whose_requests_may_come_late_is_no_fence() {
     for (mode, key) in cases.into_iter().chain([(CommitMode::Guarded, Key::Produce)]) {
         let (cluster, owner) = owner(mode);
         cluster.request_errors(key, BREAKS);
-        let failure = block_on(owner.write_record(record())).unwrap_err();
+        let failure = write_records(&owner, 1).unwrap_err();
         assert_eq!(failure.class, FailureClass::LateRequest, "{mode:?} {key:?}: {failure}");
+    }
+}
+
+#[test]
+fn all_records_of_a_batch_are_written_before_the_last_ones_offset_is_known() {
+    for mode in [CommitMode::Fenced, CommitMode::Guarded] {
+        let (_cluster, owner) = owner(mode);
+        let Fence(first) = write_records(&owner, 1).expect("an offset");
+        let Fence(last) = write_records(&owner, 500).expect("an offset");
+        assert!(last >= first + 500, "{mode:?}: {first}, then {last}");
+    }
+}
+
+#[test]
+fn a_batch_that_a_broker_refuses_has_not_been_written() {
+    let (cluster, owner) = owner(CommitMode::Fenced);
+    cluster.request_errors(Key::Produce, &[Err::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let failure = write_records(&owner, 500).unwrap_err();
+    assert_eq!(failure.class, FailureClass::Abort, "{failure}");
+    assert!(failure.detail.contains("500 records"), "{failure}");
+}
+
+#[test]
+fn a_batch_of_which_one_request_may_come_late_has_not_been_written() {
+    for mode in [CommitMode::Fenced, CommitMode::Guarded] {
+        let (cluster, owner) = owner(mode);
+        cluster.request_errors(Key::Produce, BREAKS);
+        let failure = write_records(&owner, 500).unwrap_err();
+        assert_eq!(failure.class, FailureClass::LateRequest, "{mode:?}: {failure}");
     }
 }
 

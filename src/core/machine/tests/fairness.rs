@@ -45,11 +45,11 @@ fn settle_but(
 fn a_fence_record_that_cannot_be_written_waits_and_holds_no_group() {
     let mut world = World::new();
     for _ in 0..3 {
-        world.fail("write fence record", FailureClass::Retry);
+        world.fail("write fence records", FailureClass::Retry);
     }
     let mut core = world.settled(policy());
     let tries = |world: &World| {
-        world.transcript.iter().filter(|line| line.starts_with("write fence record")).count()
+        world.transcript.iter().filter(|line| line.starts_with("write fence records")).count()
     };
     assert_eq!(tries(&world), 1, "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
@@ -61,7 +61,7 @@ fn a_fence_record_that_cannot_be_written_waits_and_holds_no_group() {
 #[test]
 fn a_fence_record_whose_transaction_must_be_aborted_takes_the_producer_with_it() {
     let mut world = World::new();
-    world.fail("write fence record", FailureClass::Abort);
+    world.fail("write fence records", FailureClass::Abort);
     world.settled(policy());
     assert!(world.told("destroy producer") && world.told("stood down"));
 }

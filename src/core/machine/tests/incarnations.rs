@@ -39,7 +39,7 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     world.pass(&mut core, poll() * 2);
     assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
-    assert!(world.told("write fence record"));
+    assert!(world.told("write fence records"));
 
     // The new topics are copied past the position that the group committed in the old ones.
     world.mappings.extend([(20, 2020), (150, 2150)]);
@@ -60,7 +60,7 @@ fn what_the_fence_log_keeps_of_incarnations_is_written_once() {
     let mut world = World::new();
     world.settled(policy());
     world.settled(policy());
-    let written = world.transcript.iter().filter(|line| *line == "write fence record").count();
+    let written = world.transcript.iter().filter(|line| *line == "write fence records").count();
     assert_eq!(written, 1, "{:#?}", world.transcript);
 }
 

@@ -68,7 +68,7 @@ fn a_take_over_with_a_late_request_is_none() {
 #[test]
 fn a_fence_record_with_a_late_request_replaces_the_producer_too() {
     let mut world = World::new();
-    world.fail("write fence record", FailureClass::LateRequest);
+    world.fail("write fence records", FailureClass::LateRequest);
     world.settled(policy());
     assert!(world.told("gets a new producer") && !world.told("stood down"));
     assert_eq!(world.stored(), Some(1150));

@@ -23,7 +23,7 @@ const ORDERS: [&str; 19] = [
     "read fence log",
     "init transactions",
     "write take-over",
-    "write fence record",
+    "write fence records",
     "read mapping ends",
     "list source groups",
     "list target groups",

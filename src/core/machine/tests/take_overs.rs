@@ -365,7 +365,7 @@ fn a_shard_that_nobody_commits_in_is_kept_from_expiring_once_a_day() {
     world.groups.clear();
     let mut core = world.settled(policy());
     let written = |world: &World| {
-        world.transcript.iter().filter(|line| *line == "write fence record").count()
+        world.transcript.iter().filter(|line| *line == "write fence records").count()
     };
     let hour = Duration::from_secs(3600);
     world.pass(&mut core, hour * 23);

@@ -10,7 +10,7 @@ use super::super::super::event::{
     Aftermath, Answerer, Event, FenceTopic, GroupActivity, LogRange, TargetCommit,
 };
 use super::super::super::failure::{Failure, FailureClass};
-use super::super::super::fence_log::FenceLog;
+use super::super::super::fence_log::{FenceLog, FenceRecord};
 use super::super::super::ids::{
     GroupId, Shard, ShardCount, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
 };
@@ -65,6 +65,8 @@ pub(super) struct World {
     pub(super) revoke: bool,
     /// What the next end of a transaction leaves behind.
     pub(super) aftermath: Aftermath,
+    /// The fence records of each transaction, also of those that failed.
+    pub(super) batches: Vec<Vec<FenceRecord>>,
     pending: Option<BTreeMap<TargetPartition, TargetCommit>>,
     /// Answers to give instead of the usual ones, by the name of the action.
     pub(super) instead: BTreeMap<&'static str, VecDeque<Failure>>,
@@ -118,6 +120,7 @@ impl World {
             unstable: false,
             revoke: false,
             aftermath: Aftermath::Settled,
+            batches: Vec::new(),
             pending: None,
             instead: BTreeMap::new(),
             before: BTreeMap::new(),

@@ -83,12 +83,14 @@ impl World {
                 });
                 vec![Event::TakeOverWritten { request, outcome }]
             }
-            Action::WriteFenceRecord { request, record, .. } => {
-                let outcome = self.outcome("write fence record", |world| {
+            Action::WriteFenceRecords { request, records, .. } => {
+                self.batches.push(records.clone());
+                let outcome = self.outcome("write fence records", |world| {
                     let fence = Fence(world.next_fence);
-                    world.fences.newest.insert(record.key, (fence, record.value));
+                    let records = records.into_iter();
+                    world.fences.newest.extend(records.map(|it| (it.key, (fence, it.value))));
                 });
-                vec![Event::FenceRecordWritten { request, outcome }]
+                vec![Event::FenceRecordsWritten { request, outcome }]
             }
             Action::Read(read) => vec![Event::Read(self.read(read))],
             Action::Commit(commit) => vec![Event::Commit(self.commit(commit))],
