@@ -16,7 +16,7 @@ use sprag::core::coordinators::Coordinators;
 use sprag::core::event::{
     Aftermath, Answerer, CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange,
     MappingEnds, MappingTopic, ReadDone, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
-    Topics,
+    TargetListing, Topics,
 };
 use sprag::core::failure::{Failure, FailureClass};
 use sprag::core::fence_log::{FenceLog, FenceRecord};
@@ -188,12 +188,13 @@ impl World {
             }
             Read::SourceGroups { request } => {
                 let groups = self.groups.keys().cloned().collect();
-                let outcome = Ok(SourceListing { groups, without_offsets: BTreeMap::new() });
+                let outcome = Ok(SourceListing { groups, ..SourceListing::default() });
                 ReadDone::SourceGroups { request, outcome }
             }
             Read::TargetGroups { request } => {
                 let groups = self.groups.keys().map(|group| (group.clone(), GroupActivity::Empty));
-                ReadDone::TargetGroups { request, outcome: Ok(groups.collect()) }
+                let outcome = Ok(TargetListing { groups: groups.collect(), missing: None });
+                ReadDone::TargetGroups { request, outcome }
             }
             Read::SourceOffsets { request, group, .. } => {
                 let commit = SourceCommit { offset: SourceOffset(199), metadata: String::new() };

@@ -1,5 +1,7 @@
 //! Seeds: they repeat, they hold, and without the guard they do not.
 
+#![allow(clippy::unwrap_used)]
+
 use std::thread::available_parallelism;
 
 use sprag_sim::run::{Counts, Outcome, run};
