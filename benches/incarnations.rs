@@ -132,7 +132,9 @@ impl World {
             }
             Action::WriteFenceRecords { request, shard, records, .. } => {
                 self.transactions += 1;
-                records.into_iter().for_each(|record| drop(self.write(shard, record)));
+                for record in records {
+                    self.write(shard, record);
+                }
                 Event::FenceRecordsWritten { request, outcome: Ok(()) }
             }
             Action::ReadMappings { topic, .. } => self.mappings(topic),
