@@ -98,7 +98,14 @@ fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
     ] {
         let error = NativeError::of(code);
         assert_eq!(class_of(&error, Doing::Reading), FailureClass::Retry);
-        for doing in [Doing::Committing, Doing::Ending, Doing::Fencing] {
+        // A commit that may be too large is aborted, or read again, like one of unknown outcome.
+        let committing = if code == Code::Unknown {
+            FailureClass::CommitTooLarge
+        } else {
+            FailureClass::OutcomeUnknown
+        };
+        assert_eq!(class_of(&error, Doing::Committing), committing);
+        for doing in [Doing::Ending, Doing::Fencing] {
             assert_eq!(class_of(&error, doing), FailureClass::OutcomeUnknown);
         }
     }
