@@ -75,7 +75,8 @@ impl KafkaCommitter {
     /// How many members the coordination group has.
     async fn members(&self) -> Result<Option<usize>, Failure> {
         let group = &self.coordination_group;
-        let (live, at) = self.lookups.coordinator(group, None).await?;
+        // A shard is taken over seldom, and often because a broker has gone.
+        let (live, at) = self.lookups.coordinator(group, Some(self.admin.now())).await?;
         let described = live.admin.describe_group(group.as_str(), at.map(BrokerId::get), PATIENCE);
         described.await.map(|described| Some(described.members)).map_err(|error| {
             self.lookups.failed(group, &error);
