@@ -78,11 +78,12 @@ impl KafkaCommitter {
         // A shard is taken over seldom, and often because a broker has gone.
         let (live, at) = self.lookups.coordinator(group, Some(self.admin.now())).await?;
         let described = live.admin.describe_group(group.as_str(), at.map(BrokerId::get), PATIENCE);
-        described.await.map(|described| Some(described.members)).map_err(|error| {
-            self.lookups.failed(group, &error);
-            let what = format!("describing the coordination group {group}");
-            self.admin.failed(&error, Doing::Reading, &what)
-        })
+        let described = described.await;
+        self.lookups.answered(at, group, described.as_ref().err());
+        let what = format!("describing the coordination group {group}");
+        described
+            .map(|described| Some(described.members))
+            .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))
     }
 
     fn made_anew(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {

@@ -117,11 +117,9 @@ impl KafkaTargetGroups {
         let read = live
             .admin
             .group_offsets(group.as_str(), at.map(BrokerId::get), list.as_ref(), stable, patience)
-            .await
-            .map_err(|error| {
-                self.lookups.failed(group, &error);
-                self.admin.failed(&error, Doing::Reading, &what)
-            })?;
+            .await;
+        self.lookups.answered(at, group, read.as_ref().err());
+        let read = read.map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
         Ok(read
             .into_iter()
             .map(|part| {
@@ -207,11 +205,9 @@ impl SourceGroups for KafkaSourceGroups {
         let read = live
             .admin
             .group_offsets(group.as_str(), at.map(BrokerId::get), None, false, REQUEST_TIMEOUT)
-            .await
-            .map_err(|error| {
-                self.lookups.failed(group, &error);
-                self.admin.failed(&error, Doing::Reading, &what)
-            })?;
+            .await;
+        self.lookups.answered(at, group, read.as_ref().err());
+        let read = read.map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
         let connection = connections();
         let answered_by = (connection == before).then_some(Answerer {
             client: live.number,

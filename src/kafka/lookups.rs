@@ -6,7 +6,7 @@
 //! all groups at once, from a broker that answers, and requests go to the coordinators by their ids.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,11 +25,10 @@ use crate::core::time::Instant;
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// How long a look-up holds that found no topic, or none that may be described.
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
-/// A coordinator that was looked up so recently and is none shows that the cluster assigns groups to
-/// coordinators in another way than Kafka does.
-const RECENT: Duration = Duration::from_secs(1);
-/// How soon after a look-up a request that failed makes another one.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often in a row a coordinator that was looked up may say that it is none. Then the cluster assigns
+/// groups to coordinators in another way than Kafka does; while an election is under way, it happens once or
+/// twice.
+const REFUTED: u32 = 3;
 
 /// `None` where the topic does not exist, or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
@@ -37,22 +36,24 @@ type Found = Result<Option<Rc<Coordinators>>, Failure>;
 /// The coordinators of one cluster, as they were looked up last.
 pub(super) struct Lookups {
     client: Rc<AdminClient>,
+    /// The last look-up that found them, and when it began.
+    found: RefCell<Option<(Rc<Coordinators>, Instant)>>,
+    /// The last look-up, which may be under way.
     last: RefCell<Option<Lookup>>,
-    /// Groups that are coordinated elsewhere than their names say.
-    elsewhere: RefCell<BTreeSet<GroupId>>,
+    /// How often in a row the coordinator of a group said that it is none.
+    refuted: RefCell<BTreeMap<GroupId, u32>>,
 }
 
 #[derive(Clone)]
 struct Lookup {
-    found: Shared<LocalBoxFuture<'static, Found>>,
+    outcome: Shared<LocalBoxFuture<'static, Found>>,
     begun: Instant,
-    /// A request to a coordinator that it found has failed.
-    doubted: bool,
 }
 
 impl Lookups {
     pub(super) fn new(client: Rc<AdminClient>) -> Self {
-        Self { client, last: RefCell::default(), elsewhere: RefCell::default() }
+        let (found, last, refuted) = Default::default();
+        Self { client, found, last, refuted }
     }
 
     /// A client for a request to the coordinator of the group, and the coordinator, which was looked up
@@ -67,58 +68,77 @@ impl Lookups {
         group: &GroupId,
         since: Option<Instant>,
     ) -> Result<(Rc<Live>, Option<BrokerId>), Failure> {
-        let coordinator = match self.elsewhere.borrow().contains(group) {
-            true => None,
-            false => Some(self.lookup(since)?),
+        let elsewhere = self.refuted.borrow().get(group).is_some_and(|times| *times >= REFUTED);
+        let coordinators = match self.found_after(since) {
+            _ if elsewhere => None,
+            Some(found) => Some(found),
+            None => self.look_up_after(since).await?,
         };
-        let found = match coordinator {
-            Some(lookup) => lookup.await?,
-            None => None,
-        };
-        let coordinator = found.and_then(|coordinators| coordinators.of(group));
+        let coordinator = coordinators.and_then(|coordinators| coordinators.of(group));
         let since = since.filter(|_| coordinator.is_none());
         Ok((self.client.since(since)?, coordinator))
     }
 
-    /// A request to the group's coordinator failed.
-    pub(super) fn failed(&self, group: &GroupId, error: &NativeError) {
-        let Some(last) = &mut *self.last.borrow_mut() else {
-            return;
-        };
-        last.doubted = true;
-        let recent = self.client.now().since(last.begun) < RECENT;
-        if recent && error.code == Code::NotCoordinator {
-            self.elsewhere.borrow_mut().insert(group.clone());
+    /// The broker `at`, which was looked up, answered a request about the group, or did not.
+    pub(super) fn answered(
+        &self,
+        at: Option<BrokerId>,
+        group: &GroupId,
+        error: Option<&NativeError>,
+    ) {
+        let mut refuted = self.refuted.borrow_mut();
+        match (at, error.map(|error| error.code)) {
+            (Some(_), None) => {
+                refuted.remove(group);
+            }
+            (Some(_), Some(Code::NotCoordinator)) => {
+                *refuted.entry(group.clone()).or_default() += 1;
+            }
+            (Some(_), Some(_)) | (None, _) => {}
         }
     }
 
+    /// What was found, if that will do. A look-up that others need and that is under way delays nothing.
+    fn found_after(&self, since: Option<Instant>) -> Option<Rc<Coordinators>> {
+        let found = self.found.borrow();
+        let will_do = |(_, begun): &&(_, Instant)| since.is_none_or(|since| *begun > since);
+        found.as_ref().filter(will_do).map(|(found, _)| Rc::clone(found))
+    }
+
     /// The last look-up, if it will do, and another one otherwise.
-    fn lookup(
-        &self,
-        since: Option<Instant>,
-    ) -> Result<Shared<LocalBoxFuture<'static, Found>>, Failure> {
+    async fn look_up_after(&self, since: Option<Instant>) -> Found {
+        let lookup = self.lookup(since)?;
+        let outcome = lookup.outcome.await;
+        let newer = self.found.borrow().as_ref().is_none_or(|(_, begun)| *begun < lookup.begun);
+        if let Ok(Some(coordinators)) = &outcome
+            && newer
+        {
+            *self.found.borrow_mut() = Some((Rc::clone(coordinators), lookup.begun));
+        }
+        outcome
+    }
+
+    fn lookup(&self, since: Option<Instant>) -> Result<Lookup, Failure> {
         let now = self.client.now();
         let mut last = self.last.borrow_mut();
         let will_do = |lookup: &&Lookup| {
-            let age = now.since(lookup.begun);
             let late_enough = since.is_none_or(|since| lookup.begun > since);
-            let again = match lookup.found.peek() {
-                None => false,
-                Some(Ok(Some(_))) => lookup.doubted && age >= AGAIN,
-                Some(Ok(None)) => age >= NOT_FOUND_LIFE,
+            let again = match lookup.outcome.peek() {
+                None | Some(Ok(Some(_))) => false,
+                Some(Ok(None)) => now.since(lookup.begun) >= NOT_FOUND_LIFE,
                 Some(Err(_)) => true,
             };
             late_enough && !again
         };
         if let Some(lookup) = last.as_ref().filter(will_do) {
-            return Ok(lookup.found.clone());
+            return Ok(lookup.clone());
         }
         // Of the same millisecond as `since`, it is later all the same.
         let begun = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         let (client, live) = (Rc::clone(&self.client), self.client.since(None)?);
-        let found = look_up(client, live).boxed_local().shared();
-        *last = Some(Lookup { found: found.clone(), begun, doubted: false });
-        Ok(found)
+        let lookup = Lookup { outcome: look_up(client, live).boxed_local().shared(), begun };
+        *last = Some(lookup.clone());
+        Ok(lookup)
     }
 }
 
