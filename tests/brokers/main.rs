@@ -1,7 +1,7 @@
 //! Tests on real Apache Kafka brokers and a real MirrorMaker 2.
 //!
 //! One crate, so that all scenarios link once; each scenario is a module. They need Java 17 and
-//! Maven (`scripts/setup`), and run two at a time (`support::alone`). `SPRAG_LONG=1` runs their
+//! Maven (`scripts/setup`), and run three at a time (`support::alone`). `SPRAG_LONG=1` runs their
 //! long form.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]

@@ -1,5 +1,5 @@
-//! How many tests on real brokers run at a time: two, because two pairs of brokers and a MirrorMaker fill
-//! a machine of two cores; or one, where a test measures how long something takes.
+//! How many tests on real brokers run at a time: three, which mostly wait, and keep a machine of two cores
+//! busy; or one, where a test measures how long something takes.
 
 use super::artifacts::scratch;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 static TURNS: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 /// How many may have one at a time.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 /// The right to start brokers, until this is dropped.
 #[must_use = "keep it until the end of the test: `let _turn = turn();`"]
@@ -21,7 +21,7 @@ pub(crate) struct Turn {
 
 struct Counted;
 
-/// Waits until at most one other test on real brokers runs, and none that has to be alone. The first line
+/// Waits until few other tests on real brokers run, and none that has to be alone. The first line
 /// of every such test; [`super::broker::Broker`] insists on it.
 pub(crate) fn turn() -> Turn {
     let mut turns = turns();
