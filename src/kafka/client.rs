@@ -131,7 +131,7 @@ pub struct Live {
     pub admin: Rc<Admin<Watch>>,
     made: Instant,
     used: Cell<Instant>,
-    /// When a request of its own timed out for the first time.
+    /// When a request timed out for the first time that librdkafka goes on with.
     timed_out: Cell<Option<Instant>>,
 }
 
@@ -219,6 +219,15 @@ impl AdminClient {
         });
     }
 
+    /// A request for which librdkafka looks the coordinator up was not answered in time, and still waits in
+    /// some client.
+    pub(super) fn waits(&self) {
+        let now = self.clock.now();
+        for live in self.live.borrow().iter().filter(|live| live.timed_out.get().is_none()) {
+            live.timed_out.set(Some(now));
+        }
+    }
+
     /// A client of its own, which has looked nothing up yet.
     ///
     /// # Errors
@@ -285,12 +294,6 @@ impl AdminClient {
     /// The failure that follows from `error`.
     #[must_use]
     pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
-        if error.code == Code::OperationTimedOut {
-            let now = self.clock.now();
-            for live in self.live.borrow().iter().filter(|live| live.timed_out.get().is_none()) {
-                live.timed_out.set(Some(now));
-            }
-        }
         failure(error, doing, &format!("{what} on the {}", self.side))
     }
 }

@@ -277,19 +277,25 @@ impl TargetGroups for KafkaTargetGroups {
         not_after: Instant,
     ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
         let what = format!("committing offsets of group {group}");
-        let admin = self.admin.present()?;
-        let list = offset_list(offsets, &what)?;
+        let (live, at) = self.lookups.coordinator(group, None).await?;
+        let (list, at) = (offset_list(offsets, &what)?, at.map(BrokerId::get));
+        let unsent = |why: &str| {
+            let detail = format!("{what}: {why}; nothing was sent");
+            Err(Failure::new(FailureClass::Retry, detail))
+        };
+        // librdkafka would send it when the broker is connected again.
+        if at.is_some_and(|at| !live.admin.connections().up().contains(&at)) {
+            return unsent("the group's coordinator is not connected");
+        }
         if self.clock.now() > not_after {
-            return Err(Failure::new(
-                FailureClass::Retry,
-                format!("{what}: the check behind it is too old; nothing was sent"),
-            ));
+            return unsent("the check behind it is too old");
         }
         failpoint::reach(Point::AgeChecked, group).await;
-        let results = admin
-            .alter_group_offsets(group.as_str(), &list, REQUEST_TIMEOUT)
-            .await
-            .map_err(|error| self.admin.failed(&error, Doing::Committing, &what))?;
+        let results =
+            live.admin.alter_group_offsets(group.as_str(), at, &list, REQUEST_TIMEOUT).await;
+        self.lookups.answered(at.map(BrokerId), group, results.as_ref().err());
+        let results =
+            results.map_err(|error| self.admin.failed(&error, Doing::Committing, &what))?;
         let mut committed: BTreeMap<_, _> = results
             .into_iter()
             .map(|part| {

@@ -79,7 +79,8 @@ impl Lookups {
         Ok((self.client.since(since)?, coordinator))
     }
 
-    /// The broker `at`, which was looked up, answered a request about the group, or did not.
+    /// The broker `at`, which was looked up, answered a request about the group, or did not; where it is
+    /// `None`, one that librdkafka looked up.
     pub(super) fn answered(
         &self,
         at: Option<BrokerId>,
@@ -94,6 +95,7 @@ impl Lookups {
             (Some(_), Some(Code::NotCoordinator)) => {
                 *refuted.entry(group.clone()).or_default() += 1;
             }
+            (None, Some(Code::OperationTimedOut)) => self.client.waits(),
             (Some(_), Some(_)) | (None, _) => {}
         }
     }

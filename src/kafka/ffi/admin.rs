@@ -168,7 +168,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         })
     }
 
-    /// Commits offsets of a group plainly, as no member of it (generation -1).
+    /// Commits offsets of a group plainly, as no member of it (generation -1), at the broker `at`; at one
+    /// that librdkafka looks up where none is named.
     ///
     /// # Errors
     ///
@@ -176,12 +177,16 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     pub async fn alter_group_offsets(
         &self,
         group: &str,
+        at: Option<i32>,
         offsets: &TopicPartitionList,
         timeout: Duration,
     ) -> Result<Vec<PartitionOffset>, NativeError> {
         let group = c_string(group)?;
-        let options =
-            self.requests.options(Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout)?;
+        let options = self.requests.options_of_group(
+            Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
+            at,
+            timeout,
+        )?;
         let answer = self.requests.ask(options, |rk, options, queue| {
             // SAFETY: name and list outlive the call; the request is freed after it, once.
             unsafe {

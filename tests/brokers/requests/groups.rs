@@ -45,7 +45,7 @@ pub(super) fn plain_commits_are_told_per_partition_and_read_back(broker: &Broker
     let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
     // Also until the coordinator has heard of the new topic's partitions.
     let committed = eventually(DEADLINE, "a coordinator that knows the topic", || {
-        let committed = block_on(admin.alter_group_offsets("g", &wanted, DEADLINE))?;
+        let committed = block_on(admin.alter_group_offsets("g", None, &wanted, DEADLINE))?;
         for partition in [0, 1] {
             of(&committed, T, partition).outcome.clone()?;
         }
@@ -64,7 +64,7 @@ pub(super) fn plain_commits_are_told_per_partition_and_read_back(broker: &Broker
     }
     let long = "x".repeat(4097);
     let long = offset_list(&[(T, 0, 43, long.as_str())]);
-    let refused = block_on(admin.alter_group_offsets("g", &long, DEADLINE)).unwrap();
+    let refused = block_on(admin.alter_group_offsets("g", None, &long, DEADLINE)).unwrap();
     let refused = of(&refused, T, 0).outcome.clone();
     assert_eq!(refused.unwrap_err().code, Code::OffsetMetadataTooLarge);
 }
@@ -96,7 +96,7 @@ pub(super) fn groups_are_listed_and_described_with_their_state_and_live_ones_ref
         assert_eq!((described.state, described.members), (GroupState::Stable, 1));
 
         let wanted = offset_list(&[(T, 0, 5, "ours")]);
-        let refused = block_on(admin.alter_group_offsets(&name, &wanted, DEADLINE));
+        let refused = block_on(admin.alter_group_offsets(&name, None, &wanted, DEADLINE));
         let code = match refused {
             Ok(parts) => of(&parts, T, 0).outcome.clone().unwrap_err().code,
             Err(error) => error.code,
@@ -175,7 +175,7 @@ pub(super) fn groups_of_every_protocol_type_are_in_the_list_of_all(broker: &Brok
     let wanted = offset_list(&[(T, 0, 1, "")]);
     for nth in 0..MANY {
         let name = format!("many-{nth}");
-        block_on(admin.alter_group_offsets(&name, &wanted, DEADLINE)).unwrap();
+        block_on(admin.alter_group_offsets(&name, None, &wanted, DEADLINE)).unwrap();
     }
     let start = Instant::now();
     let all = block_on(admin.list_all_groups(DEADLINE)).unwrap();

@@ -44,7 +44,7 @@ async fn committed_offsets_come_back_with_their_metadata_and_none_is_told_as_non
     let admin = admin(&cluster.bootstrap_servers());
     let metadata = "k2k_v1:a|naïve \u{1F980}";
     let wanted = offsets(&[(0, 42, metadata), (1, 0, "")]);
-    let committed = admin.alter_group_offsets("g", &wanted, PATIENCE).await;
+    let committed = admin.alter_group_offsets("g", None, &wanted, PATIENCE).await;
     for part in committed.unwrap() {
         assert!(part.outcome.is_ok(), "{part:?}");
     }
@@ -64,7 +64,7 @@ async fn committed_offsets_are_read_at_the_broker_that_is_named() {
     let group = MockCoordinator::Group("g".to_owned());
     cluster.coordinator(group, 2).unwrap();
     let admin = admin(&cluster.bootstrap_servers());
-    let committed = admin.alter_group_offsets("g", &offsets(&[(0, 42, "")]), PATIENCE).await;
+    let committed = admin.alter_group_offsets("g", None, &offsets(&[(0, 42, "")]), PATIENCE).await;
     assert!(committed.unwrap()[0].outcome.is_ok());
     let asked = partitions(0..1);
     let read = admin.group_offsets("g", Some(2), Some(&asked), true, PATIENCE).await;
@@ -162,7 +162,7 @@ async fn what_librdkafka_would_not_take_is_refused() {
     let read = admin.group_offsets("a\0b", None, Some(&asked), true, PATIENCE).await;
     invalid(read.unwrap_err());
     let nothing = TopicPartitionList::new();
-    invalid(admin.alter_group_offsets("g", &nothing, PATIENCE).await.unwrap_err());
+    invalid(admin.alter_group_offsets("g", None, &nothing, PATIENCE).await.unwrap_err());
     let topic = NewTopic { name: TOPIC, partitions: -2, replication_factor: 1, config: &[] };
     invalid(admin.create_topic(&topic, PATIENCE).await.unwrap_err());
 }
@@ -192,7 +192,7 @@ async fn many_requests_are_under_way_at_once_and_each_gets_its_own_answer() {
     let groups: Vec<String> = (0..100).map(|i| format!("group-{i}")).collect();
     let commits = groups.iter().zip(0..).map(|(group, i)| {
         let (admin, wanted) = (&admin, offsets(&[(0, i, group)]));
-        async move { admin.alter_group_offsets(group, &wanted, PATIENCE).await }
+        async move { admin.alter_group_offsets(group, None, &wanted, PATIENCE).await }
     });
     for committed in join_all(commits).await {
         assert_eq!(of(&committed.unwrap(), 0).outcome.as_ref().err(), None);
