@@ -1,5 +1,5 @@
-//! Clients of a cluster: their properties, and one admin client that is replaced when the
-//! coordinator may have moved.
+//! Clients of a cluster: their properties, and a few admin clients, so that one which has looked up what has
+//! moved since need not be asked.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -27,11 +27,11 @@ use crate::ports::Clock;
 /// How long one request may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often requests that are not about groups look leaders and coordinators up, at the most.
+/// How often another client is made for requests for which a client chooses the broker, at the most.
 const LEAST_CLIENT_LIFE: Duration = Duration::from_secs(1);
 /// How long a client that nobody uses is kept.
 const UNUSED_LIFE: Duration = Duration::from_secs(60);
-/// How long a client is used after a request of its own timed out: it must be gone before librdkafka's own
+/// How long a client is used after a request timed out that librdkafka goes on with: it must be gone before librdkafka's own
 /// timer ends that request ([`NATIVE_PATIENCE`]).
 const TIMED_OUT_LIFE: Duration = Duration::from_secs(NATIVE_PATIENCE.as_secs() / 2);
 /// How many clients are kept. Each has a thread per broker.
@@ -117,7 +117,7 @@ pub struct AdminClient {
     /// The clients in use, oldest first.
     live: RefCell<Vec<Rc<Live>>>,
     made: Cell<u64>,
-    /// Requests that are not about groups use a client made after this.
+    /// Requests for which a client chooses the broker use one made after this.
     moved: Cell<Option<Instant>>,
     /// The broker that described topics last.
     describer: Cell<Option<i32>>,
@@ -125,7 +125,7 @@ pub struct AdminClient {
 
 /// One admin client.
 pub struct Live {
-    /// Its number, which no other client of this process has.
+    /// Its number, which no other client of this cluster has.
     pub number: u64,
     /// For its requests.
     pub admin: Rc<Admin<Watch>>,
@@ -158,7 +158,7 @@ impl AdminClient {
         self.properties.get("bootstrap.servers").map_or("", String::as_str)
     }
 
-    /// A client for requests that are not about one group. Another one is made where leaders or
+    /// A client for requests for which a client chooses the broker. Another one is made where leaders or
     /// coordinators may have moved since.
     ///
     /// # Errors
@@ -189,7 +189,7 @@ impl AdminClient {
 
     fn another(&self, since: Option<Instant>) -> Result<Rc<Live>, Failure> {
         let admin = self.fresh()?;
-        // It has looked nothing up by now, so it will do for whoever asks for this time again.
+        // It has looked nothing up by now, so it will do when this time is asked for again.
         let now = self.clock.now();
         let made = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         self.made.set(self.made.get() + 1);
@@ -202,7 +202,7 @@ impl AdminClient {
         });
         let mut all = self.live.borrow_mut();
         if all.len() >= MOST_CLIENTS {
-            // The oldest one serves those who had no trouble, the newest those who look up again.
+            // The oldest one serves groups that had no trouble, the newest those that look up again.
             all.remove(1);
         }
         all.push(Rc::clone(&live));

@@ -48,6 +48,9 @@ struct Others {
     listed: Option<Instant>,
     /// Each with its protocol type; empty where the broker does not say it.
     groups: BTreeMap<GroupId, String>,
+    /// The same of the list before: librdkafka does not always say that a list lacks some broker, so a group
+    /// is gone only when two lists in a row lack it.
+    before: BTreeMap<GroupId, String>,
 }
 
 /// The target's groups.
@@ -80,9 +83,11 @@ impl KafkaSourceGroups {
         match admin.list_all_groups(LIST_PATIENCE).await {
             Ok(groups) => {
                 let groups = groups.into_iter();
-                self.others.borrow_mut().groups = groups
+                let groups = groups
                     .map(|any| (GroupId::from(any.group.as_str()), any.protocol_type))
                     .collect();
+                let mut others = self.others.borrow_mut();
+                others.before = std::mem::replace(&mut others.groups, groups);
             }
             Err(error) => tracing::debug!(%error, "listing the groups of all protocols"),
         }
@@ -172,7 +177,9 @@ impl SourceGroups for KafkaSourceGroups {
         let names = listings.iter().map(|listed| GroupId::from(listed.group.as_str()));
         let consumers: BTreeSet<GroupId> = names.collect();
         let mut listing = SourceListing { missing, ..SourceListing::default() };
-        for (group, protocol) in &self.others.borrow().groups {
+        let others = self.others.borrow();
+        let lacking = others.before.iter().filter(|(group, _)| !others.groups.contains_key(*group));
+        for (group, protocol) in others.groups.iter().chain(lacking) {
             // A group whose protocol the broker does not say may commit offsets: a Kafka Streams
             // group of KIP-1071, for one.
             match protocol.as_str() {
@@ -285,7 +292,9 @@ impl TargetGroups for KafkaTargetGroups {
         };
         // librdkafka would send it when the broker is connected again.
         if at.is_some_and(|at| !live.admin.connections().up().contains(&at)) {
-            return unsent("the group's coordinator is not connected");
+            return unsent(
+                "the group's coordinator is not connected at the moment, and it is tried again",
+            );
         }
         if self.clock.now() > not_after {
             return unsent("the check behind it is too old");

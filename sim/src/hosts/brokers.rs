@@ -1,5 +1,5 @@
 //! The brokers of one cluster: which of them leads and coordinates what, and what is wrong with each. They
-//! share a host and the cluster's state; what a request needs of which broker decides what becomes of it.
+//! share a host and the cluster's state; the brokers that a request needs decide what becomes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -314,10 +314,10 @@ mod tests {
     fn a_group_is_coordinated_by_whom_the_core_takes_for_its_coordinator() {
         let mut brokers = Brokers::new(3);
         for _ in 0..2 {
-            let told = brokers.coordinators().into_iter().map(Some).collect();
-            let told = Coordinators::new(told);
+            let known = brokers.coordinators().into_iter().map(Some).collect();
+            let known = Coordinators::new(known);
             for name in (0..50).map(|nth| GroupId::from(format!("group-{nth}").as_str())) {
-                assert_eq!(told.of(&name), Some(brokers.leader(&Lead::Group(name))));
+                assert_eq!(known.of(&name), Some(brokers.leader(&Lead::Group(name))));
             }
             brokers.elect(NOW, BrokerId(1));
             assert!(!brokers.coordinators().contains(&BrokerId(1)));
