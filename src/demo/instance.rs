@@ -22,8 +22,9 @@ pub(super) struct Instance {
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(20);
-/// After this many looks at each group, each has been judged at least twice.
-const ENOUGH_LOOKS: usize = 3;
+/// After this many looks at each group, each has been judged at least twice: the first looks may have
+/// begun before the instance was frozen, and no group is looked at while its commit is under way.
+const ENOUGH_LOOKS: usize = 5;
 
 impl Instance {
     /// Starts an instance with or without the guard.
@@ -73,11 +74,12 @@ impl Instance {
         false
     }
 
-    /// Lets it run until it has had its say: it has judged each of `groups` groups anew, or stood
-    /// down. False if it did neither within ten seconds.
-    pub(super) async fn have_its_say(&mut self, groups: usize) -> bool {
+    /// Lets it run until it has had its say: it has judged each group again, or stood down. False
+    /// if it did neither within ten seconds.
+    pub(super) async fn have_its_say(&mut self) -> bool {
         let ports = self.ports;
-        let enough = ports.target.looks() + groups * ENOUGH_LOOKS;
-        self.run_until(|| ports.target.looks() >= enough || ports.ownership.stood_down()).await
+        ports.target.forget_looks();
+        let enough = || ports.target.fewest_looks() >= ENOUGH_LOOKS;
+        self.run_until(|| enough() || ports.ownership.stood_down()).await
     }
 }

@@ -90,8 +90,7 @@ impl DemoPorts {
             },
             target: Target {
                 inner: KafkaTargetGroups::new(Rc::clone(&target_admin), clock),
-                groups: groups.to_vec(),
-                looks: Cell::new(0),
+                looks: RefCell::new(groups.iter().map(|group| (group.clone(), 0)).collect()),
             },
             topics: TopicStandIn { target: target_admin },
             mappings: PartialMappings {
@@ -194,24 +193,28 @@ fn answered(commits: BTreeMap<SourcePartition, SourceCommit>) -> SourceOffsets {
     SourceOffsets { commits, answered_by: Some(Answerer::default()) }
 }
 
-/// The target's groups; counts how often one was looked at.
+/// The target's groups; counts how often each was looked at.
 pub(super) struct Target {
     inner: KafkaTargetGroups,
-    groups: Vec<GroupId>,
-    looks: Cell<usize>,
+    looks: RefCell<BTreeMap<GroupId, usize>>,
 }
 
 impl Target {
-    /// How many looks there were.
-    pub(super) fn looks(&self) -> usize {
-        self.looks.get()
+    /// Begins to count again.
+    pub(super) fn forget_looks(&self) {
+        self.looks.borrow_mut().values_mut().for_each(|looks| *looks = 0);
+    }
+
+    /// How often the group was looked at that was looked at least often.
+    pub(super) fn fewest_looks(&self) -> usize {
+        self.looks.borrow().values().copied().min().unwrap_or(0)
     }
 }
 
 impl TargetGroups for Target {
     async fn list(&self) -> Result<TargetListing, Failure> {
-        let groups = self.groups.iter();
-        let groups = groups.map(|group| (group.clone(), GroupActivity::Empty)).collect();
+        let looks = self.looks.borrow();
+        let groups = looks.keys().map(|group| (group.clone(), GroupActivity::Empty)).collect();
         Ok(TargetListing { groups, missing: None })
     }
 
@@ -232,7 +235,7 @@ impl TargetGroups for Target {
         };
         let read =
             self.inner.offsets(group, coordinator_since, &ReadScope::Only(named), stable).await;
-        self.looks.set(self.looks.get() + 1);
+        *self.looks.borrow_mut().entry(group.clone()).or_default() += 1;
         read
     }
 

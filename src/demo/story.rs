@@ -42,19 +42,14 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     let mut zombie = Instance::start(&clusters, &groups, Fault::OldSource, guard);
     zombie.run_until(|| all(&clusters)).await;
     let mut unguarded = Instance::start(&clusters, &groups, Fault::OldSource, false);
-    unguarded.have_its_say(groups.len()).await;
+    unguarded.have_its_say().await;
     let synced = read_back(&clusters, &names)?;
 
     step("an instance that has read only half of the mappings");
     let mut half = Instance::start(&clusters, &groups, Fault::HalfRead(RECORDS / 2000), guard);
-    let half_read = trial(
-        "half-read start-up",
-        Promise::Blocked,
-        &clusters,
-        &names[0],
-        half.have_its_say(groups.len()),
-    )
-    .await?;
+    let half_read =
+        trial("half-read start-up", Promise::Blocked, &clusters, &names[0], half.have_its_say())
+            .await?;
     drop(half);
 
     step("the groups go on while a zombie sleeps");
@@ -66,10 +61,10 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     drop(owner);
 
     step("the zombie wakes up");
-    let woken = zombie.have_its_say(groups.len());
+    let woken = zombie.have_its_say();
     let blocked = trial("zombie wakes up", Promise::Blocked, &clusters, &names[0], woken).await?;
     step("the same zombie with the guard disabled");
-    let woken = unguarded.have_its_say(groups.len());
+    let woken = unguarded.have_its_say();
     let rewound =
         trial("zombie, guard disabled", Promise::Rewound, &clusters, &names[0], woken).await?;
     Ok(Outcome { groups: synced, trials: vec![half_read, blocked, rewound] })
