@@ -25,16 +25,20 @@ use crate::core::ids::{Fence, GroupId, Shard, TopicName};
 use crate::core::policy::CommitMode;
 use crate::ports::{Clock, member};
 
-/// How long a transactional call may take: meanwhile no other group of the shard commits. What a call that
-/// times out leaves open is aborted by the next producer's start.
-const TRANSACTION_CALL: Duration = Duration::from_secs(5);
+/// How long a call within a transaction may take: meanwhile no other group of the shard commits. What a call
+/// that times out leaves open is aborted by the next producer's start.
+const TRANSACTION_CALL: Duration = Duration::from_secs(3);
 
-/// How long a producer's thread is waited for: longer than its call may take.
+/// How long the start of a producer may take: it may have to connect, and an earlier transaction to end.
+const INITIALISATION: Duration = Duration::from_secs(5);
+
+/// How much longer than its calls may take a producer's thread is waited for.
 /// `rd_kafka_send_offsets_to_transaction()` does not keep its time-out, and may never return when the
-/// group's coordinator has left the cluster (librdkafka issues 5456 and 5511).
-const THREAD: Duration = Duration::from_secs(TRANSACTION_CALL.as_secs() + 1);
-/// The same for records, which take up to three calls.
-const THREAD_WITH_RECORDS: Duration = Duration::from_secs(3 * TRANSACTION_CALL.as_secs() + 1);
+/// group's coordinator has left the cluster or come back to it (librdkafka issues 5456 and 5511).
+const RETURNS_AFTER: Duration = Duration::from_secs(1);
+
+/// How many calls records take at most: two, and one to abort.
+const CALLS_FOR_RECORDS: u32 = 3;
 
 /// What follows where a request was never answered.
 const LATE: &str =
@@ -105,7 +109,7 @@ impl ShardProducer {
     ///
     /// As the error table has it.
     pub(super) async fn init_transactions(&self) -> Result<(), Failure> {
-        self.run(THREAD, Worker::init_transactions).await
+        self.run(INITIALISATION, Worker::init_transactions).await
     }
 
     /// Writes records to the shard's fence partition, in one transaction, and returns the last one's
@@ -116,7 +120,8 @@ impl ShardProducer {
     /// As the error table has it; also where the delivery report of a record holds no offset, and where
     /// a request may be carried out late. In `guarded` mode some records may stand nevertheless.
     pub(super) async fn write_records(&self, records: Vec<FenceRecord>) -> Result<Fence, Failure> {
-        self.run(THREAD_WITH_RECORDS, move |worker| worker.write_records(&records)).await
+        let calls = TRANSACTION_CALL * CALLS_FOR_RECORDS;
+        self.run(calls, move |worker| worker.write_records(&records)).await
     }
 
     /// Begins a transaction and writes offsets in it.
@@ -129,7 +134,7 @@ impl ShardProducer {
         group: GroupId,
         offsets: TopicPartitionList,
     ) -> Result<(), Failure> {
-        self.run(THREAD, move |worker| worker.write_offsets(&group, &offsets)).await
+        self.run(TRANSACTION_CALL, move |worker| worker.write_offsets(&group, &offsets)).await
     }
 
     /// Ends the open transaction, and says whether a request may be carried out late.
@@ -138,14 +143,15 @@ impl ShardProducer {
     ///
     /// As the error table has it; also where it failed and a request may be carried out late.
     pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
-        self.run(THREAD, move |worker| worker.end(end)).await
+        self.run(TRANSACTION_CALL, move |worker| worker.end(end)).await
     }
 
-    /// A producer that does not come back is beyond use: its successor, with a new epoch, aborts what it
-    /// left open. Its thread ends when the call does.
+    /// Waits for `job`, whose calls take up to `calls` together. A producer that does not come back is
+    /// beyond use: its successor, with a new epoch, aborts what it left open. Its thread ends when the
+    /// call does.
     async fn run<T: Send + 'static>(
         &self,
-        patience: Duration,
+        calls: Duration,
         job: impl FnOnce(&Worker) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let gone = || Failure::new(FailureClass::Fenced, "the producer's thread is gone");
@@ -155,6 +161,7 @@ impl ShardProducer {
             let _ = sender.send(job(worker));
         });
         self.jobs.send(job).map_err(|_| gone())?;
+        let patience = calls + RETURNS_AFTER;
         let over = self.clock.sleep_until(self.clock.now() + patience);
         match select(receiver, pin!(over)).await {
             Either::Left((outcome, _)) => outcome.map_err(|_| gone())?,
@@ -178,7 +185,7 @@ impl Worker {
 
     fn init_transactions(&self) -> Result<(), Failure> {
         let what = format!("shard {}: initialising transactions", self.shard);
-        let outcome = self.producer.init_transactions(TRANSACTION_CALL);
+        let outcome = self.producer.init_transactions(INITIALISATION);
         outcome.map_err(|error| failure(&error, Doing::Fencing, &what))
     }
 
