@@ -2,25 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::thread::available_parallelism;
-
 use sprag_sim::run::{Counts, Outcome, run};
 use sprag_sim::scenario::Scenario;
-use sprag_sim::sweep::{run_caught, sweep};
-
-/// `scripts/bite` runs it on mutants of the core: what a sweep alone notices of them.
-#[test]
-#[ignore = "as long as SPRAG_SIM_SEEDS says"]
-fn a_sweep_holds_and_reaches_everything() {
-    let seeds = std::env::var("SPRAG_SIM_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap());
-    let threads = available_parallelism().map_or(1, usize::from);
-    let sweep = sweep(1, seeds, threads, |seed| run_caught(&Scenario::of(seed), |_| true));
-    if let Some((seed, outcome)) = sweep.failed {
-        panic!("seed {seed}: {outcome:?}");
-    }
-    let missing = sweep.coverage.missing(seeds);
-    assert!(missing.is_empty(), "not reached: {}", missing.join(", "));
-}
 
 #[test]
 fn no_seed_breaks_an_invariant() {

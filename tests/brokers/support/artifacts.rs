@@ -47,10 +47,18 @@ impl Version {
     /// `java -cp <jars> -Xmx<heap> <class>` of this version, fetching its jars if they are not
     /// here yet. Its flags trade peak speed for a quick start on few cores.
     pub(crate) fn java(self, heap: &str, class: &str) -> Command {
+        let archive = self.class_archive();
+        let shared = format!("-XX:SharedArchiveFile={}", archive.display());
+        self.java_with(heap, class, archive.is_file().then_some(shared))
+    }
+
+    /// The same with another option of the JVM, or none, instead of the archive of its classes.
+    pub(super) fn java_with(self, heap: &str, class: &str, option: Option<String>) -> Command {
         let mut command = Command::new("java");
         command
             .arg(format!("-Xmx{heap}"))
             .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
+            .args(option)
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .arg("-Dorg.slf4j.simpleLogger.showDateTime=true")
             .arg("-cp")
@@ -64,7 +72,7 @@ impl Version {
     /// # Panics
     /// When Java or Maven is missing, or the artifacts cannot be fetched.
     pub(crate) fn libs(self) -> PathBuf {
-        let folder = scratch().parent().expect("a target folder").join("kafka").join(self.number());
+        let folder = self.folder();
         let libs = folder.join("libs");
         fs::create_dir_all(&folder).expect("a folder for Kafka's jars");
         // Held until the end of this function: another test process waits here, then finds them.
@@ -74,6 +82,15 @@ impl Version {
             fetch(self, &folder.join("libs.partial"), &libs);
         }
         libs
+    }
+
+    /// Where the archive of this version's classes is, once `class_archive::ensure` made it.
+    pub(super) fn class_archive(self) -> PathBuf {
+        self.folder().join("classes.jsa")
+    }
+
+    fn folder(self) -> PathBuf {
+        scratch().parent().expect("a target folder").join("kafka").join(self.number())
     }
 }
 

@@ -3,10 +3,11 @@
 use super::DEADLINE;
 use super::alone;
 use super::artifacts::{Version, scratch};
+use super::class_archive;
 use super::clients;
 use super::cluster::Cluster;
 use super::process::{Process, Signal};
-use super::wait::try_eventually;
+use super::wait::{eventually, try_eventually};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 
 /// How often a start is tried when another process took a port in between.
 const PORT_ATTEMPTS: usize = 5;
+const HEAP: &str = "512m";
 pub(super) const PORT_TAKEN: &str = "Address already in use";
 const LOG_LINES_SHOWN: usize = 20;
 
@@ -73,6 +75,7 @@ impl Broker {
         picked: impl Fn(u16),
     ) -> Self {
         alone::insist();
+        class_archive::ensure(version);
         let extra: Vec<_> =
             extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         for _ in 0..PORT_ATTEMPTS {
@@ -82,7 +85,8 @@ impl Broker {
             let cluster_id = new_cluster_id();
             write_properties(folder.path(), ports, &extra);
             format_data(version, folder.path(), &cluster_id);
-            match launch(version, folder.path(), ports, &cluster_id) {
+            let java = version.java(HEAP, "kafka.Kafka");
+            match launch(version, java, folder.path(), ports, &cluster_id) {
                 Ok(process) => {
                     return Self { version, cluster_id, extra, ports, process, folder };
                 }
@@ -140,7 +144,7 @@ impl Broker {
     /// SIGTERM, and waits for the clean shutdown. The data stay for [`Broker::restart`].
     pub(crate) fn shut_down(&mut self) {
         self.process.signal(Signal::Term);
-        super::wait::eventually(DEADLINE, "a broker to shut down", || self.process.exit_status());
+        eventually(DEADLINE, "a broker to shut down", || self.process.exit_status());
     }
 
     /// Starts it again on the same ports and data, killing it first if it still runs; it answers
@@ -149,7 +153,8 @@ impl Broker {
         self.process.kill();
         write_properties(self.folder.path(), self.ports, &self.extra);
         for _ in 0..PORT_ATTEMPTS {
-            match launch(self.version, self.folder.path(), self.ports, &self.cluster_id) {
+            let java = self.version.java(HEAP, "kafka.Kafka");
+            match launch(self.version, java, self.folder.path(), self.ports, &self.cluster_id) {
                 Ok(process) => {
                     self.process = process;
                     return;
@@ -307,9 +312,23 @@ pub(super) fn format_data(version: Version, folder: &Path, cluster_id: &str) {
     );
 }
 
+/// Runs a broker with an option of the JVM, and ends it as soon as it answers. What keeps it from its
+/// start shows again when a test starts one.
+pub(super) fn run_once(version: Version, option: String) {
+    let (ports, folder, cluster_id) = (Ports::pick(), new_folder("once-"), new_cluster_id());
+    write_properties(folder.path(), ports, &[]);
+    format_data(version, folder.path(), &cluster_id);
+    let java = version.java_with(HEAP, "kafka.Kafka", Some(option));
+    if let Ok(mut process) = launch(version, java, folder.path(), ports, &cluster_id) {
+        process.signal(Signal::Term);
+        eventually(DEADLINE, "a broker to shut down", || process.exit_status());
+    }
+}
+
 /// Starts the broker's process and waits until it answers.
 fn launch(
     version: Version,
+    mut java: Command,
     folder: &Path,
     ports: Ports,
     cluster_id: &str,
@@ -320,13 +339,11 @@ fn launch(
         .open(log_file(folder))
         .expect("the broker's log file");
     let earlier = usize::try_from(log.metadata().expect("its size").len()).expect("a size");
-    let mut command: Command = version.java("512m", "kafka.Kafka");
-    command
-        .arg(properties_file(folder))
+    java.arg(properties_file(folder))
         .stdin(std::process::Stdio::null())
         .stdout(log.try_clone().expect("the broker's log file, twice"))
         .stderr(log);
-    let mut process = Process::spawn(&format!("broker {}", version.number()), command);
+    let mut process = Process::spawn(&format!("broker {}", version.number()), java);
     match try_eventually(DEADLINE, readiness(&mut process, &ports.bootstrap(), cluster_id)) {
         Ok(Readiness::Answers) => Ok(process),
         Ok(Readiness::Ended(how)) => {

@@ -7,6 +7,7 @@ use super::DEADLINE;
 use super::alone;
 use super::artifacts::Version;
 use super::broker::new_cluster_id;
+use super::class_archive;
 use super::cluster::Cluster;
 use super::coordinators::{Layout, OFFSETS, TRANSACTIONS, create_internal_topics, live_brokers};
 use super::gate::Gate;
@@ -44,6 +45,7 @@ impl Brokers {
     #[track_caller]
     pub(crate) fn start(version: Version) -> Self {
         alone::insist();
+        class_archive::ensure(version);
         for _ in 0..PORT_ATTEMPTS {
             if let Ok(cluster) = Self::try_start(version) {
                 create_internal_topics(&cluster.bootstrap());

@@ -9,6 +9,7 @@ pub(crate) mod artifacts;
 pub(crate) mod broker;
 pub(crate) mod brokers;
 pub(crate) mod bulk;
+pub(crate) mod class_archive;
 pub(crate) mod clients;
 pub(crate) mod cluster;
 pub(crate) mod coordinators;

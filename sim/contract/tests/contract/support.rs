@@ -8,6 +8,8 @@ pub(crate) mod alone;
 pub(crate) mod artifacts;
 #[path = "../../../../tests/brokers/support/broker.rs"]
 pub(crate) mod broker;
+#[path = "../../../../tests/brokers/support/class_archive.rs"]
+pub(crate) mod class_archive;
 #[path = "../../../../tests/brokers/support/clients.rs"]
 pub(crate) mod clients;
 #[path = "../../../../tests/brokers/support/cluster.rs"]
