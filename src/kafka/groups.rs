@@ -1,5 +1,7 @@
 //! The groups of both clusters, by admin requests.
 
+mod others;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,13 +28,12 @@ use crate::core::ids::{
 use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
+use others::Others;
 
 /// How long brokers are waited for when groups are listed: the list goes without those that take longer.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a read inside a transaction may take: meanwhile no other group of the shard commits.
 const IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// How often the groups of all protocols are listed.
-const OTHERS_AGAIN: Duration = Duration::from_secs(60);
 
 /// The source's groups.
 pub struct KafkaSourceGroups {
@@ -40,17 +41,6 @@ pub struct KafkaSourceGroups {
     lookups: Lookups,
     clock: ProcessClock,
     others: RefCell<Others>,
-}
-
-/// Groups that librdkafka's own list leaves out: it knows consumer groups alone.
-#[derive(Default)]
-struct Others {
-    listed: Option<Instant>,
-    /// Each with its protocol type; empty where the broker does not say it.
-    groups: BTreeMap<GroupId, String>,
-    /// The same of the list before: librdkafka does not always say that a list lacks some broker, so a group
-    /// is gone only when two lists in a row lack it.
-    before: BTreeMap<GroupId, String>,
 }
 
 /// The target's groups.
@@ -71,12 +61,9 @@ impl KafkaSourceGroups {
     /// Asks for the groups of all protocols, now and then: the call keeps a thread, and waits for every
     /// broker. What it does not name may be there all the same.
     async fn list_others(&self) {
-        let now = self.clock.now();
-        let due = |at: Instant| now.since(at) >= OTHERS_AGAIN;
-        if !self.others.borrow().listed.is_none_or(due) {
+        if !self.others.borrow_mut().due(self.clock.now()) {
             return;
         }
-        self.others.borrow_mut().listed = Some(now);
         let Ok(admin) = self.admin.present() else {
             return;
         };
@@ -86,8 +73,7 @@ impl KafkaSourceGroups {
                 let groups = groups
                     .map(|any| (GroupId::from(any.group.as_str()), any.protocol_type))
                     .collect();
-                let mut others = self.others.borrow_mut();
-                others.before = std::mem::replace(&mut others.groups, groups);
+                self.others.borrow_mut().listed(groups);
             }
             Err(error) => tracing::debug!(%error, "listing the groups of all protocols"),
         }
@@ -177,16 +163,14 @@ impl SourceGroups for KafkaSourceGroups {
         let names = listings.iter().map(|listed| GroupId::from(listed.group.as_str()));
         let consumers: BTreeSet<GroupId> = names.collect();
         let mut listing = SourceListing { missing, ..SourceListing::default() };
-        let others = self.others.borrow();
-        let lacking = others.before.iter().filter(|(group, _)| !others.groups.contains_key(*group));
-        for (group, protocol) in others.groups.iter().chain(lacking) {
+        for (group, protocol) in self.others.borrow().groups() {
             // A group whose protocol the broker does not say may commit offsets: a Kafka Streams
             // group of KIP-1071, for one.
-            match protocol.as_str() {
+            match protocol {
                 _ if consumers.contains(group) => {}
                 "" | "consumer" | "streams" => listing.groups.push(group.clone()),
                 _ => {
-                    listing.without_offsets.insert(group.clone(), protocol.clone());
+                    listing.without_offsets.insert(group.clone(), protocol.to_owned());
                 }
             }
         }

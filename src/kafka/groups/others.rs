@@ -1,0 +1,76 @@
+//! Groups that librdkafka's own list leaves out: it knows consumer groups alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::ids::GroupId;
+use crate::core::time::Instant;
+
+/// How often the groups of all protocols are listed.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What the latest lists of all protocols named: each group with its protocol type, which is empty where
+/// the broker does not say it. librdkafka does not always report that a list lacks some broker, so a
+/// group is gone only when two lists in a row lack it.
+#[derive(Default)]
+pub(super) struct Others {
+    ordered: Option<Instant>,
+    latest: BTreeMap<GroupId, String>,
+    before: BTreeMap<GroupId, String>,
+}
+
+impl Others {
+    /// Whether to list them, now; the next time is a minute later, whether or not this list comes.
+    pub(super) fn due(&mut self, now: Instant) -> bool {
+        let due = self.ordered.is_none_or(|at| now.since(at) >= AGAIN);
+        if due {
+            self.ordered = Some(now);
+        }
+        due
+    }
+
+    /// A list came.
+    pub(super) fn listed(&mut self, groups: BTreeMap<GroupId, String>) {
+        self.before = std::mem::replace(&mut self.latest, groups);
+    }
+
+    /// The groups that are there.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&GroupId, &str)> {
+        let lacking = self.before.iter().filter(|(group, _)| !self.latest.contains_key(*group));
+        self.latest.iter().chain(lacking).map(|(group, protocol)| (group, protocol.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(names: &[&str]) -> BTreeMap<GroupId, String> {
+        names.iter().map(|name| (GroupId::from(*name), "streams".to_owned())).collect()
+    }
+
+    fn names(others: &Others) -> Vec<&str> {
+        others.groups().map(|(group, _)| group.as_str()).collect()
+    }
+
+    #[test]
+    fn a_group_is_gone_when_two_lists_in_a_row_lack_it() {
+        let mut others = Others::default();
+        others.listed(list(&["a", "b"]));
+        others.listed(list(&["b"]));
+        assert_eq!(names(&others), ["b", "a"], "one list may lack a broker");
+        others.listed(list(&["a", "b"]));
+        others.listed(list(&["b"]));
+        others.listed(list(&["b"]));
+        assert_eq!(names(&others), ["b"]);
+    }
+
+    #[test]
+    fn they_are_listed_once_a_minute_even_where_a_list_does_not_come() {
+        let mut others = Others::default();
+        let at = |millis| Instant::from_millis(millis);
+        let due: Vec<bool> =
+            [0, 59_999, 60_000, 60_001].map(|millis| others.due(at(millis))).to_vec();
+        assert_eq!(due, [true, false, true, false]);
+    }
+}
