@@ -9,13 +9,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use sprag::core::ids::{
+use sprag_core::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
 };
-use sprag::core::judge::{Candidate, Findings, Knowledge, Ownership, Stored, judge};
-use sprag::core::policy::Policy;
-use sprag::core::stamp::{Metadata, Stamp};
+use sprag_core::judge::{Candidate, Findings, Knowledge, Ownership, Stored, judge};
+use sprag_core::policy::Policy;
+use sprag_core::stamp::{Metadata, Stamp};
 
 struct Known;
 

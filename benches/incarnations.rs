@@ -11,23 +11,23 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sprag::core::action::{Action, Commit, Read, TransactionEnd};
-use sprag::core::coordinators::Coordinators;
-use sprag::core::event::{
+use sprag_core::action::{Action, Commit, Read, TransactionEnd};
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
     Aftermath, Answerer, CommitDone, ControlTopics, Event, FenceTopic, GroupActivity, LogRange,
     MappingEnds, MappingTopic, ReadDone, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
     TargetListing, Topics,
 };
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::fence_log::{FenceLog, FenceRecord};
-use sprag::core::ids::{
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::{FenceLog, FenceRecord};
+use sprag_core::ids::{
     Fence, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
     SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
-use sprag::core::machine::{Core, Setup};
-use sprag::core::mapping::{MappingRecord, OffsetSync};
-use sprag::core::policy::Policy;
-use sprag::core::time::Instant as Time;
+use sprag_core::machine::{Core, Setup};
+use sprag_core::mapping::{MappingRecord, OffsetSync};
+use sprag_core::policy::Policy;
+use sprag_core::time::Instant as Time;
 
 const SHARDS: u32 = 8;
 const TOPICS_A_GROUP: usize = 10;
@@ -209,8 +209,8 @@ impl World {
                 ReadDone::SourceOffsets { request, outcome }
             }
             Read::TargetOffsets { request, group, scope, .. } => {
-                let (sprag::core::action::ReadScope::AllAnd(named)
-                | sprag::core::action::ReadScope::Only(named)) = scope;
+                let (sprag_core::action::ReadScope::AllAnd(named)
+                | sprag_core::action::ReadScope::Only(named)) = scope;
                 let stored = self.stored.get(&group);
                 let of = |at: &TargetPartition| stored.and_then(|stored| stored.get(at)).cloned();
                 let outcome = Ok(named.into_iter().map(|at| (at.clone(), Ok(of(&at)))).collect());

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use sprag::core::ids::{MappingOffset, SourceOffset, TargetOffset};
-use sprag::core::mapping::Run;
-use sprag::core::runs::{Inserted, Staircase, Translation};
+use sprag_core::ids::{MappingOffset, SourceOffset, TargetOffset};
+use sprag_core::mapping::Run;
+use sprag_core::runs::{Inserted, Staircase, Translation};
 
 const BYTES_A_RUN: f64 = 16.0;
 const LOOKUP_NS: f64 = 150.0;

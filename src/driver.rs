@@ -10,15 +10,15 @@ use std::pin::{Pin, pin};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{debug, error, info, trace, warn};
 
-use crate::core::action::{Action, Commit, Read, StopReason};
-use crate::core::coordinators::Side;
-use crate::core::event::{CommitDone, Event, ReadDone};
-use crate::core::machine::Core;
-use crate::core::note::{Level, Note};
 use crate::failpoint::{self, Point};
 use crate::ports::{
     Clock, Committer, Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader,
 };
+use sprag_core::action::{Action, Commit, Read, StopReason};
+use sprag_core::coordinators::Side;
+use sprag_core::event::{CommitDone, Event, ReadDone};
+use sprag_core::machine::Core;
+use sprag_core::note::{Level, Note};
 
 /// How many events are handled before time is looked at again.
 const EVENTS_AT_ONCE: usize = 1000;

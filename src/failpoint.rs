@@ -5,7 +5,7 @@
 //! reached is told to that listener, as one line `<point> <group>`, and goes on when the listener
 //! has answered with a line.
 
-use crate::core::ids::GroupId;
+use sprag_core::ids::GroupId;
 
 /// Where the daemon may be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ pub mod check;
 #[cfg(feature = "kafka")]
 pub mod cli;
 pub mod config;
-pub mod core;
 #[cfg(feature = "kafka")]
 pub mod demo;
 #[cfg(feature = "driver")]
@@ -16,5 +15,4 @@ pub mod failpoint;
 pub mod fuzzing;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-pub mod mapping;
 pub mod ports;

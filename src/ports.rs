@@ -7,20 +7,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::action::{ReadScope, TransactionEnd};
-use crate::core::coordinators::Coordinators;
-use crate::core::event::{
+use sprag_core::action::{ReadScope, TransactionEnd};
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
     Aftermath, ControlTopics, Event, MappingEnds, SourceListing, SourceOffsets, TargetCommit,
     TargetListing, TargetOffsets, Topics,
 };
-use crate::core::failure::Failure;
-use crate::core::fence_log::{FenceLog, FenceRecord};
-use crate::core::ids::{
+use sprag_core::failure::Failure;
+use sprag_core::fence_log::{FenceLog, FenceRecord};
+use sprag_core::ids::{
     BrokerId, Fence, GroupId, MappingPartition, Shard, SourcePartition, TargetPartition, TopicId,
     TopicName,
 };
-use crate::core::planted::{Bug, has};
-use crate::core::time::Instant;
+use sprag_core::planted::{Bug, has};
+use sprag_core::time::Instant;
 
 /// The member id that commits in transactions name. It is in no group, so that the broker refuses
 /// them while a group has members; it would check nothing of a commit that names none

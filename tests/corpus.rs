@@ -101,7 +101,7 @@ fn every_target_has_a_corpus_a_shim_and_a_test() {
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn the_corpus_of_core_model_notices_planted_bugs() {
-    use sprag::core::planted::{Bug, Planting};
+    use sprag_core::planted::{Bug, Planting};
     const NOTICED: &[Bug] = &[
         Bug::LexicographicOrder,
         Bug::AsOfAtCommit,

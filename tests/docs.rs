@@ -8,14 +8,14 @@ use std::fs;
 use std::path::Path;
 
 use regex::Regex;
-use sprag::core::fence_log::{TakeOver, keep_alive};
-use sprag::core::ids::Fence;
-use sprag::core::mapping::{MappingRecord, Run};
-use sprag::core::murmur2::murmur2;
-use sprag::core::stamp::Metadata;
-use sprag::mapping::native::{ChunkPlace, encode, mapping_partition};
-use sprag::mapping::replication_policy::ReplicationPolicy;
-use sprag::mapping::{Decoder, Format};
+use sprag_core::fence_log::{TakeOver, keep_alive};
+use sprag_core::ids::Fence;
+use sprag_core::mapping::{MappingRecord, Run};
+use sprag_core::murmur2::murmur2;
+use sprag_core::stamp::Metadata;
+use sprag_mapping::native::{ChunkPlace, encode, mapping_partition};
+use sprag_mapping::replication_policy::ReplicationPolicy;
+use sprag_mapping::{Decoder, Format};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const DOCUMENTS: [&str; 8] = [

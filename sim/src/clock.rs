@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::time::Instant;
 use sprag::ports::Clock;
+use sprag_core::time::Instant;
 
 /// The simulated time, less what this process slept through without noticing. Clones are the same
 /// clock.

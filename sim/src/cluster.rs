@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::{BrokerId, ClusterId, GroupId, TopicName};
-use sprag::core::time::Instant;
+use sprag_core::ids::{BrokerId, ClusterId, GroupId, TopicName};
+use sprag_core::time::Instant;
 
 use self::group::Group;
 use self::history::{Author, Fact, What};

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::BrokerId;
-use sprag::core::time::Instant;
+use sprag_core::ids::BrokerId;
+use sprag_core::time::Instant;
 
 use crate::coverage::{Kind, reached};
 use crate::gate::Sprung;

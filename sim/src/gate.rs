@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use sprag::core::ids::GroupId;
+use sprag_core::ids::GroupId;
 
 use crate::scenario::CommitStep;
 use crate::trace;

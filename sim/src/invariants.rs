@@ -38,8 +38,8 @@ pub mod verified;
 
 use std::fmt;
 
-use sprag::core::ids::GroupId;
-use sprag::core::time::Instant;
+use sprag_core::ids::GroupId;
+use sprag_core::time::Instant;
 
 use crate::truth::Ours;
 use crate::wire::Partition;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use sprag::core::ids::{GroupId, TopicName};
+use sprag_core::ids::{GroupId, TopicName};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};

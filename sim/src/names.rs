@@ -1,8 +1,8 @@
 //! What things are called in a run: hosts, topics, groups, the pipeline.
 
-use sprag::core::ids::{ClusterId, GroupId, PipelineId, TopicName};
-use sprag::mapping::Format;
-use sprag::mapping::replication_policy::ReplicationPolicy;
+use sprag_core::ids::{ClusterId, GroupId, PipelineId, TopicName};
+use sprag_mapping::Format;
+use sprag_mapping::replication_policy::ReplicationPolicy;
 
 use crate::scenario::{Publisher, Scenario};
 

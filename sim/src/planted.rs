@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use sprag::core::planted::{Bug, Planting};
+use sprag_core::planted::{Bug, Planting};
 
 use crate::invariants::Invariant;
 use crate::run::Outcome;

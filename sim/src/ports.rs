@@ -11,10 +11,10 @@ mod topics;
 
 use std::rc::Rc;
 
-use sprag::core::ids::{GroupId, TopicName};
-use sprag::core::policy::CommitMode;
-use sprag::mapping::Format;
 use sprag::ports::Ports;
+use sprag_core::ids::{GroupId, TopicName};
+use sprag_core::policy::CommitMode;
+use sprag_mapping::Format;
 
 pub use self::classify::Doing;
 use self::committer::SimCommitter;

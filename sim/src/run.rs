@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sprag::core::time::Instant;
+use sprag_core::time::Instant;
 
 use crate::cluster::history::{Fact, What as Happened};
 use crate::faults::Faults;

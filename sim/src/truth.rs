@@ -7,8 +7,8 @@ mod logs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{Fence, GroupId, MappingTopicTag, Shard, TopicId, TopicName};
-use sprag::core::time::Instant;
+use sprag_core::ids::{Fence, GroupId, MappingTopicTag, Shard, TopicId, TopicName};
+use sprag_core::time::Instant;
 
 pub use self::commits::{Ours, SourceCommit, is_foreign, stamp_of};
 pub use self::logs::Logs;

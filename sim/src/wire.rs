@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{BrokerId, GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
-use sprag::core::time::Instant;
+use sprag_core::ids::{BrokerId, GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
+use sprag_core::time::Instant;
 
 /// A topic-partition of the cluster that is asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

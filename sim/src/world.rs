@@ -5,10 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use sprag::core::ids::{ClusterId, GroupId, TopicName};
-use sprag::core::policy::{CommitMode, OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
-use sprag::core::time::Instant;
-use sprag::mapping::Format;
+use sprag_core::ids::{ClusterId, GroupId, TopicName};
+use sprag_core::policy::{CommitMode, OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
+use sprag_core::time::Instant;
+use sprag_mapping::Format;
 
 use crate::clock::SimClock;
 use crate::cluster::{Cluster, Version};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::report::{Report, acl};
 use crate::config::Config;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::policy::CommitMode;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
 use crate::kafka::settings::{Settings, Unread, of_brokers};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::policy::CommitMode;
 
 const LEAST_SESSION: &str = "group.min.session.timeout.ms";
 const LONGEST_SESSION: &str = "group.max.session.timeout.ms";

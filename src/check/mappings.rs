@@ -8,14 +8,14 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::report::{Report, acl};
 use crate::config::Config;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::TopicName;
 use crate::kafka::client::{AdminClient, client_config, failed};
 use crate::kafka::connect::{mapping_format, plain};
 use crate::kafka::errors::{self, Doing};
 use crate::kafka::ffi::batch::{BatchReader, Delivered};
 use crate::kafka::topics::describe_one;
-use crate::mapping::Decoder;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::TopicName;
+use sprag_mapping::Decoder;
 
 /// How many of the newest mapping records are decoded.
 const TAIL: i64 = 500;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::core::failure::Failure;
+use sprag_core::failure::Failure;
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +99,7 @@ pub(super) fn acl(operations: &[&str], resource: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::failure::FailureClass;
+    use sprag_core::failure::FailureClass;
 
     #[test]
     fn what_is_missing_stands_with_its_remedy() {

@@ -4,14 +4,14 @@ use std::rc::Rc;
 
 use super::report::{Report, acl};
 use crate::config::Config;
-use crate::core::event::SourceListing;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::GroupId;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
 use crate::kafka::clock::ProcessClock;
 use crate::kafka::connect::no_answer;
 use crate::kafka::groups::KafkaSourceGroups;
 use crate::ports::SourceGroups;
+use sprag_core::event::SourceListing;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::GroupId;
 
 /// Tries the source; the groups that would be synced, or `None` where no broker answers.
 pub(super) async fn check(

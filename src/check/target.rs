@@ -7,14 +7,6 @@ use super::brokers;
 use super::report::{Report, acl};
 use super::source::reach;
 use crate::config::Config;
-use crate::core::action::{ReadScope, TransactionEnd};
-use crate::core::event::{TargetCommit, TargetListing};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::fence_log::FenceRecord;
-use crate::core::ids::{
-    ClusterId, Fence, GroupId, PipelineId, Shard, TargetOffset, TargetPartition, TopicName,
-};
-use crate::core::policy::CommitMode;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
 use crate::kafka::clock::ProcessClock;
 use crate::kafka::committer::KafkaCommitter;
@@ -22,6 +14,14 @@ use crate::kafka::connect::{fence_topic, plain};
 use crate::kafka::groups::KafkaTargetGroups;
 use crate::kafka::settings::{Doubt, Weight, fence_topic_doubts};
 use crate::ports::{Committer, TargetGroups};
+use sprag_core::action::{ReadScope, TransactionEnd};
+use sprag_core::event::{TargetCommit, TargetListing};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceRecord;
+use sprag_core::ids::{
+    ClusterId, Fence, GroupId, PipelineId, Shard, TargetOffset, TargetPartition, TopicName,
+};
+use sprag_core::policy::CommitMode;
 
 /// The record that a check writes to the fence topic; the daemon does not look at it.
 const RECORD: &str = "check";

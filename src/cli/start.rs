@@ -7,11 +7,11 @@ use tracing::{error, info};
 
 use super::{LogFormat, StartArgs, complain, log, unusable};
 use crate::config::Config;
-use crate::core::action::StopReason;
-use crate::core::machine::Core;
 use crate::driver;
 use crate::kafka::connect::connect;
 use crate::ports::{Clock, Ports};
+use sprag_core::action::StopReason;
+use sprag_core::machine::Core;
 
 /// Runs until it is asked to stop, or cannot go on.
 pub(super) fn run(args: &StartArgs) -> ExitCode {

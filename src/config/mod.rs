@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::policy::Policy;
+use sprag_core::policy::Policy;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use origin::Origin;

@@ -10,13 +10,13 @@ use super::origin::Origin;
 use super::properties::{self, Client};
 use super::tree::{Leaf, Tree};
 use super::{Cluster, Config, Coordination, Loaded, Mapping, MappingFormat, TopicNaming};
-use crate::core::group_filter::GroupFilter;
-use crate::core::ids::GroupId;
-use crate::core::policy::{
+use sprag_core::group_filter::GroupFilter;
+use sprag_core::ids::GroupId;
+use sprag_core::policy::{
     CommitMode, OnActiveGroup, OnBelowFirstMapping, OnCorrection, OnForeignCommit,
     OnMultipleMappings, OnSourceRewind, Policy,
 };
-use crate::mapping::internal_topics::{InternalTopics, OffsetSyncsLocation};
+use sprag_mapping::internal_topics::{InternalTopics, OffsetSyncsLocation};
 
 /// The longest pipeline's name or cluster's alias, and the longest separator: each is put into the name
 /// of a topic, which Kafka takes up to 249 characters of.

@@ -2,8 +2,9 @@
 //! `request` are answered exactly once by the [`Event`](super::event::Event) named beside them,
 //! also when they fail or time out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::coordinators::Side;
 use super::event::TargetCommit;

@@ -1,6 +1,8 @@
 //! Which broker coordinates which group: the leader of the partition of `__consumer_offsets` that
 //! the group's name hashes to (Kafka's `GroupMetadataManager.partitionFor`).
 
+use alloc::vec::Vec;
+
 use super::ids::{BrokerId, GroupId};
 
 /// One of the two clusters.

@@ -1,7 +1,9 @@
 //! From what was read in one round to what is to be committed for one group: translate each
 //! position, judge it, and compose the stamps. Pure, like the judge that it asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use self::claims::{Claim, claims};
 use self::planning::{leave_out_what_is_too_much, plan, plan_refresh};

@@ -1,7 +1,9 @@
 //! What has happened: the one input of the core. Facts in the past tense, with the answers to the
 //! core's own requests named by their number.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::coordinators::{Coordinators, Side};
 use super::failure::Failure;

@@ -1,8 +1,8 @@
 //! How a request can fail, as far as a decision depends on it. The adapter's one table turns broker
 //! and client errors into these.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 /// A request that did not succeed. It never means "none".
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,4 +57,4 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl core::error::Error for Failure {}

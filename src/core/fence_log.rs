@@ -1,7 +1,9 @@
 //! The records of a fence partition (`docs/protocol.md`, "The fence log"): who took the shard over,
 //! under what terms, and which incarnation of each topic its mappings belong to.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! What is remembered of one group while its shard is active, and where its present round stands.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 
 use super::action::TransactionEnd;
 use super::decide::{Decision, Subject};

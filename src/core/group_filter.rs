@@ -1,7 +1,10 @@
 //! Which groups are synced (`groups.consumerGroups`, `groups.exclude`).
 
-use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use regex::Regex;
 

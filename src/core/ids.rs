@@ -2,8 +2,9 @@
 //! target offset and a shard never a partition. `Display` is what logs and errors print, and
 //! `Debug` equals it.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
 
 use super::murmur2::murmur2;
 

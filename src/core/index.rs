@@ -1,8 +1,9 @@
 //! Everything that was read of the mapping topic: per source partition the staircases of its
 //! copies, and per mapping partition how far it was applied.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use super::event::MappingTopic;
 use super::ids::{
@@ -189,7 +190,7 @@ impl Index {
     /// The pairs of topics whose replays came to their end since this was asked last; none of whose
     /// partitions is copied again still.
     pub(crate) fn take_ended_replays(&mut self) -> Vec<(TopicName, TopicName)> {
-        let ended = std::mem::take(&mut self.ended);
+        let ended = core::mem::take(&mut self.ended);
         ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
     }
 

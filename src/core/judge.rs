@@ -1,7 +1,7 @@
 //! The guard. [`judge`] is a pure function, and everything that decides whether an offset may be
 //! overwritten is in this file, row by row as in the table of `docs/protocol.md`, "The judge".
 
-use std::cmp::Ordering;
+use core::cmp::Ordering;
 
 use super::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,

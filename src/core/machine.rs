@@ -18,8 +18,8 @@ mod standing_down;
 mod timing;
 mod validate;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 
 use super::action::{Action, StopReason};
 use super::coordinators::Side;

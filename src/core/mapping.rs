@@ -1,6 +1,8 @@
 //! What the mapping topic says, decoded: the facts that the index is built from
 //! (`docs/protocol.md`, "Mapping records").
 
+use alloc::vec::Vec;
+
 use super::ids::{
     PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
 };

@@ -1,7 +1,7 @@
 //! What the core tells people: one note per change, at the level an operator wants it.
 
-use std::fmt;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use core::fmt;
 
 use super::failure::Failure;
 use super::ids::{

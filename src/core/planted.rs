@@ -69,7 +69,7 @@ pub enum Bug {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-pub(crate) const fn has(_: Bug) -> bool {
+pub const fn has(_: Bug) -> bool {
     false
 }
 
@@ -78,7 +78,7 @@ pub use self::planting::{Planting, has};
 
 #[cfg(feature = "planted-bugs")]
 mod planting {
-    use std::cell::Cell;
+    use core::cell::Cell;
 
     use super::Bug;
 

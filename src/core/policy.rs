@@ -1,6 +1,9 @@
 //! The policy keys of the configuration, as the core reads them.
 
-use std::time::Duration;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::group_filter::GroupFilter;
 

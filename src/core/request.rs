@@ -1,7 +1,7 @@
 //! Numbers for requests, so that an answer finds who asked, or nobody if that one has moved on.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::collections::BTreeMap;
+use core::fmt;
 
 /// The number of a request. The driver answers each request exactly once, with this number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,8 @@ mod packed;
 mod search;
 mod span;
 
-use std::hash::{Hash, Hasher};
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use self::dominance::{clip, cut, join};
 use self::fell::fell;

@@ -1,7 +1,7 @@
 //! The life of a shard at this instance (`docs/protocol.md`, "The life of a shard"). A shard that
 //! is not here is *Unowned*.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::fence_log::IncarnationFloor;
 use super::ids::{Fence, GroupId, MappingOffset, MappingPartition, TopicName};

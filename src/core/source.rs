@@ -5,8 +5,9 @@
 //! that another answerer reports, and after a failed read. A second read ends the doubt: equal or
 //! newer, by a coordinator looked up since, and at least `groups.confirmAfter` later.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::time::Duration;
 
 use super::event::{Answerer, SourceCommit, SourceOffsets};
 use super::ids::{Incarnation, SourceOffset, SourcePartition};
@@ -75,7 +76,7 @@ impl SourceMemory {
         let other = self.answerer.is_some() && (self.answerer != answered_by);
         let doubtful = (self.disturbed || other) && !has(Bug::DisturbanceIgnored);
         for (partition, position) in &mut self.positions {
-            let contradicted = std::mem::take(&mut position.contradicted);
+            let contradicted = core::mem::take(&mut position.contradicted);
             position.read(commits.remove(partition), reading, doubtful || contradicted);
         }
         for (partition, commit) in commits {

@@ -1,7 +1,9 @@
 //! The stamp: what is written in the metadata of each offset commit, so that the next decision
 //! can tell what this one knew (`docs/protocol.md`, "The stamp").
 
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
 
 use super::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
@@ -202,7 +204,7 @@ fn parse_stamp(text: &str) -> Option<Stamp> {
 }
 
 /// A non-negative decimal number without sign or leading zeros.
-fn canonical<T: std::str::FromStr>(text: &str) -> Option<T> {
+fn canonical<T: core::str::FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let padded = text.len() > 1 && text.starts_with('0');
     if plain && !padded { text.parse().ok() } else { None }

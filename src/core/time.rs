@@ -1,8 +1,8 @@
 //! The core's own time. It reads no clock: whoever drives it does.
 
-use std::fmt;
-use std::ops::Add;
-use std::time::Duration;
+use core::fmt;
+use core::ops::Add;
+use core::time::Duration;
 
 /// A point on the monotonic clock of this process, in milliseconds since an arbitrary start.
 ///

@@ -1,6 +1,6 @@
 //! What the judge may say, each with the reason as a type that a person can read.
 
-use std::fmt;
+use core::fmt;
 
 use super::ids::{Fence, MappingOffset, MappingPartition, SourceOffset, TargetOffset};
 

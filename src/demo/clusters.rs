@@ -11,12 +11,12 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::core::ids::{
+use crate::kafka::client::Properties;
+use sprag_core::ids::{
     PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
-use crate::core::mapping::{Chunk, Run};
-use crate::kafka::client::Properties;
-use crate::mapping::native::{ChunkPlace, encode};
+use sprag_core::mapping::{Chunk, Run};
+use sprag_mapping::native::{ChunkPlace, encode};
 
 /// The topic on the source.
 pub(super) const SOURCE_TOPIC: &str = "orders";

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::clusters::{Clusters, MAPPINGS};
 use super::ports::{DemoPorts, FENCE_TOPIC, Fault};
-use crate::core::action::StopReason;
-use crate::core::ids::{ClusterId, GroupId, TopicName};
-use crate::core::machine::{Core, Setup};
-use crate::core::policy::{CommitMode, Policy};
 use crate::driver;
 use crate::ports::{Clock, Ports};
+use sprag_core::action::StopReason;
+use sprag_core::ids::{ClusterId, GroupId, TopicName};
+use sprag_core::machine::{Core, Setup};
+use sprag_core::policy::{CommitMode, Policy};
 
 /// A running instance; it runs while it is awaited, and is frozen otherwise.
 pub(super) struct Instance {

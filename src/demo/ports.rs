@@ -7,27 +7,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::clusters::{FENCES, MAPPINGS, SOURCE_ID, SOURCE_TOPIC, TARGET_ID};
-use crate::core::action::ReadScope;
-use crate::core::coordinators::Coordinators;
-use crate::core::event::{
-    Answerer, ControlTopics, Event, FenceTopic, GroupActivity, MappingEnds, MappingTopic,
-    SourceCommit, SourceListing, SourceOffsets, TargetCommit, TargetListing, TargetOffsets, Topics,
-};
-use crate::core::failure::Failure;
-use crate::core::ids::{
-    BrokerId, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
-    SourcePartition, TargetPartition, TopicId, TopicName,
-};
-use crate::core::policy::CommitMode;
-use crate::core::time::Instant;
 use crate::kafka::client::{AdminClient, Properties};
 use crate::kafka::clock::ProcessClock;
 use crate::kafka::committer::KafkaCommitter;
 use crate::kafka::groups::KafkaTargetGroups;
 use crate::kafka::mapping_reader::KafkaMappings;
 use crate::kafka::topics::log_ranges;
-use crate::mapping::Format;
 use crate::ports::{Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader};
+use sprag_core::action::ReadScope;
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
+    Answerer, ControlTopics, Event, FenceTopic, GroupActivity, MappingEnds, MappingTopic,
+    SourceCommit, SourceListing, SourceOffsets, TargetCommit, TargetListing, TargetOffsets, Topics,
+};
+use sprag_core::failure::Failure;
+use sprag_core::ids::{
+    BrokerId, GroupId, MappingOffset, MappingPartition, Shard, ShardCount, SourceOffset,
+    SourcePartition, TargetPartition, TopicId, TopicName,
+};
+use sprag_core::policy::CommitMode;
+use sprag_core::time::Instant;
+use sprag_mapping::Format;
 
 /// The demo's fence topic.
 pub(super) const FENCE_TOPIC: FenceTopic =

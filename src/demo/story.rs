@@ -6,7 +6,7 @@ use super::clusters::{Clusters, RECORDS};
 use super::instance::Instance;
 use super::ports::Fault;
 use super::{Outcome, Promise, Synced, Trial};
-use crate::core::ids::GroupId;
+use sprag_core::ids::GroupId;
 
 const LAGS: [i64; 4] = [0, 500, 5_000, 50_000];
 /// How many records the source gets while the zombie sleeps.

@@ -16,18 +16,18 @@ use std::time::Duration;
 
 use super::Situations;
 use super::choices::Choices;
-use crate::core::action::{Action, StopReason};
-use crate::core::event::{Event, GroupActivity};
-use crate::core::ids::{PipelineId, Shard};
-use crate::core::machine::{Core, Setup};
-use crate::core::policy::{
-    CommitMode, OnActiveGroup, OnBelowFirstMapping, OnCorrection, OnForeignCommit, OnSourceRewind,
-    Policy,
-};
-use crate::core::time::Instant;
 use answers::{Fault, answer};
 use events::Next;
 use rules::Rules;
+use sprag_core::action::{Action, StopReason};
+use sprag_core::event::{Event, GroupActivity};
+use sprag_core::ids::{PipelineId, Shard};
+use sprag_core::machine::{Core, Setup};
+use sprag_core::policy::{
+    CommitMode, OnActiveGroup, OnBelowFirstMapping, OnCorrection, OnForeignCommit, OnSourceRewind,
+    Policy,
+};
+use sprag_core::time::Instant;
 use world::{FENCE_TOPIC, SHARDS, World};
 
 /// What was reported, by its name and the judge's word for it, and how a run ended.

@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 
 use super::Situations;
 use super::choices::Choices;
-use crate::core::ids::{
+use sprag_core::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
 };
-use crate::core::judge::{
+use sprag_core::judge::{
     Candidate, Findings, Knowledge, Ownership, Stored, is_foreign, is_of_later_fence, judge,
     may_refresh,
 };
-use crate::core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
-use crate::core::stamp::{Metadata, Stamp};
-use crate::core::verdict::HoldReason;
+use sprag_core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
+use sprag_core::stamp::{Metadata, Stamp};
+use sprag_core::verdict::HoldReason;
 
 use specification::{Facts, ROWS, verdict};
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::Situations;
-use crate::core::ids::{
+use sprag_core::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset,
     TopicName,
 };
-use crate::core::index::{Copies, Lineage};
-use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
-use crate::core::runs::Translation;
+use sprag_core::index::{Copies, Lineage};
+use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_core::runs::Translation;
 
 /// Offsets are chosen in a window this wide, and looked up somewhat around it.
 pub(super) const WINDOW: i64 = 48;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use super::Situations;
 use super::choices::Choices;
-use crate::core::ids::TopicId;
-use crate::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
-use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
-use crate::mapping::native::{self, ChunkPlace};
-use crate::mapping::replication_policy::ReplicationPolicy;
-use crate::mapping::{Decoder, Format, SkipKind};
+use sprag_core::ids::TopicId;
+use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_mapping::native::{self, ChunkPlace};
+use sprag_mapping::replication_policy::ReplicationPolicy;
+use sprag_mapping::{Decoder, Format, SkipKind};
 
 pub(super) const SITUATIONS: &[&str] = &[
     "native: chunk",

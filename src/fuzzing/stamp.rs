@@ -7,11 +7,11 @@ use regex::{Captures, Regex};
 
 use super::Situations;
 use super::choices::Choices;
-use crate::core::ids::{
+use sprag_core::ids::{
     Fence, FenceTopicTag, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
 };
-use crate::core::stamp::{METADATA_MAX_UNITS, Metadata, Stamp};
+use sprag_core::stamp::{METADATA_MAX_UNITS, Metadata, Stamp};
 
 pub(super) const SITUATIONS: &[&str] = &[
     "foreign",

@@ -20,9 +20,9 @@ use super::errors::{Doing, coordinator_moved, failure, native, said};
 use super::ffi::NativeError;
 use super::ffi::admin::Admin;
 use super::ffi::requests::NATIVE_PATIENCE;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::time::Instant;
 use crate::ports::Clock;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::time::Instant;
 
 /// How long one request may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! The process's monotonic clock.
 
-use crate::core::time::Instant;
 use crate::ports::Clock;
+use sprag_core::time::Instant;
 
 /// Milliseconds since this clock was made.
 #[derive(Clone, Copy, Debug)]

@@ -13,13 +13,13 @@ use super::fence_log::read_fence_partition;
 use super::groups::offset_list;
 use super::lookups::Lookups;
 use super::producer::{Producers, ShardProducer};
-use crate::core::action::TransactionEnd;
-use crate::core::event::{Aftermath, TargetCommit};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::fence_log::{FenceLog, FenceRecord};
-use crate::core::ids::{BrokerId, Fence, GroupId, Shard, TargetPartition, TopicName};
-use crate::core::policy::CommitMode;
 use crate::ports::Committer;
+use sprag_core::action::TransactionEnd;
+use sprag_core::event::{Aftermath, TargetCommit};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::{FenceLog, FenceRecord};
+use sprag_core::ids::{BrokerId, Fence, GroupId, Shard, TargetPartition, TopicName};
+use sprag_core::policy::CommitMode;
 
 /// How long the number of the coordination group's members is waited for: a take-over waits as long.
 const PATIENCE: Duration = Duration::from_secs(5);

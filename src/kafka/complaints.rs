@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::ProcessClock;
-use crate::core::time::Instant;
 use crate::ports::Clock;
+use sprag_core::time::Instant;
 
 /// The same sentence is told again after this long.
 const AGAIN: Duration = Duration::from_secs(300);

@@ -24,12 +24,12 @@ use super::ownership::KafkaOwnership;
 use super::settings::{Doubt, Weight, fence_topic_doubts};
 use super::topics::{self, KafkaTopics, describe_one};
 use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{ClusterId, PipelineId, TopicName};
-use crate::core::machine::Setup;
-use crate::mapping::Format;
-use crate::mapping::replication_policy::ReplicationPolicy;
 use crate::ports::{Clock, Ports};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{ClusterId, PipelineId, TopicName};
+use sprag_core::machine::Setup;
+use sprag_mapping::Format;
+use sprag_mapping::replication_policy::ReplicationPolicy;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use self::table::{CREDENTIALS_REFUSED, Row, row};
 use super::ffi::NativeError;
 use crate::config::properties::is_secret;
-use crate::core::failure::{Failure, FailureClass};
+use sprag_core::failure::{Failure, FailureClass};
 
 /// What is told of a code that is in no row.
 const UNLISTED: &str = "not an error that was expected here; tried again";

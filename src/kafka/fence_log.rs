@@ -12,9 +12,9 @@ use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::batch::{BatchReader, Delivered};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{Fence, Shard, TopicName};
 use crate::ports::Clock;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{Fence, Shard, TopicName};
 
 const POLL: Duration = Duration::from_millis(100);
 

@@ -15,20 +15,20 @@ use super::errors::{Doing, failure};
 use super::ffi::admin::{GroupListing, PartitionOffset};
 use super::lookups::Lookups;
 use super::topics::describe_one;
-use crate::core::action::ReadScope;
-use crate::core::coordinators::Coordinators;
-use crate::core::event::{
-    Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
-    TargetListing, TargetOffsets,
-};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{
-    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName,
-};
-use crate::core::time::Instant;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
 use others::Others;
+use sprag_core::action::ReadScope;
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
+    Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
+    TargetListing, TargetOffsets,
+};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{
+    BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName,
+};
+use sprag_core::time::Instant;
 
 /// How long brokers are waited for when groups are listed: the list goes without those that take longer.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);

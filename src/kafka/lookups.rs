@@ -17,10 +17,10 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{AdminClient, Live};
 use super::ffi::NativeError;
 use super::topics::{First, describe_one_by};
-use crate::core::coordinators::Coordinators;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{BrokerId, GroupId, TopicName};
-use crate::core::time::Instant;
+use sprag_core::coordinators::Coordinators;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{BrokerId, GroupId, TopicName};
+use sprag_core::time::Instant;
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// How long a look-up holds that found no topic, or none that may be described.

@@ -20,12 +20,12 @@ use super::ffi::NativeError;
 use super::ffi::admin::{Admin, Isolation, OffsetSpec};
 use super::ffi::batch::{BatchReader, Delivered};
 use super::topics::{First, describe_one_by};
-use crate::core::event::{Event, MappingEnds};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
-use crate::core::mapping::MappingRecord;
-use crate::mapping::{Decoder, Format, SkipCounter};
 use crate::ports::Mappings;
+use sprag_core::event::{Event, MappingEnds};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
+use sprag_core::mapping::MappingRecord;
+use sprag_mapping::{Decoder, Format, SkipCounter};
 
 const BATCH: usize = 10_000;
 const POLL: Duration = Duration::from_millis(100);

@@ -19,10 +19,10 @@ use super::client::{Properties, client_config, failed};
 use super::clock::ProcessClock;
 use super::complaints::{Complaints, plain_sentence};
 use super::errors::{Doing, advice, native};
-use crate::core::event::Event;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{Shard, TopicName};
 use crate::ports::Ownership;
+use sprag_core::event::Event;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{Shard, TopicName};
 
 const POLL: Duration = Duration::from_millis(50);
 

@@ -17,13 +17,13 @@ use super::clock::ProcessClock;
 use super::errors::{Doing, failure};
 use super::ffi::NativeError;
 use super::ffi::producer::{Producer, RecordId};
-use crate::core::action::TransactionEnd;
-use crate::core::event::Aftermath;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::fence_log::FenceRecord;
-use crate::core::ids::{Fence, GroupId, Shard, TopicName};
-use crate::core::policy::CommitMode;
 use crate::ports::{Clock, member};
+use sprag_core::action::TransactionEnd;
+use sprag_core::event::Aftermath;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceRecord;
+use sprag_core::ids::{Fence, GroupId, Shard, TopicName};
+use sprag_core::policy::CommitMode;
 
 /// How long a call within a transaction may take: meanwhile no other group of the shard commits. What a call
 /// that times out leaves open is aborted by the next producer's start.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::AdminClient;
 use super::ffi::admin::ConfigOf;
-use crate::core::ids::TopicName;
+use sprag_core::ids::TopicName;
 
 /// Settings by name, defaults included.
 pub type Settings = BTreeMap<String, String>;

@@ -14,12 +14,12 @@ use self::describing::{Described, describe_all};
 use self::log_offsets::LogOffsets;
 use super::client::AdminClient;
 use super::ffi::admin::{OffsetSpec, TopicDescription};
-use crate::core::event::{ControlTopics, FenceTopic, LogRange, MappingTopic, Topics};
-use crate::core::failure::Failure;
-use crate::core::ids::{
+use crate::ports::TopicReader;
+use sprag_core::event::{ControlTopics, FenceTopic, LogRange, MappingTopic, Topics};
+use sprag_core::failure::Failure;
+use sprag_core::ids::{
     ShardCount, SourceOffset, SourcePartition, TargetPartition, TopicId, TopicName,
 };
-use crate::ports::TopicReader;
 
 /// How many topics or partitions one request names, at most: librdkafka merges answers in quadratic
 /// time.

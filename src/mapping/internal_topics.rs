@@ -1,6 +1,9 @@
 //! How MirrorMaker 2 names its own topics (`DefaultReplicationPolicy`), which it does not
 //! replicate.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 /// The cluster that holds the offset syncs (`offset-syncs.topic.location`). Their topic's name
 /// carries the alias of the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

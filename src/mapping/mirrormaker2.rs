@@ -4,13 +4,15 @@
 //! Key: topic STRING, partition INT32. Value: upstream offset INT64, downstream offset INT64.
 //! Neither has a version; MirrorMaker reads past trailing bytes, and so does this.
 
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::primitives::Reader;
 use super::replication_policy::ReplicationPolicy;
 use super::skip::Skip;
-use crate::core::ids::{SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName};
-use crate::core::mapping::OffsetSync;
+use sprag_core::ids::{SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName};
+use sprag_core::mapping::OffsetSync;
 
 /// Keys remembered at the most; a topic with more source partitions is decoded more slowly.
 const MOST_KEYS: usize = 100_000;

@@ -18,12 +18,14 @@
 
 mod encode;
 
+use alloc::vec::Vec;
+
 use super::primitives::Reader;
 use super::skip::{Flaw, Skip};
-use crate::core::ids::{
+use sprag_core::ids::{
     PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
-use crate::core::mapping::{Chunk, Run};
+use sprag_core::mapping::{Chunk, Run};
 
 pub use encode::{ChunkPlace, Unwritable, encode, mapping_partition};
 

@@ -1,5 +1,7 @@
 //! Kafka's primitive types: big-endian numbers, length-prefixed strings, unsigned varints.
 
+use alloc::vec::Vec;
+
 use super::skip::{Flaw, Skip};
 
 /// Reads a record from its front.
@@ -56,7 +58,7 @@ impl<'a> Reader<'a> {
         let (head, rest) =
             self.rest.split_at_checked(needed).ok_or(Skip::Truncated { field, needed, left })?;
         self.rest = rest;
-        let name = std::str::from_utf8(head).map_err(|_| malformed(Flaw::NotUtf8))?;
+        let name = core::str::from_utf8(head).map_err(|_| malformed(Flaw::NotUtf8))?;
         match name_flaw(name) {
             None => Ok(name),
             Some(flaw) => Err(malformed(flaw)),

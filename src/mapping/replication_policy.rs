@@ -1,7 +1,9 @@
 //! How MirrorMaker 2 names the copy of a topic (`DefaultReplicationPolicy`,
 //! `IdentityReplicationPolicy`), and an explicit map for policies of one's own.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 
 use thiserror::Error;
 
@@ -121,7 +123,7 @@ impl ReplicationPolicy {
     /// name there.
     fn hops<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let first = self.origin(topic);
-        std::iter::successors(first, |(_, upstream)| {
+        core::iter::successors(first, |(_, upstream)| {
             let next = self.origin(upstream)?;
             // A policy that keeps names would go round in circles.
             (next.1 != *upstream).then_some(next)

@@ -1,12 +1,12 @@
 //! Why a record of a mapping topic was skipped, and how often.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::collections::BTreeMap;
+use core::fmt;
 
 use thiserror::Error;
 
 use super::replication_policy::NotCopied;
-use crate::core::ids::{MappingOffset, MappingPartition, TopicName};
+use sprag_core::ids::{MappingOffset, MappingPartition, TopicName};
 
 /// Why a record was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

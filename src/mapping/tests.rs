@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::core::ids::{
+use sprag_core::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId,
 };
-use crate::core::mapping::{Chunk, Run};
+use sprag_core::mapping::{Chunk, Run};
 
 fn native_record() -> (Vec<u8>, Vec<u8>) {
     let chunk = Chunk {

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::coordinators::Coordinators;
-use sprag::core::event::{Answerer, SourceOffsets};
-use sprag::core::failure::Failure;
-use sprag::core::ids::{BrokerId, GroupId};
-use sprag::core::time::Instant;
 use sprag::kafka::client::AdminClient;
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::groups::KafkaSourceGroups;
 use sprag::ports::{Clock, SourceGroups};
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{Answerer, SourceOffsets};
+use sprag_core::failure::Failure;
+use sprag_core::ids::{BrokerId, GroupId};
+use sprag_core::time::Instant;
 
 use crate::scenario::PATIENCE;
 use crate::support::alone::turn;

@@ -4,17 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::action::{ReadScope, TransactionEnd};
-use sprag::core::event::{TargetCommit, TargetOffsets};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::fence_log::FenceRecord;
-use sprag::core::ids::{Fence, GroupId, Shard, TargetOffset, TargetPartition, TopicName};
-use sprag::core::policy::CommitMode;
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::groups::KafkaTargetGroups;
 use sprag::ports::{Committer, TargetGroups};
+use sprag_core::action::{ReadScope, TransactionEnd};
+use sprag_core::event::{TargetCommit, TargetOffsets};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceRecord;
+use sprag_core::ids::{Fence, GroupId, Shard, TargetOffset, TargetPartition, TopicName};
+use sprag_core::policy::CommitMode;
 
 use crate::support::alone::turn;
 use crate::support::artifacts::Version;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
-use sprag::core::mapping::{Chunk, Run};
+use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag_core::mapping::{Chunk, Run};
 
 use crate::scenario::{
     PATIENCE, active, create_mapping_topic, groups, pipeline, publish, topic_id,

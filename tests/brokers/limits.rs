@@ -1,10 +1,10 @@
 //! The target brokers' limits on a commit: how long its metadata may be, and how large it may be in
 //! all.
 
-use sprag::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
-use sprag::core::mapping::{Chunk, Run};
 use sprag::failpoint::Point;
-use sprag::mapping::native::{ChunkPlace, encode};
+use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag_core::mapping::{Chunk, Run};
+use sprag_mapping::native::{ChunkPlace, encode};
 
 use crate::scenario::{
     MAPPINGS, Mapped, PATIENCE, committed, create_mapping_topic, event, pipeline, topic_id,

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sprag::core::ids::{
-    PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
-};
-use sprag::core::mapping::{Chunk, Run};
 use sprag::kafka::client::AdminClient;
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::topics::describe_one;
-use sprag::mapping::native::{ChunkPlace, encode};
+use sprag_core::ids::{
+    PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
+};
+use sprag_core::mapping::{Chunk, Run};
+use sprag_mapping::native::{ChunkPlace, encode};
 
 use crate::support::clients::block_on;
 use crate::support::cluster::Cluster;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sprag::core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
-use sprag::core::mapping::{Chunk, Run};
+use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
+use sprag_core::mapping::{Chunk, Run};
 
 use crate::scenario::{MAPPINGS, Mapped, PATIENCE, committed, event, pipeline, topic_id};
 use crate::support::alone::turn;
@@ -15,7 +15,7 @@ use crate::support::rounds;
 use crate::support::sprag::Sprag;
 use crate::support::wait::pass;
 use crate::support::watcher::OffsetsWatcher;
-use sprag::mapping::native::{ChunkPlace, encode};
+use sprag_mapping::native::{ChunkPlace, encode};
 
 #[test]
 fn nothing_is_written_before_all_mappings_are_read() {

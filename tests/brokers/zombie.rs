@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sprag::core::action::TransactionEnd;
-use sprag::core::event::TargetCommit;
-use sprag::core::fence_log::TakeOver;
-use sprag::core::ids::{
-    ClusterId, GroupId, PipelineId, Shard, ShardCount, TargetOffset, TargetPartition, TopicName,
-};
-use sprag::core::policy::CommitMode;
 use sprag::failpoint::Point;
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::committer::KafkaCommitter;
 use sprag::ports::Committer;
+use sprag_core::action::TransactionEnd;
+use sprag_core::event::TargetCommit;
+use sprag_core::fence_log::TakeOver;
+use sprag_core::ids::{
+    ClusterId, GroupId, PipelineId, Shard, ShardCount, TargetOffset, TargetPartition, TopicName,
+};
+use sprag_core::policy::CommitMode;
 
 use crate::scenario::{Mapped, PATIENCE, active, commit_all, committed, event, groups, pipeline};
 use crate::support::alone::turn;

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::action::{Action, Commit, Read, ReadScope, TransactionEnd};
-use sprag::core::event::{
+use sprag_core::action::{Action, Commit, Read, ReadScope, TransactionEnd};
+use sprag_core::event::{
     Aftermath, Answerer, CommitDone, Event, MappingEnds, ReadDone, SourceCommit, SourceOffsets,
     TargetCommit, TargetOffsets,
 };
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{Fence, MappingOffset, MappingPartition, TargetOffset};
-use sprag::core::policy::CommitMode;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{Fence, MappingOffset, MappingPartition, TargetOffset};
+use sprag_core::policy::CommitMode;
 
 use crate::plant::Plant;
 use crate::script;

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sprag::core::action::{Action, Commit, Read};
-use sprag::core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::fence_log::FenceLog;
-use sprag::core::ids::{Fence, MappingOffset};
-use sprag::core::machine::{Core, Why};
-use sprag::core::policy::CommitMode;
-use sprag::core::request::RequestId;
-use sprag::core::time::Instant;
+use sprag_core::action::{Action, Commit, Read};
+use sprag_core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceLog;
+use sprag_core::ids::{Fence, MappingOffset};
+use sprag_core::machine::{Core, Why};
+use sprag_core::policy::CommitMode;
+use sprag_core::request::RequestId;
+use sprag_core::time::Instant;
 
 use crate::brokers::{Age, Brokers, Late, MAPPING_PARTITION, Request};
 use crate::plant::Plant;

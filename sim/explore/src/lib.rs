@@ -1,4 +1,4 @@
-//! Every interleaving of small worlds: the real core ([`sprag::core::machine::Core`]), two or three
+//! Every interleaving of small worlds: the real core ([`sprag_core::machine::Core`]), two or three
 //! instances of it, and the smallest brokers that can answer them.
 //!
 //! Between any two steps anything else may happen, so an instance that is not stepped is frozen. A

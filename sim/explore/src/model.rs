@@ -5,11 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sprag::core::action::{Action, Read};
-use sprag::core::planted::Planting;
-use sprag::core::policy::CommitMode;
-use sprag::core::request::RequestId;
-use sprag::core::time::Instant;
+use sprag_core::action::{Action, Read};
+use sprag_core::planted::Planting;
+use sprag_core::policy::CommitMode;
+use sprag_core::request::RequestId;
+use sprag_core::time::Instant;
 use stateright::{Model, Property};
 
 use crate::brokers::{Age, Brokers};

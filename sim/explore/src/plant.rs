@@ -1,7 +1,7 @@
 //! Bugs that can be planted in a world, to see that it bites: in what stands around the core, and in the
 //! core itself.
 
-use sprag::core::planted::Bug;
+use sprag_core::planted::Bug;
 
 /// One planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The smallest world in which each planted bug shows, and what it breaks there.
 
-use sprag::core::policy::CommitMode;
+use sprag_core::policy::CommitMode;
 
 use crate::budget::Budget;
 use crate::model::World;

@@ -1,10 +1,10 @@
 //! What must hold in every state, and what must be reached somewhere: an exploration that never came
 //! to a commit has proved nothing.
 
-use sprag::core::action::{Action, Commit, TransactionEnd};
-use sprag::core::event::{CommitDone, Event};
-use sprag::core::failure::FailureClass;
-use sprag::core::policy::CommitMode;
+use sprag_core::action::{Action, Commit, TransactionEnd};
+use sprag_core::event::{CommitDone, Event};
+use sprag_core::failure::FailureClass;
+use sprag_core::policy::CommitMode;
 use stateright::Property;
 
 use crate::brokers::Late;

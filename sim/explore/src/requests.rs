@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::action::{Action, Commit, Read};
-use sprag::core::coordinators::Coordinators;
-use sprag::core::event::{
+use sprag_core::action::{Action, Commit, Read};
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
     CommitDone, ControlTopics, Event, GroupActivity, ReadDone, SourceListing, TargetListing, Topics,
 };
-use sprag::core::failure::{Failure, FailureClass};
+use sprag_core::failure::{Failure, FailureClass};
 
 use crate::script;
 

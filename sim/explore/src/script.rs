@@ -1,14 +1,14 @@
 //! The names and numbers of the small world, and what is true of them.
 
-use sprag::core::event::{FenceTopic, LogRange, MappingTopic};
-use sprag::core::ids::{
+use sprag_core::event::{FenceTopic, LogRange, MappingTopic};
+use sprag_core::ids::{
     GroupId, PublisherId, Shard, ShardCount, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId,
 };
-use sprag::core::machine::{Core, Setup};
-use sprag::core::mapping::{Chunk, MappingRecord, Run};
-use sprag::core::policy::{CommitMode, Policy};
-use sprag::core::time::Instant;
+use sprag_core::machine::{Core, Setup};
+use sprag_core::mapping::{Chunk, MappingRecord, Run};
+use sprag_core::policy::{CommitMode, Policy};
+use sprag_core::time::Instant;
 
 use crate::plant::Plant;
 

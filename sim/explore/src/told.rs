@@ -1,9 +1,9 @@
 //! Steps in words, for people.
 
-use sprag::core::action::{Action, Commit, Read};
-use sprag::core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
-use sprag::core::failure::Failure;
-use sprag::core::request::RequestId;
+use sprag_core::action::{Action, Commit, Read};
+use sprag_core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
+use sprag_core::failure::Failure;
+use sprag_core::request::RequestId;
 
 use crate::model::{State, Step};
 use crate::script;

@@ -1,9 +1,9 @@
 //! What must not come of a commit, judged from what the brokers hold and not from what an instance
 //! believes.
 
-use sprag::core::event::TargetCommit;
-use sprag::core::ids::SourceOffset;
-use sprag::core::stamp::{Metadata, Stamp};
+use sprag_core::event::TargetCommit;
+use sprag_core::ids::SourceOffset;
+use sprag_core::stamp::{Metadata, Stamp};
 
 use crate::script;
 

@@ -1,7 +1,7 @@
 //! Every state of small worlds: what the documents promise holds in all of them, the race that they
 //! admit is found, and so is each planted bug.
 
-use sprag::core::policy::CommitMode;
+use sprag_core::policy::CommitMode;
 use sprag_explore::budget::Budget;
 use sprag_explore::model::World;
 use sprag_explore::plant::Plant;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::{GroupId, TopicName};
+use sprag_core::ids::{GroupId, TopicName};
 
 use super::group::{Group, Scope};
 use super::history::{Author, What};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sprag::core::ids::TopicName;
-use sprag::core::time::Instant;
+use sprag_core::ids::TopicName;
+use sprag_core::time::Instant;
 
 use super::members::Members;
 pub use super::members::Scope;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use sprag::core::ids::{GroupId, TopicId};
-use sprag::core::time::Instant;
+use sprag_core::ids::{GroupId, TopicId};
+use sprag_core::time::Instant;
 
 use super::offsets::Change;
 use crate::wire::{Committed, MemberId, Partition, Producer};

@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::TopicName;
-use sprag::core::time::Instant;
+use sprag_core::ids::TopicName;
+use sprag_core::time::Instant;
 
 use crate::wire::{Error, MemberId, Partition, Protocol};
 

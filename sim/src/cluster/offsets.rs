@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::time::Instant;
+use sprag_core::time::Instant;
 
 use crate::wire::{Committed, Error, Partition};
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::GroupId;
-use sprag::core::time::Instant;
+use sprag_core::ids::GroupId;
+use sprag_core::time::Instant;
 
 use crate::wire::{Error, Partition, Producer};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::ids::{ClusterId, TopicId, TopicName};
-use sprag::core::murmur2::murmur2;
+use sprag_core::ids::{ClusterId, TopicId, TopicName};
+use sprag_core::murmur2::murmur2;
 
 use super::log::Log;
 use crate::wire::{Error, Isolation, NewRecord, Partition, Response};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use sprag::core::policy::CommitMode;
+use sprag_core::policy::CommitMode;
 use sprag_explore::budget::Budget;
 use sprag_explore::model::{State, Step, World};
 use sprag_explore::plant::Plant;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::{BrokerId, TopicName};
-use sprag::core::time::Instant;
+use sprag_core::ids::{BrokerId, TopicName};
+use sprag_core::time::Instant;
 
 use super::brokers::{Brokers, Trouble, Way};
 use crate::clock::simulated;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::coordinators::Coordinators;
-use sprag::core::ids::{BrokerId, GroupId};
-use sprag::core::murmur2::murmur2;
-use sprag::core::time::Instant;
+use sprag_core::coordinators::Coordinators;
+use sprag_core::ids::{BrokerId, GroupId};
+use sprag_core::murmur2::murmur2;
+use sprag_core::time::Instant;
 
 use crate::wire::{Envelope, Error, Partition, Request, Response};
 

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use sprag::core::ids::{GroupId, SourcePartition, TargetPartition, TopicName};
-use sprag::core::time::Instant;
 use sprag::ports::Clock;
+use sprag_core::ids::{GroupId, SourcePartition, TargetPartition, TopicName};
+use sprag_core::time::Instant;
 
 pub use self::roles::Role;
 use self::zombie::Again;

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use sprag::core::action::StopReason;
-use sprag::core::event::FenceTopic;
-use sprag::core::ids::{ClusterId, ShardCount};
-use sprag::core::machine::{Core, Setup};
-use sprag::core::planted::{Bug, has};
-use sprag::core::policy::Policy;
 use sprag::driver;
 use sprag::ports::{Clock, Ports};
+use sprag_core::action::StopReason;
+use sprag_core::event::FenceTopic;
+use sprag_core::ids::{ClusterId, ShardCount};
+use sprag_core::machine::{Core, Setup};
+use sprag_core::planted::{Bug, has};
+use sprag_core::policy::Policy;
 
 use crate::clock::SimClock;
 use crate::gate::Gate;

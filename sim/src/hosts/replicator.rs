@@ -6,12 +6,10 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{
-    GroupId, PublisherId, SourcePartition, TargetPartition, TopicId, TopicName,
-};
-use sprag::core::mapping::Chunk;
-use sprag::mapping::native::{ChunkPlace, encode, mapping_partition};
 use sprag::ports::Clock;
+use sprag_core::ids::{GroupId, PublisherId, SourcePartition, TargetPartition, TopicId, TopicName};
+use sprag_core::mapping::Chunk;
+use sprag_mapping::native::{ChunkPlace, encode, mapping_partition};
 
 use self::records::{copies, runs, sync};
 use crate::clock::SimClock;

@@ -1,7 +1,7 @@
 //! Converges: once all faults have ended, every group that is not to be left alone stands where its
 //! mappings say.
 
-use sprag::core::time::Instant;
+use sprag_core::time::Instant;
 
 use super::settled::Settled;
 use super::{Invariant, Violation};

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::ids::TopicId;
-use sprag::core::mapping::{MappingRecord, Run};
-use sprag::mapping::{Decoder, Format};
+use sprag_core::ids::TopicId;
+use sprag_core::mapping::{MappingRecord, Run};
+use sprag_mapping::{Decoder, Format};
 
 use crate::cluster::Cluster;
 use crate::names::Names;

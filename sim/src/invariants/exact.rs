@@ -1,7 +1,7 @@
 //! Exact: with dense mappings a consumer that resumes reads nothing twice, where records were
 //! copied once and in order.
 
-use sprag::core::time::Instant;
+use sprag_core::time::Instant;
 
 use super::settled::Settled;
 use super::{Invariant, Violation};

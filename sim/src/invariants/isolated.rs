@@ -14,8 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::{BrokerId, GroupId, Shard, ShardCount};
-use sprag::core::time::Instant;
+use sprag_core::ids::{BrokerId, GroupId, Shard, ShardCount};
+use sprag_core::time::Instant;
 
 use super::settled::settled;
 use super::{Invariant, Violation};
@@ -211,7 +211,7 @@ impl Look<'_> {
     /// What every group of its shard needs.
     fn of_shard(&self, group: &GroupId) -> BTreeSet<(Side, Lead)> {
         let (names, shard) = (&self.truth.names, self.shard(group));
-        let partition = |topic: &sprag::core::ids::TopicName, partition| {
+        let partition = |topic: &sprag_core::ids::TopicName, partition| {
             Lead::Partition(Partition { topic: topic.clone(), partition })
         };
         let mappings = self.clusters.target.topics().partitions(&names.mapping_topic);

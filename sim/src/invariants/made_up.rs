@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use sprag::core::ids::{
+use sprag_core::ids::{
     Fence, FenceTopicTag, GroupId, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PublisherId, Shard, ShardCount, SourceOffset, TargetOffset, TopicId, TopicName,
 };
-use sprag::core::mapping::{Chunk, Run};
-use sprag::core::stamp::Stamp;
-use sprag::core::time::Instant;
-use sprag::mapping::native::{ChunkPlace, encode};
+use sprag_core::mapping::{Chunk, Run};
+use sprag_core::stamp::Stamp;
+use sprag_core::time::Instant;
+use sprag_mapping::native::{ChunkPlace, encode};
 
 use super::{
     Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
@@ -113,8 +113,8 @@ impl MadeUp {
         let (from, to) = self.truth.names.topics[0].clone();
         let (source, target) = (SourceOffset(source), TargetOffset(target));
         let chunk = Chunk {
-            source: sprag::core::ids::SourcePartition { topic: from, partition: 0 },
-            target: sprag::core::ids::TargetPartition { topic: to, partition: 0 },
+            source: sprag_core::ids::SourcePartition { topic: from, partition: 0 },
+            target: sprag_core::ids::TargetPartition { topic: to, partition: 0 },
             source_topic_id: self.ids().0,
             target_topic_id: self.ids().1,
             publisher: PublisherId::from("made up"),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::ids::Incarnation;
+use sprag_core::ids::Incarnation;
 
 use super::{Invariant, Violation};
 use crate::cluster::Cluster;

@@ -1,7 +1,7 @@
 //! NeverStale: a commit knows at least what the commit knew that it overwrites: of ownership, of
 //! mappings, and of the source; and at least all mappings that there were when its owner took over.
 
-use sprag::core::ids::MappingTopicTag;
+use sprag_core::ids::MappingTopicTag;
 
 use super::{Invariant, Violation};
 use crate::truth::{Ours, SourceCommit, Truth, stamp_of};

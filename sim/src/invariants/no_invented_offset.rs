@@ -2,7 +2,7 @@
 //! that stood beside it; it is what the mapping records below its as-of make of that position, and lies
 //! within the target's log.
 
-use sprag::core::ids::{Incarnation, MappingTopicTag};
+use sprag_core::ids::{Incarnation, MappingTopicTag};
 
 use super::copies::told_copies;
 use super::{Invariant, Violation};

@@ -3,9 +3,9 @@
 //! translated; and no commit lies below the target's log start, where a consumer would fall back to its
 //! reset policy.
 
-use sprag::core::ids::MappingTopicTag;
-use sprag::core::mapping::MappingRecord;
-use sprag::mapping::Decoder;
+use sprag_core::ids::MappingTopicTag;
+use sprag_core::mapping::MappingRecord;
+use sprag_mapping::Decoder;
 
 use super::copies::tells;
 use super::{Invariant, Violation};

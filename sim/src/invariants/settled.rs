@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sprag::core::ids::{GroupId, Incarnation, TopicId};
+use sprag_core::ids::{GroupId, Incarnation, TopicId};
 
 use super::copies::{Copies, told_copies};
 use crate::cluster::Cluster;

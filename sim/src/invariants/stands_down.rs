@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sprag::core::time::Instant;
+use sprag_core::time::Instant;
 
 use super::{Invariant, Violation};
 use crate::truth::Truth;

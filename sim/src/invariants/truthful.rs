@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use sprag::core::ids::GroupId;
-use sprag::core::time::Instant;
+use sprag_core::ids::GroupId;
+use sprag_core::time::Instant;
 
 use super::{Invariant, Violation};
 use crate::truth::Ours;

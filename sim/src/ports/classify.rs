@@ -1,7 +1,7 @@
 //! What follows from a broker's error, as the real adapter's table has it; the tests of the model
 //! against real brokers compare the two.
 
-use sprag::core::failure::{Failure, FailureClass};
+use sprag_core::failure::{Failure, FailureClass};
 
 use crate::wire::Error;
 

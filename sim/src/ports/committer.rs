@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use sprag::core::action::TransactionEnd;
-use sprag::core::event::{Aftermath, TargetCommit};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::fence_log::{FenceLog, FenceRecord};
-use sprag::core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
-use sprag::core::policy::CommitMode;
 use sprag::ports::{Committer, member};
+use sprag_core::action::TransactionEnd;
+use sprag_core::event::{Aftermath, TargetCommit};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::{FenceLog, FenceRecord};
+use sprag_core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
+use sprag_core::policy::CommitMode;
 
 use super::Wiring;
 use super::classify::{Doing, failure};

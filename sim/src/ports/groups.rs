@@ -4,18 +4,18 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::action::ReadScope;
-use sprag::core::coordinators::Coordinators;
-use sprag::core::event::{
+use sprag::ports::{Clock, SourceGroups, TargetGroups};
+use sprag_core::action::ReadScope;
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
     Answerer, GroupActivity, SourceCommit, SourceListing, SourceOffsets, TargetCommit,
     TargetListing, TargetOffsets,
 };
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{
     BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition,
 };
-use sprag::core::time::Instant;
-use sprag::ports::{Clock, SourceGroups, TargetGroups};
+use sprag_core::time::Instant;
 
 use super::classify::{Doing, failure};
 use super::link::{Link, Live, strange};

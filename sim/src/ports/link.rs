@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::failure::Failure;
-use sprag::core::ids::BrokerId;
-use sprag::core::time::Instant;
 use sprag::ports::Clock;
+use sprag_core::failure::Failure;
+use sprag_core::ids::BrokerId;
+use sprag_core::time::Instant;
 
 use super::Timing;
 use super::classify::{Doing, failure, no_answer};
@@ -306,7 +306,7 @@ fn is_later(error: Error) -> bool {
 /// What is said where an answer is of another kind than the question.
 pub(super) fn strange(what: &str, response: &Response) -> Failure {
     Failure::new(
-        sprag::core::failure::FailureClass::Retry,
+        sprag_core::failure::FailureClass::Retry,
         format!("{what}: an answer to something else: {response:?}"),
     )
 }

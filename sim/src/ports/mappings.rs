@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sprag::core::event::{Event, MappingEnds};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
-use sprag::mapping::{Decoder, Format};
 use sprag::ports::{Clock, Mappings};
+use sprag_core::event::{Event, MappingEnds};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{MappingOffset, MappingPartition, TopicId, TopicName};
+use sprag_mapping::{Decoder, Format};
 use tokio::sync::Notify;
 
 use super::Wiring;

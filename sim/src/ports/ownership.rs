@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sprag::core::event::Event;
-use sprag::core::failure::Failure;
-use sprag::core::ids::{GroupId, Shard, TopicName};
 use sprag::ports::{Clock, Ownership};
+use sprag_core::event::Event;
+use sprag_core::failure::Failure;
+use sprag_core::ids::{GroupId, Shard, TopicName};
 use tokio::sync::Notify;
 
 use super::Wiring;

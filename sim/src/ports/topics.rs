@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::event::{ControlTopics, FenceTopic, LogRange, MappingTopic, Topics};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::ids::{
+use sprag::ports::TopicReader;
+use sprag_core::event::{ControlTopics, FenceTopic, LogRange, MappingTopic, Topics};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{
     ShardCount, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId, TopicName,
 };
-use sprag::ports::TopicReader;
 
 use super::Wiring;
 use super::classify::{Doing, failure};

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use sprag::core::ids::{GroupId, TopicId};
-use sprag::core::stamp::{Metadata, Stamp};
-use sprag::core::time::Instant;
+use sprag_core::ids::{GroupId, TopicId};
+use sprag_core::stamp::{Metadata, Stamp};
+use sprag_core::time::Instant;
 
 use super::PREFIX;
 use crate::wire::{Committed, Partition};

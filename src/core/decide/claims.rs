@@ -1,7 +1,8 @@
 //! Which of a group's source partitions are mapped to which target partitions, for the topics as they
 //! are now.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::super::event::{SourceCommit, Topics};
 use super::super::failure::{Failure, FailureClass};

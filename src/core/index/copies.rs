@@ -1,7 +1,8 @@
 //! What is known of one way that records took: where their copies are, and whether the replicator
 //! copies again.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::super::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition,

@@ -3,7 +3,8 @@
 //! Room is shared out by coordinator: where one does not answer, its groups wait for each other, and
 //! the groups of the others wait for none of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use super::super::ids::{BrokerId, GroupId};
 use super::super::time::Instant;

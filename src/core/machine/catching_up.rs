@@ -1,8 +1,8 @@
 //! *CatchingUp*: the mappings are read up to the ends that stood after the fence
 //! (`docs/protocol.md`, "The life of a shard").
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
 
 use super::super::action::{Action, Read};
 use super::super::event::MappingEnds;

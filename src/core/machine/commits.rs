@@ -3,9 +3,10 @@
 //! *Fenced*: write the half, read again what was judged, then end or abort. *Guarded*: read again
 //! what was judged, then commit plainly.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::{Action, Commit, Read, ReadScope, TransactionEnd};
 use super::super::decide::{self, Decision, Planned, PlannedKind};
@@ -67,7 +68,7 @@ impl Core {
             return;
         }
         // Records and groups take turns, so that many records delay no group for long.
-        let group_first = std::mem::take(&mut state.record_was_last) && !state.queue.is_empty();
+        let group_first = core::mem::take(&mut state.record_was_last) && !state.queue.is_empty();
         if !group_first && self.write_records(shard, fence) {
             return;
         }

@@ -1,8 +1,10 @@
 //! The control topics, and the mappings that are read from one of them.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::{Action, Read};
 use super::super::event::{ControlTopics, FenceTopic, MappingTopic};

@@ -2,8 +2,9 @@
 //! that a broker that does not answer delays its own groups alone (`docs/protocol.md`, "Following the
 //! world").
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::{Action, Read};
 use super::super::coordinators::{Coordinators, Side};
@@ -100,7 +101,7 @@ impl Core {
         let Ok(read) = outcome else {
             return;
         };
-        let before = std::mem::replace(&mut known.coordinators, read);
+        let before = core::mem::replace(&mut known.coordinators, read);
         if before == known.coordinators {
             return;
         }

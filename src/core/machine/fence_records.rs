@@ -1,6 +1,7 @@
 //! Records that go to a shard's fence partition beside its take-over: incarnations, keep-alives.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::super::action::Action;
 use super::super::failure::{Failure, FailureClass};
@@ -42,7 +43,7 @@ impl Core {
         let Some(state) = self.shards.get_mut(&shard) else {
             return;
         };
-        let lane = std::mem::replace(&mut state.lane, Lane::Free);
+        let lane = core::mem::replace(&mut state.lane, Lane::Free);
         if let (Err(_), Lane::Records(batch)) = (&outcome, &lane) {
             // It may have been too much at once. The next producer of the shard remembers it too.
             state.records_most = (batch.len() / 2).max(1);
@@ -90,7 +91,7 @@ fn next_batch(
 ) -> (Records, Vec<FenceRecord>) {
     let mut batch = Records { keep_alive: waiting.keep_alive, ..Records::default() };
     let mut records = Vec::new();
-    if std::mem::take(&mut waiting.keep_alive) {
+    if core::mem::take(&mut waiting.keep_alive) {
         records.push(keep_alive(fence));
     }
     let mut bytes = 0;

@@ -1,7 +1,8 @@
 //! The life of a shard: assigned, fenced, caught up, loaded, active, and left
 //! (`docs/protocol.md`, "The life of a shard").
 
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::Action;
 use super::super::event::FenceTopic;

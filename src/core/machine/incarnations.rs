@@ -1,7 +1,7 @@
 //! Which incarnation of a pair of topics MirrorMaker's offset syncs belong to: they do not say, so the
 //! as-of from which they count is kept in the fence log (`docs/protocol.md`, "The fence log").
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::super::decide;
 use super::super::event::Topics;
@@ -155,7 +155,7 @@ impl Core {
         let (Some(state), Some(present)) = (self.shards.get_mut(&shard), self.index.tag()) else {
             return;
         };
-        let kept = std::mem::take(&mut state.kept);
+        let kept = core::mem::take(&mut state.kept);
         for (topics, floors) in &self.floors {
             let floor = floors.get(&present);
             if floor.is_some() && floor != kept.get(topics) {

@@ -1,8 +1,10 @@
 //! Which groups there are, on both clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::{Action, Read};
 use super::super::coordinators::Side;
@@ -160,7 +162,7 @@ impl Core {
         match outcome {
             Ok(TargetListing { mut groups, missing }) => {
                 if missing.is_some() {
-                    for group in std::mem::take(&mut self.listings.target).into_keys() {
+                    for group in core::mem::take(&mut self.listings.target).into_keys() {
                         groups.entry(group).or_insert(GroupActivity::Unknown);
                     }
                 }

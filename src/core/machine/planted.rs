@@ -1,8 +1,9 @@
 //! What planted bugs do to the machine (`core/planted.rs`). No release build does any of it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::decide::Decision;
 use super::super::event::{TargetCommit, TargetOffsets};
@@ -110,7 +111,7 @@ impl Core {
     /// [`Bug::StandDownIgnored`]: the group tries again, with the producer that it had.
     pub(super) fn go_on(&mut self, shard: Shard, failure: &str) {
         if let Some(state) = self.shards.get_mut(&shard)
-            && let Lane::Group(name) = std::mem::replace(&mut state.lane, Lane::Free)
+            && let Lane::Group(name) = core::mem::replace(&mut state.lane, Lane::Free)
         {
             self.round_failed(name, Failure::new(FailureClass::Retry, failure));
         }

@@ -1,8 +1,8 @@
 //! Refresh: what we committed is written again, byte for byte, before it expires. It needs neither the
 //! source nor the topics, and goes on when they cannot be read.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 
 use super::super::decide::{self, Round};
 use super::super::event::{TargetOffsets, Topics};

@@ -1,7 +1,7 @@
 //! How a group's round ends, and when the next one is due.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use alloc::collections::BTreeSet;
+use core::time::Duration;
 
 use super::super::coordinators::Side;
 use super::super::decide::{self, Decision};

@@ -1,7 +1,8 @@
 //! A group's round: read its source offsets, then its target offsets and the topics, then decide.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::sync::Arc;
 
 use super::super::action::{Action, Read, ReadScope};
 use super::super::coordinators::Side;
@@ -285,7 +286,7 @@ impl Core {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        let before = std::mem::replace(&mut group.verdicts, decision.verdicts.clone());
+        let before = core::mem::replace(&mut group.verdicts, decision.verdicts.clone());
         for (subject, verdict) in &decision.verdicts {
             let told = before.get(subject).is_some_and(|before| before.name() == verdict.name());
             match verdict {

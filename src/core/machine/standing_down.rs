@@ -1,6 +1,8 @@
 //! What makes an owner drop its decisions and take its shard over again: another owner, a producer
 //! beyond use, a late request, other mappings.
 
+use alloc::vec::Vec;
+
 use super::super::action::Action;
 use super::super::failure::Failure;
 use super::super::ids::Shard;

@@ -1,6 +1,7 @@
 //! Deadlines, back-offs and the orderly stop.
 
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::action::{Action, StopReason};
 use super::super::failure::{Failure, FailureClass};

@@ -1,5 +1,7 @@
 //! A block of runs: 12 bytes a run beside a common base.
 
+use alloc::vec::Vec;
+
 use super::search::{count_at_or_below, first_where};
 use super::span::Span;
 

@@ -1,6 +1,8 @@
 //! Which copies stay when a run comes in: *(s, t) is kept iff no other known copy (s', t') has
 //! s' ≥ s and t' ≤ t.* Pure functions over ascending spans.
 
+use alloc::vec::Vec;
+
 use super::span::Span;
 
 /// The parts of `new` that no known copy dominates, ascending. `known` ascends: the last span that ends

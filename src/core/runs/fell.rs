@@ -1,5 +1,7 @@
 //! Where the translation is lower than it was: two stretches of a staircase, compared.
 
+use alloc::vec::Vec;
+
 use super::span::Span;
 
 /// Source positions `[from, until)`; open-ended without an end.

@@ -1,5 +1,7 @@
 //! Where translations fell, and which record showed it last.
 
+use alloc::vec::Vec;
+
 use super::super::ids::MappingOffset;
 use super::fell::Positions;
 

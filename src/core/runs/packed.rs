@@ -1,6 +1,8 @@
 //! Runs in little memory: blocks of up to [`BLOCK_RUNS`] runs. Appending touches the last block;
 //! a change in the middle writes the blocks anew that it lies in, and no others.
 
+use alloc::vec::Vec;
+
 use super::block::{BLOCK_RUNS, Block};
 use super::search::{count_at_or_below, first_where};
 use super::span::Span;

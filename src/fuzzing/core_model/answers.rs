@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::world::{FENCE_TOPIC, GROUPS, World, id};
-use crate::core::action::{Action, Commit, Read, ReadScope};
-use crate::core::coordinators::Coordinators;
-use crate::core::event::{
+use sprag_core::action::{Action, Commit, Read, ReadScope};
+use sprag_core::coordinators::Coordinators;
+use sprag_core::event::{
     Aftermath, Answerer, CommitDone, ControlTopics, Event, GroupActivity, LogRange, MappingEnds,
     ReadDone, SourceListing, SourceOffsets, TargetListing, TargetOffsets, Topics,
 };
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::fence_log::FenceLog;
-use crate::core::ids::{
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceLog;
+use sprag_core::ids::{
     GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, TargetOffset, TopicId, TopicName,
 };
-use crate::core::time::Instant;
+use sprag_core::time::Instant;
 
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! What happens next: an answer, the passing of time, or something that people and clusters do.
 
-use crate::core::event::{Event, GroupActivity, SourceCommit, TargetCommit};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{
+use sprag_core::event::{Event, GroupActivity, SourceCommit, TargetCommit};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{
     Fence, FenceTopicTag, GroupId, Incarnation, MappingOffset, MappingPartition, MappingTopicTag,
     PipelineId, Shard, SourceOffset, TargetOffset, TopicId,
 };
-use crate::core::stamp::Stamp;
+use sprag_core::stamp::Stamp;
 
 use super::super::choices::Choices;
 use super::answers::Fault;
@@ -185,7 +185,7 @@ fn stamp(
         pipeline: PipelineId(pipeline.0 ^ other),
         fence_topic: FenceTopicTag::of(FENCE_TOPIC.id),
         shard: Shard::of(group, SHARDS),
-        shards: choices.of(&[SHARDS, SHARDS, SHARDS, crate::core::ids::ShardCount(3)]),
+        shards: choices.of(&[SHARDS, SHARDS, SHARDS, sprag_core::ids::ShardCount(3)]),
         fence: Fence(world.next_fence - 2 + i64::from(choices.byte() % 4)),
         mapping_topic: MappingTopicTag(mapping.0 ^ u32::from(choices.rarely(8))),
         mapping_partition: MappingPartition(i32::from(choices.byte() % 3)),

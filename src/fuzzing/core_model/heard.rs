@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::rules::{Ends, Owner, Rules};
 use super::seen::Seen;
 use super::world::SHARDS;
-use crate::core::event::{Aftermath, CommitDone, Event, ReadDone};
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{GroupId, Shard};
-use crate::core::request::RequestId;
-use crate::core::time::Instant;
+use sprag_core::event::{Aftermath, CommitDone, Event, ReadDone};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{GroupId, Shard};
+use sprag_core::request::RequestId;
+use sprag_core::time::Instant;
 
 impl Rules {
     /// The core is about to be told this.

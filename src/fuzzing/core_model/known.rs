@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::known_copies::{kept, translation};
-use crate::core::event::Topics;
-use crate::core::ids::{
+use sprag_core::event::Topics;
+use sprag_core::ids::{
     Incarnation, MappingOffset, MappingPartition, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition,
 };
-use crate::core::mapping::MappingRecord;
-use crate::core::runs::Translation;
+use sprag_core::mapping::MappingRecord;
+use sprag_core::runs::Translation;
 
 #[derive(Default)]
 pub(super) struct Known {

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::action::{Action, Commit, Read, TransactionEnd};
-use crate::core::ids::{
+use sprag_core::action::{Action, Commit, Read, TransactionEnd};
+use sprag_core::ids::{
     Fence, GroupId, MappingOffset, MappingPartition, Shard, SourcePartition, TopicId,
 };
-use crate::core::machine::Setup;
-use crate::core::note::Note;
-use crate::core::policy::CommitMode;
-use crate::core::request::RequestId;
-use crate::core::verdict::{KeepReason, Verdict};
+use sprag_core::machine::Setup;
+use sprag_core::note::Note;
+use sprag_core::policy::CommitMode;
+use sprag_core::request::RequestId;
+use sprag_core::verdict::{KeepReason, Verdict};
 
 use super::known::Known;
 use super::seen::{Seen, Write};

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::event::{SourceOffsets, TargetCommit, TargetOffsets};
-use crate::core::failure::Failure;
-use crate::core::ids::{Fence, FenceTopicTag, GroupId, PipelineId, Shard, TargetPartition};
-use crate::core::machine::Setup;
-use crate::core::policy::OnForeignCommit;
-use crate::core::request::RequestId;
-use crate::core::stamp::{Metadata, Stamp};
-use crate::core::time::Instant;
+use sprag_core::event::{SourceOffsets, TargetCommit, TargetOffsets};
+use sprag_core::failure::Failure;
+use sprag_core::ids::{Fence, FenceTopicTag, GroupId, PipelineId, Shard, TargetPartition};
+use sprag_core::machine::Setup;
+use sprag_core::policy::OnForeignCommit;
+use sprag_core::request::RequestId;
+use sprag_core::stamp::{Metadata, Stamp};
+use sprag_core::time::Instant;
 
 use super::known::Known;
 use super::source::SourceSeen;

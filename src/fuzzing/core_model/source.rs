@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::event::{Answerer, SourceOffsets};
-use crate::core::ids::{SourceOffset, SourcePartition};
-use crate::core::time::Instant;
+use sprag_core::event::{Answerer, SourceOffsets};
+use sprag_core::ids::{SourceOffset, SourcePartition};
+use sprag_core::time::Instant;
 
 /// Reads by one owner of the shard.
 #[derive(Debug, Default)]

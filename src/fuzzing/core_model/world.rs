@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::action::{Action, Commit, TransactionEnd};
-use crate::core::event::{
+use sprag_core::action::{Action, Commit, TransactionEnd};
+use sprag_core::event::{
     Event, FenceTopic, GroupActivity, MappingTopic, SourceCommit, TargetCommit,
 };
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::fence_log::FenceRecord;
-use crate::core::ids::{
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceRecord;
+use sprag_core::ids::{
     Fence, GroupId, MappingOffset, MappingPartition, PublisherId, Shard, ShardCount, SourceOffset,
     SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
-use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
 
 use super::super::choices::Choices;
 

@@ -1,11 +1,11 @@
 //! The table of `docs/protocol.md`, "The judge", as a list of rows: the first one that has something
 //! to say wins. Written from the document, not from the guard.
 
-use crate::core::ids::TargetOffset;
-use crate::core::judge::{Candidate, Findings, Knowledge, Ownership, Stored};
-use crate::core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
-use crate::core::stamp::{Metadata, Stamp};
-use crate::core::verdict::{BlockReason, CommitReason, HoldReason, KeepReason, Verdict};
+use sprag_core::ids::TargetOffset;
+use sprag_core::judge::{Candidate, Findings, Knowledge, Ownership, Stored};
+use sprag_core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
+use sprag_core::stamp::{Metadata, Stamp};
+use sprag_core::verdict::{BlockReason, CommitReason, HoldReason, KeepReason, Verdict};
 
 /// All that a row may look at.
 pub(crate) struct Facts<'a, K> {

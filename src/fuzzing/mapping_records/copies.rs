@@ -7,16 +7,16 @@ use super::super::Situations;
 use super::super::choices::Choices;
 use super::super::known_copies::{Reference, WINDOW};
 use super::sync_record;
-use crate::core::event::MappingTopic;
-use crate::core::ids::{
+use sprag_core::event::MappingTopic;
+use sprag_core::ids::{
     MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition, TargetOffset,
     TargetPartition, TopicId, TopicName,
 };
-use crate::core::index::{Applied, Index};
-use crate::core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
-use crate::mapping::native::{self, ChunkPlace};
-use crate::mapping::replication_policy::ReplicationPolicy;
-use crate::mapping::{Decoder, Format};
+use sprag_core::index::{Applied, Index};
+use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_mapping::native::{self, ChunkPlace};
+use sprag_mapping::replication_policy::ReplicationPolicy;
+use sprag_mapping::{Decoder, Format};
 
 const TOPIC: MappingTopic = MappingTopic { id: TopicId([8; 16]), partitions: 2 };
 const MOST_STEPS: usize = 24;

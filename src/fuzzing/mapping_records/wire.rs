@@ -2,13 +2,13 @@
 //!
 //! Which of several flaws is told is not laid down: a refusal is the list of those that may be.
 
-use crate::core::ids::{
+use sprag_core::ids::{
     PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
-use crate::core::mapping::{Chunk, OffsetSync, Run};
-use crate::mapping::SkipKind;
-use crate::mapping::native::ChunkPlace;
-use crate::mapping::replication_policy::ReplicationPolicy;
+use sprag_core::mapping::{Chunk, OffsetSync, Run};
+use sprag_mapping::SkipKind;
+use sprag_mapping::native::ChunkPlace;
+use sprag_mapping::replication_policy::ReplicationPolicy;
 
 type Refusal = Vec<SkipKind>;
 

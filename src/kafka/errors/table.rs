@@ -2,11 +2,11 @@
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use crate::core::failure::FailureClass;
 use FailureClass::{
     CommitTooLarge, Fenced, GroupActive, HoldGroup, MetadataTooLarge, Missing, OutcomeUnknown,
     Retry, Stop, Unstable,
 };
+use sprag_core::failure::FailureClass;
 
 /// What follows from some codes.
 pub(super) struct Row {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::ids::GroupId;
-use crate::core::time::Instant;
+use sprag_core::ids::GroupId;
+use sprag_core::time::Instant;
 
 /// How often the groups of all protocols are listed.
 const AGAIN: Duration = Duration::from_secs(60);

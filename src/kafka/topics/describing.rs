@@ -15,8 +15,8 @@ use super::super::errors::Doing;
 use super::super::ffi::NativeError;
 use super::super::ffi::admin::{Admin, TopicDescription};
 use super::CHUNK;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::TopicName;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::TopicName;
 
 /// How long one broker is waited for before another one is asked as well.
 const SOON: Duration = Duration::from_secs(1);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Place;
 use super::describing::Described;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::time::Instant;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::time::Instant;
 
 /// The leaders of partitions as they were last described. librdkafka keeps the leaders that it has
 /// looked up, so a partition whose leader changed is asked about by a client that was made after that.
@@ -102,8 +102,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::core::ids::TopicName;
     use crate::kafka::ffi::admin::TopicDescription;
+    use sprag_core::ids::TopicName;
 
     #[test]
     fn each_partition_goes_to_its_leader_and_one_without_is_a_failure_of_its_own() {

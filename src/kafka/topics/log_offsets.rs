@@ -15,10 +15,10 @@ use super::super::ffi::admin::{Isolation, OffsetSpec};
 use super::describing::Described;
 use super::leaders::{Leaders, Part, share_out};
 use super::{CHUNK, Place};
-use crate::core::event::LogRange;
-use crate::core::failure::{Failure, FailureClass};
-use crate::core::ids::{TargetOffset, TargetPartition, TopicName};
-use crate::core::time::Instant;
+use sprag_core::event::LogRange;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::{TargetOffset, TargetPartition, TopicName};
+use sprag_core::time::Instant;
 
 /// How long a leader is waited for. A group that has partitions with another leader too waits as long.
 const PATIENCE: Duration = Duration::from_secs(5);

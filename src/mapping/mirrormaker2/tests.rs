@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mapping::replication_policy::NotCopied;
-use crate::mapping::skip::{Flaw, SkipKind};
+use crate::replication_policy::NotCopied;
+use crate::skip::{Flaw, SkipKind};
 
 fn hex(text: &str) -> Vec<u8> {
     let bytes = (0..text.len()).step_by(2);

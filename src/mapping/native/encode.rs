@@ -1,13 +1,16 @@
 //! Writes chunks in the native format, for publishers.
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
 use thiserror::Error;
 
 use super::VERSION;
-use crate::core::ids::{MappingPartition, SourcePartition};
-use crate::core::mapping::{Chunk, Run};
-use crate::core::murmur2::murmur2;
-use crate::mapping::primitives::{name_flaw, put_varint};
-use crate::mapping::skip::Flaw;
+use crate::primitives::{name_flaw, put_varint};
+use crate::skip::Flaw;
+use sprag_core::ids::{MappingPartition, SourcePartition};
+use sprag_core::mapping::{Chunk, Run};
+use sprag_core::murmur2::murmur2;
 
 /// What places a chunk among those of its source partition, beside the chunk itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

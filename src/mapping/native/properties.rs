@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tests::{KEY, VALUE_HEAD, hex, run, value};
 use super::*;
-use crate::mapping::skip::SkipKind;
+use crate::skip::SkipKind;
 
 prop_compose! {
     fn any_place()(epoch: i64, sequence: i64, newest_timestamp: i64) -> ChunkPlace {

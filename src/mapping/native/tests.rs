@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::core::ids::MappingPartition;
-use crate::mapping::skip::SkipKind;
+use crate::skip::SkipKind;
+use sprag_core::ids::MappingPartition;
 
 pub(super) fn hex(text: &str) -> Vec<u8> {
     (0..text.len())

@@ -16,12 +16,12 @@ use crate::support::wait::eventually;
 use crate::support::watcher::OffsetsWatcher;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use sprag::core::ids::{BrokerId, GroupId};
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::ffi::admin::Admin;
 use sprag::kafka::groups::KafkaSourceGroups;
 use sprag::ports::SourceGroups;
+use sprag_core::ids::{BrokerId, GroupId};
 use std::rc::Rc;
 use std::time::Duration;
 

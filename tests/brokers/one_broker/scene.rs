@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sprag::core::ids::{ClusterId, GroupId, PipelineId, Shard, ShardCount};
+use sprag_core::ids::{ClusterId, GroupId, PipelineId, Shard, ShardCount};
 
 use super::FAULTY;
 use super::measure::{Class, Item};

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::{ClusterId, GroupId, TopicName};
-use sprag::core::policy::CommitMode;
-use sprag::core::time::Instant;
-use sprag::mapping::Format;
 use sprag::ports::{Committer, Ports, TargetGroups, TopicReader};
+use sprag_core::ids::{ClusterId, GroupId, TopicName};
+use sprag_core::policy::CommitMode;
+use sprag_core::time::Instant;
+use sprag_mapping::Format;
 use sprag_sim::clock::{SimClock, simulated};
 use sprag_sim::cluster::{self, Cluster};
 use sprag_sim::gate::Gate;

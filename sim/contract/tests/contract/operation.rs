@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use kafka_protocol::error::ResponseError;
-use sprag::core::event::GroupActivity;
-use sprag::core::failure::FailureClass;
+use sprag_core::event::GroupActivity;
+use sprag_core::failure::FailureClass;
 use sprag_sim::wire::Protocol;
 
 /// How many members a sequence may have.

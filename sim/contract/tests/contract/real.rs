@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sprag::core::action::ReadScope;
-use sprag::core::ids::{GroupId, Shard, TopicName};
-use sprag::core::policy::CommitMode;
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::groups::KafkaTargetGroups;
 use sprag::kafka::topics::KafkaTopics;
 use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag_core::action::ReadScope;
+use sprag_core::ids::{GroupId, Shard, TopicName};
+use sprag_core::policy::CommitMode;
 
 use super::operation::TOPIC;
 use super::raw::RawRequests;

@@ -5,10 +5,10 @@ mod instances;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::action::ReadScope;
-use sprag::core::event::GroupActivity;
-use sprag::core::ids::GroupId;
 use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag_core::action::ReadScope;
+use sprag_core::event::GroupActivity;
+use sprag_core::ids::GroupId;
 use sprag_sim::wire::{Producer, Protocol};
 
 use self::instances::{Owner, class, named, named_and_all, seen};

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sprag::core::ids::{Fence, GroupId, PipelineId, ShardCount, TargetOffset};
-use sprag::core::stamp::{Metadata, Stamp};
 use sprag::ports::Clock;
+use sprag_core::ids::{Fence, GroupId, PipelineId, ShardCount, TargetOffset};
+use sprag_core::stamp::{Metadata, Stamp};
 
 use super::Hands;
 use crate::clock::SimClock;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sprag::core::ids::{PublisherId, SourcePartition, TargetPartition, TopicId, TopicName};
-use sprag::core::mapping::Chunk;
-use sprag::mapping::native::{ChunkPlace, encode, mapping_partition};
 use sprag::ports::Clock;
+use sprag_core::ids::{PublisherId, SourcePartition, TargetPartition, TopicId, TopicName};
+use sprag_core::mapping::Chunk;
+use sprag_mapping::native::{ChunkPlace, encode, mapping_partition};
 
 use super::Hands;
 use crate::clock::SimClock;

@@ -1,7 +1,7 @@
 //! What replicators write: copies that say where they come from, and mappings.
 
-use sprag::core::ids::{SourceOffset, SourcePartition, TargetOffset, TopicId};
-use sprag::core::mapping::Run;
+use sprag_core::ids::{SourceOffset, SourcePartition, TargetOffset, TopicId};
+use sprag_core::mapping::Run;
 
 use crate::wire::{NewRecord, ReadRecord};
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::core::action::{ReadScope, TransactionEnd};
-use sprag::core::event::{LogRange, TargetCommit, TargetOffsets};
-use sprag::core::failure::{Failure, FailureClass};
-use sprag::core::fence_log::FenceRecord;
-use sprag::core::ids::{Fence, Shard, TargetOffset, TargetPartition};
-use sprag::core::time::Instant;
 use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag_core::action::{ReadScope, TransactionEnd};
+use sprag_core::event::{LogRange, TargetCommit, TargetOffsets};
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::fence_log::FenceRecord;
+use sprag_core::ids::{Fence, Shard, TargetOffset, TargetPartition};
+use sprag_core::time::Instant;
 
 use super::{Instance, Requests, Side, commits};
 use crate::operation::{Answer, Commit, Commits, Metadata, Seen, Spot, Which};

@@ -2,6 +2,11 @@
 //! "Mapping records"). Nothing that a mapping topic may hold makes them panic, and no record that
 //! is short, foreign or impossible is taken for another one: it is a [`Skip`], which says why.
 
+#![cfg_attr(not(test), no_std)]
+
+#[macro_use]
+extern crate alloc;
+
 pub mod internal_topics;
 pub mod mirrormaker2;
 pub mod native;
@@ -9,8 +14,10 @@ mod primitives;
 pub mod replication_policy;
 mod skip;
 
-use crate::core::mapping::MappingRecord;
+use alloc::boxed::Box;
+
 use replication_policy::ReplicationPolicy;
+use sprag_core::mapping::MappingRecord;
 
 pub use skip::{Flaw, Skip, SkipCounter, SkipKind, Skipped};
 

@@ -11,6 +11,11 @@
 //!
 //! No I/O, no clock, no randomness, no async: [`machine::Core`] states the contract.
 
+#![cfg_attr(not(any(test, feature = "planted-bugs")), no_std)]
+
+#[macro_use]
+extern crate alloc;
+
 pub mod action;
 pub mod coordinators;
 mod decide;
