@@ -5,8 +5,9 @@
 //! again, and waits for that one without an end. So the leaders of `__consumer_offsets` are looked up for
 //! all groups at once, from a broker that answers, and requests go to the coordinators by their ids.
 
+mod refuted;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{AdminClient, Live};
 use super::ffi::NativeError;
 use super::topics::{First, describe_one_by};
+use refuted::Refuted;
 use sprag_core::coordinators::Coordinators;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{BrokerId, GroupId, TopicName};
@@ -25,11 +27,6 @@ use sprag_core::time::Instant;
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// How long a look-up holds that found no topic, or none that may be described.
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
-/// How often in a row a coordinator that was looked up may say that it is none. Then the cluster assigns
-/// groups to coordinators in another way than Kafka does; while an election is under way, it happens once or
-/// twice.
-const REFUTED: u32 = 3;
-
 /// `None` where the topic does not exist, or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
 
@@ -40,8 +37,7 @@ pub(super) struct Lookups {
     found: RefCell<Option<(Rc<Coordinators>, Instant)>>,
     /// The last look-up, which may be under way.
     last: RefCell<Option<Lookup>>,
-    /// How often in a row the coordinator of a group said that it is none.
-    refuted: RefCell<BTreeMap<GroupId, u32>>,
+    refuted: RefCell<Refuted>,
 }
 
 #[derive(Clone)]
@@ -68,7 +64,7 @@ impl Lookups {
         group: &GroupId,
         since: Option<Instant>,
     ) -> Result<(Rc<Live>, Option<BrokerId>), Failure> {
-        let elsewhere = self.refuted.borrow().get(group).is_some_and(|times| *times >= REFUTED);
+        let elsewhere = self.refuted.borrow().leaves_it_to_the_client(group);
         let coordinators = match self.found_after(since) {
             _ if elsewhere => None,
             Some(found) => Some(found),
@@ -87,16 +83,10 @@ impl Lookups {
         group: &GroupId,
         error: Option<&NativeError>,
     ) {
-        let mut refuted = self.refuted.borrow_mut();
-        match (at, error.map(|error| error.code)) {
-            (Some(_), None) => {
-                refuted.remove(group);
-            }
-            (Some(_), Some(Code::NotCoordinator)) => {
-                *refuted.entry(group.clone()).or_default() += 1;
-            }
-            (None, Some(Code::OperationTimedOut)) => self.client.waits(),
-            (Some(_), Some(_)) | (None, _) => {}
+        let code = error.map(|error| error.code);
+        self.refuted.borrow_mut().answered(at, group, code);
+        if at.is_none() && code == Some(Code::OperationTimedOut) {
+            self.client.waits();
         }
     }
 

@@ -114,8 +114,10 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
     report.back(&Wave::watch(&scene.watcher, &latest));
     report.log(&sprag, mark);
 
+    let mark = sprag.mark();
     let (items, _) = scene.advance(|_| true);
     report.settled(&Wave::watch(&scene.watcher, &items));
+    report.log(&sprag, mark);
     sprag.term();
     sprag.wait_for_exit(crate::support::DEADLINE);
     scene.cluster.elect_preferred_leaders();

@@ -285,6 +285,8 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("broker.session.timeout.ms", "3000".to_owned()),
         ("broker.heartbeat.interval.ms", "500".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
+        // A quarter of the heap otherwise.
+        ("log.cleaner.dedupe.buffer.size", "4194304".to_owned()),
     ];
     let mut properties: BTreeMap<&str, String> = BTreeMap::from(fixed);
     let second = format!("127.0.0.1:{}", ports.second);

@@ -191,6 +191,8 @@ fn common_properties(controller: u16) -> Properties {
         // Leaderships move by faults, and back by a test's own order.
         ("auto.leader.rebalance.enable", "false"),
         ("auto.create.topics.enable", "false"),
+        // Half of the heap otherwise.
+        ("log.cleaner.dedupe.buffer.size", "4194304"),
     ])
 }
 
