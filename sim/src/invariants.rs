@@ -14,6 +14,7 @@
 //! | Converges | once all faults have ended, every group comes to where its mappings say | [`converges`] |
 //! | Exact | 3: and reads nothing twice there that was copied once | [`exact`] |
 //! | Isolated | a broker in trouble delays nobody for longer than a bound who does not need it | [`isolated`] |
+//! | Sparing | an instance asks, writes and logs no more often than its configuration allows | [`sparing`] |
 //! | StandsDown | whoever was fenced stops | [`stands_down`] |
 //!
 //! Converges, Exact and StandsDown are judged when a run is calm, and have until its end. Isolated is judged in
@@ -32,6 +33,7 @@ pub mod never_trample;
 pub mod no_invented_offset;
 pub mod replays;
 pub mod settled;
+pub mod sparing;
 pub mod stands_down;
 pub mod truthful;
 pub mod verified;
@@ -67,6 +69,8 @@ pub enum Invariant {
     Exact,
     /// See [`isolated`].
     Isolated,
+    /// See [`sparing`].
+    Sparing,
     /// See [`stands_down`].
     StandsDown,
 }
@@ -76,7 +80,9 @@ impl Invariant {
     #[must_use]
     pub fn is_liveness(self) -> bool {
         match self {
-            Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated => true,
+            Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated | Self::Sparing => {
+                true
+            }
             Self::NeverStale
             | Self::NeverSkip
             | Self::NeverTrample

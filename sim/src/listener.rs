@@ -10,6 +10,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::clock::simulated;
 use crate::coverage;
+use crate::invariants::sparing::{self, Did};
 use crate::invariants::truthful::Report;
 use crate::trace::{self, What};
 use crate::wire::Partition;
@@ -53,6 +54,7 @@ impl Subscriber for Listener {
             coverage::reached(coverage::Kind::Verdict, name);
         }
         heard.report();
+        heard.count();
         let Heard { event: name, reason, text, detail, .. } = heard;
         let text = text.unwrap_or_default();
         if !trace::is_on() {
@@ -92,6 +94,18 @@ struct Heard {
 
 thread_local! {
     static REPORTS: RefCell<Vec<Report>> = const { RefCell::new(Vec::new()) };
+    static LOGGED: RefCell<Did> = const { RefCell::new(Did::new()) };
+}
+
+/// Forgets what another run left in this thread.
+pub fn forget() {
+    REPORTS.take();
+    LOGGED.take();
+}
+
+/// How often each instance logged what since this was asked last, in this thread.
+pub fn logged() -> Did {
+    LOGGED.take()
 }
 
 /// What was reported as committed since this was asked last, in this thread.
@@ -100,6 +114,13 @@ pub fn reports() -> Vec<Report> {
 }
 
 impl Heard {
+    fn count(&self) {
+        if let Some(event) = &self.event {
+            let what = sparing::What::Log(event.clone(), self.group.clone());
+            LOGGED.with_borrow_mut(|did| *did.entry((trace::host(), what)).or_default() += 1);
+        }
+    }
+
     fn report(&self) {
         let Self { group, topic, partition, offset, .. } = self;
         if self.event.as_deref() != Some("committed") {

@@ -71,6 +71,8 @@ pub const PLANTS: &[Plant] = &[
     Plant::new(Bug::ReplayIgnored, Mode::Fenced, Invariant::NeverSkip),
     Plant::new(Bug::OneOutageForAll, Mode::Fenced, Invariant::Isolated).needs(one_broker),
     Plant::new(Bug::LateRequestIgnored, Mode::Fenced, Invariant::Verified).needs(late_requests),
+    Plant::new(Bug::NoBackOff, Mode::Fenced, Invariant::Sparing),
+    Plant::new(Bug::RefreshedAtOnce, Mode::Fenced, Invariant::Sparing),
 ];
 
 impl Plant {
@@ -160,6 +162,8 @@ const fn name(bug: Bug) -> &'static str {
         Bug::OneOutageForAll => "one outage makes every group wait",
         Bug::LateRequestIgnored => "late request ignored",
         Bug::EndsOfAnotherTopic => "mapping ends of another topic",
+        Bug::NoBackOff => "no pause after a failure",
+        Bug::RefreshedAtOnce => "refreshed in each round",
     }
 }
 

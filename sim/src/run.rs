@@ -9,6 +9,7 @@ use sprag_core::time::Instant;
 use crate::cluster::history::{Fact, What as Happened};
 use crate::faults::Faults;
 use crate::invariants::isolated::{Isolated, Look};
+use crate::invariants::sparing::Sparing;
 use crate::invariants::{
     Invariant, Violation, converges, exact, fenced_means_fenced, isolated, never_skip, never_stale,
     never_trample, no_invented_offset, replays, settled, stands_down, truthful::Unreported,
@@ -87,6 +88,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
 /// Runs a scenario to its end, and judges by those invariants alone that are `wanted`.
 pub fn run_for(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
     trace::passed(0);
+    listener::forget();
     Listener::hears(|| {
         let outcome = Run::new(scenario, &wanted).finish();
         if let Outcome::Broken(violation) = &outcome {
@@ -108,6 +110,7 @@ struct Run<'a> {
     unreported: Unreported,
     /// Where nothing but brokers is in trouble.
     isolated: Option<Isolated>,
+    sparing: Sparing,
     /// How much of each cluster's history was recorded.
     recorded: (usize, usize),
 }
@@ -125,6 +128,7 @@ impl<'a> Run<'a> {
             counts: Counts::default(),
             unreported: Unreported::default(),
             isolated: isolated::is_judged(scenario).then(Isolated::default),
+            sparing: Sparing::default(),
             recorded: (0, 0),
         }
     }
@@ -171,7 +175,7 @@ impl<'a> Run<'a> {
         if trace::is_on() {
             self.record_facts();
         }
-        let Self { scenario, wanted, world, truth, counts, unreported, .. } = self;
+        let Self { scenario, wanted, world, truth, counts, unreported, sparing, .. } = self;
         let mut broken = None;
         let learn = |clusters: Clusters<'_>| {
             truth.learn(clusters, |truth, ours| {
@@ -182,6 +186,8 @@ impl<'a> Run<'a> {
                 if broken.is_none() {
                     broken = check(scenario, truth, clusters, ours, *wanted);
                 }
+                let early = sparing.check(scenario, truth, ours);
+                broken = broken.take().or(early.filter(|it| wanted(it.invariant)));
             })
         };
         world.look(learn);
@@ -192,7 +198,15 @@ impl<'a> Run<'a> {
             let untrue = unreported.check(&report);
             broken = broken.or(untrue.filter(|it| wanted(it.invariant)));
         }
-        Ok(broken.or_else(|| self.delayed()))
+        Ok(broken.or_else(|| self.delayed()).or_else(|| self.wasted()))
+    }
+
+    /// Whether an instance asked or logged too often.
+    fn wasted(&mut self) -> Option<Violation> {
+        self.sparing.add(SOURCE, self.world.source.take_asked());
+        self.sparing.add(TARGET, self.world.target.take_asked());
+        self.sparing.add("log", listener::logged());
+        self.sparing.look(self.scenario, self.now).filter(|it| (self.wanted)(it.invariant))
     }
 
     /// Whether a broker in trouble delays a group that does not need it.

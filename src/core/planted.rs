@@ -66,6 +66,10 @@ pub enum Bug {
     LateRequestIgnored,
     /// The mapping ends of another topic count as those of the one that is being read.
     EndsOfAnotherTopic,
+    /// What fails is tried again at once.
+    NoBackOff,
+    /// A commit is written again in each round.
+    RefreshedAtOnce,
 }
 
 /// Whether a bug is planted: never, in a build without the feature.

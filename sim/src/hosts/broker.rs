@@ -12,6 +12,7 @@ use super::brokers::{Brokers, Trouble, Way};
 use crate::clock::simulated;
 use crate::cluster::Cluster;
 use crate::coverage::{Kind, reached};
+use crate::invariants::sparing::{self, Did};
 use crate::net::{Answer, Mail, serve};
 use crate::wire::{Envelope, Error, Partition, Request, Response};
 
@@ -37,6 +38,8 @@ struct State {
     held: Vec<Held>,
     /// Requests that might have been held.
     transactional: u64,
+    /// What instances of Sprag's asked since this was looked at.
+    asked: Did,
 }
 
 /// A request that hangs on its way. Its client sees a broken connection, and sends another one.
@@ -100,6 +103,7 @@ impl Broker {
             late_by: None,
             held: Vec::new(),
             transactional: 0,
+            asked: Did::new(),
         })))
     }
 
@@ -115,6 +119,12 @@ impl Broker {
     /// Looks at the cluster.
     pub fn look<T>(&self, at: impl FnOnce(&Cluster) -> T) -> T {
         at(&self.0.borrow().cluster)
+    }
+
+    /// How often instances of Sprag's asked what, since the last call.
+    #[must_use]
+    pub fn take_asked(&self) -> Did {
+        std::mem::take(&mut self.0.borrow_mut().asked)
     }
 
     /// Acts on the cluster without a client.
@@ -223,6 +233,7 @@ impl Broker {
     fn answer(&self, host: &str, envelope: &Envelope) -> Answer {
         let mut state = self.0.borrow_mut();
         let now = simulated();
+        sparing::note(&mut state.asked, envelope);
         if let Some(due) = state.holds(now, envelope) {
             state.held.push(Held { due, envelope: envelope.clone() });
             return Answer::Broken;

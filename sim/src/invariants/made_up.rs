@@ -13,6 +13,7 @@ use sprag_core::stamp::Stamp;
 use sprag_core::time::Instant;
 use sprag_mapping::native::{ChunkPlace, encode};
 
+use super::sparing::Sparing;
 use super::{
     Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
     replays, verified,
@@ -33,6 +34,7 @@ pub(crate) struct MadeUp {
     target: Cluster,
     now: u64,
     broken: Vec<Violation>,
+    sparing: Sparing,
 }
 
 /// What a commit of Sprag's says, beside its offset.
@@ -53,10 +55,12 @@ impl MadeUp {
         (scenario.shape.groups, scenario.shape.mapping_partitions) = (1, 1);
         scenario.rules.guarded = guarded;
         scenario.rules.on_foreign = crate::scenario::OnForeign::Hold;
+        scenario.rules.refresh_millis = 86_400_000;
         let names = Names::of(&scenario);
         let truth = Truth::new(&scenario, &names);
         let (source, target) = (Cluster::new(&"s".into()), Cluster::new(&"t".into()));
-        let mut made = Self { scenario, truth, source, target, now: 0, broken: Vec::new() };
+        let (broken, sparing) = Default::default();
+        let mut made = Self { scenario, truth, source, target, now: 0, broken, sparing };
         let (from, to) = names.topics[0].clone();
         made.on_source(Request::CreateTopic { topic: from, partitions: 2 });
         made.on_target("", Request::CreateTopic { topic: to, partitions: 2 });
@@ -275,7 +279,7 @@ impl MadeUp {
     }
 
     fn judge(&mut self) {
-        let Self { scenario, truth, source, target, broken, .. } = self;
+        let Self { scenario, truth, source, target, broken, sparing, .. } = self;
         let clusters = Clusters { source, target };
         truth.learn(clusters, |truth, ours| {
             broken.extend(never_stale::check(truth, ours));
@@ -285,6 +289,7 @@ impl MadeUp {
             broken.extend(no_invented_offset::check(scenario, truth, clusters, ours));
             broken.extend(replays::check(scenario, truth, clusters, ours));
             broken.extend(never_skip::check(clusters.target, ours));
+            broken.extend(sparing.check(scenario, truth, ours));
         });
     }
 

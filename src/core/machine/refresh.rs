@@ -9,6 +9,7 @@ use super::super::event::{TargetOffsets, Topics};
 use super::super::failure::{Failure, FailureClass};
 use super::super::group::{Group, Stage};
 use super::super::ids::{GroupId, TargetPartition};
+use super::super::planted::{Bug, has};
 use super::super::source::SourceMemory;
 use super::super::time::Instant;
 use super::Core;
@@ -17,7 +18,7 @@ impl Core {
     /// What was written, or first seen, so long ago that it may expire.
     pub(super) fn refresh_due(&self, group: &Group) -> BTreeSet<TargetPartition> {
         let interval = self.policy().refresh_interval;
-        let due = |since: &Instant| self.now.since(*since) >= interval;
+        let due = |since: &Instant| self.now.since(*since) >= interval || has(Bug::RefreshedAtOnce);
         group.written.iter().filter(|(_, at)| due(at)).map(|(at, _)| at.clone()).collect()
     }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::super::action::{Action, StopReason};
 use super::super::failure::{Failure, FailureClass};
+use super::super::planted::{Bug, has};
 use super::super::shard::{Ends, Lane, Life, Step};
 use super::super::time::Instant;
 use super::Core;
@@ -127,6 +128,9 @@ impl Core {
 
     /// Exponential, with up to half of it taken off so that instances do not move in step.
     pub(super) fn back_off(&mut self, failures: u32, of: BackOff) -> Duration {
+        if has(Bug::NoBackOff) {
+            return Duration::from_millis(1);
+        }
         let factor = 1u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
         let longest = BACK_OFF_FIRST.saturating_mul(factor).min(of.longest());
         let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
