@@ -27,7 +27,7 @@ pub(crate) struct Index {
     floors: BTreeMap<(TopicName, TopicName), MappingOffset>,
     /// Per pair of topics: replays that began below this as-of are over.
     settled: BTreeMap<(TopicName, TopicName), MappingOffset>,
-    /// Pairs of topics with a replay that ended since [`Index::take_ended_replays`].
+    /// Pairs of topics with a replay that ended since the last [`Index::take_ended_replays`].
     ended: BTreeSet<(TopicName, TopicName)>,
     /// The same, for topics whose ids are not known yet.
     ended_before_ids: BTreeSet<(TopicName, TopicName)>,

@@ -24,7 +24,7 @@ pub(crate) struct Copies {
     pub(crate) staircase: Staircase,
     /// The replay, while the replicator is copying again.
     pub(crate) replay: Option<Replay>,
-    /// The as-of at which the last replay began or went back further.
+    /// The as-of at which the syncs last went back on the source.
     replayed_at: MappingOffset,
     /// For bugs that are planted.
     pub(crate) arrivals: Arrivals,
@@ -36,7 +36,7 @@ pub(crate) struct Copies {
 }
 
 /// A replay: the offset syncs went back on the source. It ends when the syncs reach the source's log end,
-/// read after they last went back.
+/// as requested after they last went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Replay {
     /// The source's log end was not requested yet.
@@ -91,8 +91,8 @@ impl Copies {
         }
     }
 
-    /// Notes the source offsets that `publisher` copied. Returns true if they overlap with what another
-    /// publisher copied.
+    /// Notes the source offsets that `publisher` copied. Returns true if they overlap with the range that
+    /// another publisher copied.
     pub(super) fn publish(
         &mut self,
         publisher: PublisherId,
