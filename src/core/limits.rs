@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_that_is_too_long_by_itself_cannot_be_helped() {
+    fn leaving_out_metadata_does_not_help_a_stamp_that_is_too_long() {
         let mut limits = CommitLimits::new();
         assert!(!limits.metadata_refused(120, 120));
     }
 
     #[test]
-    fn what_a_commit_of_one_stamp_and_its_metadata_takes() {
+    fn lengths_count_utf_16_units_and_sizes_count_bytes() {
         assert_eq!(stamp_units("k2k_v1:a|grüße"), 8);
         assert_eq!(stamp_units("k2k_v1:a"), 8);
         assert_eq!(units("😀|"), 3);

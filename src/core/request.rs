@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_abandoned_number_is_taken_until_its_answer_came() {
+    fn an_abandoned_number_stays_taken_until_its_answer_arrives() {
         let mut requests = Requests::default();
         let first = requests.ask("a");
         requests.abandon(|waiter| *waiter == "a");

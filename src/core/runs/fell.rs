@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fell_is_told_in_one_stretch_where_it_is_one_and_what_lies_between_is_not() {
+    fn adjoining_positions_that_fell_are_one_range_and_others_are_left_out() {
         let before = [(0, 100, 10), (20, 200, 10), (40, 300, 10)];
         let after = [(0, 90, 10), (20, 200, 10), (40, 290, 10)];
         let first = Positions { from: 0, until: Some(20) };
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rose_or_stayed_did_not_fall() {
+    fn translations_that_rise_or_stay_do_not_fall() {
         assert_eq!(fell_between(&[(0, 0, 5)], &[(0, 0, 10)]), []);
         assert_eq!(fell_between(&[(5, 5, 5)], &[(0, 0, 10)]), []);
         assert_eq!(fell_between(&[(0, 0, 5), (5, 9, 5)], &[(0, 0, 5), (5, 9, 5)]), []);
