@@ -215,8 +215,8 @@ pub enum Read {
 /// An order to write one group's offsets on the target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Commit {
-    /// Begin a transaction of the shard's producer and write the group's offsets in it, under a member
-    /// id that is in no group → `CommitDone::HalfWritten`.
+    /// Begin a transaction of the shard's producer and write the group's offsets in it, with a member id
+    /// that is in no group → `CommitDone::HalfWritten`.
     WriteHalf {
         /// The request's number.
         request: RequestId,

@@ -30,7 +30,7 @@ use super::verdict::{HoldReason, Verdict};
 mod claims;
 mod planning;
 
-/// The input of a decision. The state of both clusters in it was read in this round.
+/// The input of a decision. Its offsets and topics were all read successfully in this round.
 pub(crate) struct Round<'a> {
     pub(crate) now: Instant,
     pub(crate) policy: &'a Policy,
@@ -47,7 +47,7 @@ pub(crate) struct Round<'a> {
     pub(crate) group: &'a GroupId,
     /// The target brokers' limits.
     pub(crate) limits: &'a CommitLimits,
-    /// Partitions whose log ends below the stored offset, each with the time since when.
+    /// Partitions whose log ends below the stored offset, and since when.
     pub(crate) short_logs: &'a BTreeMap<TargetPartition, Instant>,
 }
 
@@ -266,7 +266,7 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
 ///
 /// # Errors
 ///
-/// The first failure other than a pending transaction. A pending transaction only if nothing else failed.
+/// The first failure that is not a pending transaction; if there is none, a pending transaction.
 pub(crate) fn all_read(
     target: TargetOffsets,
 ) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {

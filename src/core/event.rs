@@ -263,7 +263,7 @@ pub struct Answerer {
 pub enum GroupActivity {
     /// No members.
     Empty,
-    /// The group has members, or is about to have some, as during a rebalance.
+    /// The group has members, or is rebalancing and about to have some.
     Active,
     /// The broker did not say. Its member check decides when we commit.
     Unknown,

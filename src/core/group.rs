@@ -32,9 +32,9 @@ pub(crate) struct Group {
     pub(crate) idle: u32,
     /// For each partition, the time at which we wrote the stored commit or first saw it.
     pub(crate) written: BTreeMap<TargetPartition, Instant>,
-    /// Partitions whose log ends below the stored offset, each with the time since when.
+    /// Partitions whose log ends below the stored offset, and since when.
     pub(crate) short_logs: BTreeMap<TargetPartition, Instant>,
-    /// The time since when a transaction with its offsets has been pending.
+    /// When a pending transaction with its offsets was first seen.
     pub(crate) pending_since: Option<Instant>,
     /// The last verdicts, so that only changes are logged.
     pub(crate) verdicts: BTreeMap<Subject, Verdict>,

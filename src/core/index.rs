@@ -54,9 +54,9 @@ pub(crate) struct Lineage {
 /// What is worth reporting about a batch of records that was applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// Source partitions of which two publishers mapped the same offsets.
+    /// Source partitions in which two publishers mapped the same offsets.
     pub(crate) twice_published: BTreeSet<SourcePartition>,
-    /// Source partitions of which some translations were lowered.
+    /// Source partitions with lowered translations.
     pub(crate) lowered: BTreeSet<SourcePartition>,
     /// Source partitions with chunks in the wrong mapping partition: the partition that holds them, and
     /// the one that should.

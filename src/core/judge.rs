@@ -84,8 +84,8 @@ pub struct Findings {
     pub log_end: TargetOffset,
 }
 
-/// Compares the stored commit with the candidate. `candidate` is the reason as an `Err` if the position
-/// has no translation.
+/// Compares the stored commit with the candidate. If the position has no translation, `candidate` is an
+/// `Err` with the reason.
 #[must_use]
 pub fn judge(
     stored: &Stored,

@@ -8,7 +8,7 @@ use super::stamp::METADATA_MAX_UNITS;
 const MOST_BYTES: usize = 512 * 1024;
 /// The size of a record of `__consumer_offsets` in bytes, without names and metadata.
 const RECORD_BYTES: usize = 100;
-/// Each commit that needed the size limit raises it by one part in this many.
+/// Each commit that needed the size limit raises it by 1/`GROWTH` of itself.
 const GROWTH: usize = 16;
 /// After this many refusals of metadata, the limit is searched by halving.
 const TRIED_ONE_BY_ONE: u32 = 4;
@@ -46,9 +46,9 @@ impl CommitLimits {
         self.bytes
     }
 
-    /// A commit was refused for its metadata, the longest of which had `longest` units. Returns false if
-    /// `stamp_units`, the length of the longest stamp alone, is not shorter: leaving out the source's
-    /// metadata does not help then.
+    /// A commit was refused for the length of its metadata, which was up to `longest` units. Returns false
+    /// if the longest stamp alone, `stamp_units`, is as long: leaving out the source's metadata does not
+    /// help then.
     pub(crate) fn metadata_refused(&mut self, longest: usize, stamp_units: usize) -> bool {
         let refused = self.refused.map_or(longest, |refused| refused.min(longest));
         self.refused = Some(refused);

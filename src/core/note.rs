@@ -333,7 +333,7 @@ impl fmt::Display for Note {
                 write!(f, "shard {shard} could not be taken over: {failure}")
             }
             Self::StoodDown { shard, detail } => {
-                write!(f, "shard {shard} stood down and commits nothing more: {detail}")
+                write!(f, "shard {shard} stood down and stopped committing: {detail}")
             }
             Self::ShardLeft { shard } => write!(f, "this instance no longer owns shard {shard}"),
             Self::Committed { .. } => self.fmt_committed(f),

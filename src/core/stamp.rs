@@ -60,7 +60,7 @@ pub enum Metadata {
         /// The version found.
         version: u32,
     },
-    /// No prefix of ours.
+    /// Text that does not begin with one of our prefixes.
     Foreign,
     /// One of our prefixes, not followed by a stamp.
     Malformed,

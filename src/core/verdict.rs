@@ -278,8 +278,7 @@ impl fmt::Display for HoldReason {
             Self::SourceMissing => f.write_str("the source topic does not exist"),
             Self::NewerVersion { version } => write!(
                 f,
-                "this Sprag cannot read stamp version {version}, which a newer one wrote; upgrade \
-                 this instance"
+                "the stamp has version {version}, which this instance cannot read; upgrade Sprag"
             ),
             Self::Active => f.write_str("the group has members on the target"),
             Self::BeyondEnd { end } => {
@@ -314,7 +313,7 @@ impl fmt::Display for HoldReason {
             }
             Self::Unconfirmed => f.write_str(
                 "the source offset, or a target log end below the stored offset, may be out of date; \
-                 it is read again to confirm it (groups.confirmAfter)",
+                 waiting for a second read to confirm it (groups.confirmAfter)",
             ),
             Self::PendingTransaction => f.write_str(
                 "another producer's transaction holds an offset of this partition and does not end; \
@@ -338,12 +337,12 @@ impl fmt::Display for BlockReason {
             Self::Behind { partition, stored, own, truncated } => {
                 write!(
                     f,
-                    "the stored commit used mapping partition {partition} up to {stored}, this \
+                    "the stored commit used mapping partition {partition} up to {stored}, but this \
                      instance "
                 )?;
                 match own {
-                    Some(own) => write!(f, "has read it up to {own}")?,
-                    None => f.write_str("does not have that partition")?,
+                    Some(own) => write!(f, "has read it only up to {own}")?,
+                    None => f.write_str("does not know that partition")?,
                 }
                 if *truncated {
                     write!(f, "; the mapping log ends below {stored}: it lost records")?;
