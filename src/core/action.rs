@@ -1,6 +1,6 @@
-//! What is to be done: the one output of the core. Orders, each complete in itself. Those with a
-//! `request` are answered exactly once by the [`Event`](super::event::Event) named beside them,
-//! also when they fail or time out.
+//! Actions, the only output of the core: orders to the driver, each complete in itself. An action with
+//! a `request` is answered exactly once, by the [`Event`](super::event::Event) named after its arrow,
+//! even if it fails or times out.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -20,70 +20,72 @@ use super::time::Instant;
 /// An order to the driver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Commit an offset to the coordination group with our generation → `AssignmentChecked`.
+    /// Check that the shard is still assigned to us, by committing an offset to the coordination group
+    /// with our generation → `AssignmentChecked`.
     CheckAssignment {
-        /// To be quoted.
-        request: RequestId,
-        /// The shard in question.
-        shard: Shard,
-    },
-    /// Read a fence partition to its end → `FenceLogRead`.
-    ReadFenceLog {
-        /// To be quoted.
-        request: RequestId,
-        /// The shard that is being taken over.
-        shard: Shard,
-        /// The shard whose fence partition is to be read; another one where `shard` has none to
-        /// follow.
-        of: Shard,
-    },
-    /// Make the shard's transactional producer and fence every earlier one →
-    /// `TransactionsInitialised`.
-    InitTransactions {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The shard.
         shard: Shard,
     },
-    /// Write the take-over record (in a transaction of its own where the shard has a
-    /// transactional producer) → `TakeOverWritten`.
+    /// Read a fence partition to its end → `FenceLogRead`.
+    ReadFenceLog {
+        /// The request's number.
+        request: RequestId,
+        /// The shard that is being taken over.
+        shard: Shard,
+        /// The shard whose fence partition is read: `shard`, or the first shard if nobody has ever
+        /// taken `shard` over.
+        of: Shard,
+    },
+    /// Create the shard's transactional producer and fence all earlier ones →
+    /// `TransactionsInitialised`.
+    InitTransactions {
+        /// The request's number.
+        request: RequestId,
+        /// The shard.
+        shard: Shard,
+    },
+    /// Write the take-over record, in its own transaction if the shard has a transactional producer →
+    /// `TakeOverWritten`.
     WriteTakeOver {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The shard.
         shard: Shard,
         /// The record.
         record: FenceRecord,
     },
-    /// Write other records to the fence partition, all of them in one transaction, likewise →
-    /// `FenceRecordsWritten`.
+    /// Write other records to the fence partition, all in one transaction if the shard has a
+    /// transactional producer → `FenceRecordsWritten`.
     WriteFenceRecords {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The shard.
         shard: Shard,
-        /// The ownership under which it is ordered: the producer of another one must not write it.
+        /// The fence under which this was ordered. The producer of another fence must not write it.
         fence: Fence,
-        /// The records, at least one.
+        /// At least one record.
         records: Vec<FenceRecord>,
     },
-    /// Destroy the shard's producer; whatever it has open is left to the broker.
+    /// Destroy the shard's producer. The broker aborts the transaction that it leaves open.
     DestroyProducer {
         /// The shard.
         shard: Shard,
     },
-    /// Give the shard back to the coordination group; its producer is destroyed first.
+    /// Give the shard back to the coordination group, after destroying its producer.
     ReleaseShard {
         /// The shard.
         shard: Shard,
     },
 
-    /// Read the mapping topic with this id, all partitions, from the start of their logs, dropping
-    /// any reading under way → `MappingsRead` and `MappingReadFailed`, again and again.
+    /// Read all partitions of the mapping topic with this id from the start of their logs, and keep
+    /// reading → any number of `MappingsRead` and `MappingReadFailed`. It replaces an earlier order to
+    /// read mappings.
     ReadMappings {
         /// The topic's id.
         topic: TopicId,
-        /// Its partition count.
+        /// The topic's partition count.
         partitions: i32,
     },
     /// Read something that a decision needs.
@@ -91,20 +93,20 @@ pub enum Action {
     /// Carry out a step of a commit.
     Commit(Commit),
 
-    /// Tell people.
+    /// Log a message.
     Report {
-        /// What.
+        /// The message.
         note: Note,
     },
     /// End the process.
     Stop {
-        /// Why.
+        /// The reason.
         reason: StopReason,
     },
 }
 
 impl Action {
-    /// The number to be quoted in the answer; `None` where none is to come.
+    /// The request's number, which its answer carries; `None` if the action is not answered.
     #[must_use]
     pub fn request(&self) -> Option<RequestId> {
         match self {
@@ -137,18 +139,18 @@ impl Action {
     }
 }
 
-/// An order to read. It changes nothing anywhere.
+/// An order to read. It has no side effects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Read {
     /// Describe the fence topic and the mapping topic → `ReadDone::ControlTopics`.
     ControlTopics {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
     },
-    /// Read the mapping partitions' log ends, from metadata refreshed now, under the reader's
-    /// isolation level → `ReadDone::MappingEnds`.
+    /// Read the log end offsets of mapping partitions, from refreshed metadata and at the mapping
+    /// reader's isolation level → `ReadDone::MappingEnds`.
     MappingEnds {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The partitions.
         partitions: BTreeSet<MappingPartition>,
@@ -156,99 +158,100 @@ pub enum Read {
 
     /// Read which broker coordinates which groups → `ReadDone::Coordinators`.
     Coordinators {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
-        /// Whose groups.
+        /// The cluster.
         side: Side,
     },
 
     /// List the source's groups → `ReadDone::SourceGroups`.
     SourceGroups {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
     },
     /// List the target's groups and their states → `ReadDone::TargetGroups`.
     TargetGroups {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
     },
-    /// Read all committed offsets of a group on the source, not stable → `ReadDone::SourceOffsets`.
+    /// Read all committed offsets of a group on the source, without `require_stable` →
+    /// `ReadDone::SourceOffsets`.
     SourceOffsets {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The group.
         group: GroupId,
-        /// Its coordinator, as far as that is known.
+        /// The group's coordinator, if known.
         coordinator: Option<BrokerId>,
         /// The coordinator must have been looked up after this time.
         coordinator_since: Option<Instant>,
     },
     /// Read committed offsets of a group on the target → `ReadDone::TargetOffsets`.
     TargetOffsets {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The group.
         group: GroupId,
         /// The coordinator must have been looked up after this time.
         coordinator_since: Option<Instant>,
-        /// Which partitions.
+        /// The partitions.
         scope: ReadScope,
-        /// Whether a pending transaction makes the partition unknown (`require_stable`).
+        /// Whether a partition with a pending transaction is unknown (`require_stable`).
         stable: bool,
     },
     /// Read topic ids, log ranges and source log ends → `ReadDone::Topics`.
     Topics {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
-        /// The source topics to describe.
+        /// Source topics to describe.
         source: BTreeSet<TopicName>,
-        /// The target partitions whose topics to describe and whose log ranges to read.
+        /// Target partitions: their topics are described, and their log ranges read.
         target: BTreeSet<TargetPartition>,
-        /// The source partitions whose log ends to read.
+        /// Source partitions whose log end offsets are read.
         source_ends: BTreeSet<SourcePartition>,
     },
 }
 
-/// An order to write offsets of one group on the target.
+/// An order to write one group's offsets on the target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Commit {
-    /// Begin a transaction of the shard's producer and write the group's offsets in it, naming a
-    /// member that is in no group → `CommitDone::HalfWritten`.
+    /// Begin a transaction of the shard's producer and write the group's offsets in it, with a member id
+    /// that is in no group → `CommitDone::HalfWritten`.
     WriteHalf {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The shard whose producer writes.
         shard: Shard,
-        /// The ownership under which it was decided. Where the shard was taken over anew since, the
-        /// new producer must not write it: that would un-fence a zombie's decision.
+        /// The fence under which this was decided. If the shard was taken over again since, the new
+        /// producer must not write it: that would un-fence a zombie's decision.
         fence: Fence,
         /// The group.
         group: GroupId,
-        /// What to write.
+        /// The offsets to write.
         offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
     },
     /// End the shard's open transaction → `CommitDone::Ended`.
     End {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
-        /// The shard whose producer has it open.
+        /// The shard whose producer has the transaction open.
         shard: Shard,
-        /// The ownership under which it was begun.
+        /// The fence under which the transaction was begun.
         fence: Fence,
-        /// The group whose offsets are in it.
+        /// The group whose offsets are in the transaction.
         group: GroupId,
-        /// Which way.
+        /// Whether to commit or to abort.
         end: TransactionEnd,
     },
-    /// Commit by a plain OffsetCommit without membership → `CommitDone::Plain`.
+    /// Commit with a plain OffsetCommit that names no member → `CommitDone::Plain`.
     Plain {
-        /// To be quoted.
+        /// The request's number.
         request: RequestId,
         /// The group.
         group: GroupId,
-        /// What to commit.
+        /// The offsets to commit.
         offsets: Arc<BTreeMap<TargetPartition, TargetCommit>>,
-        /// After this time the check behind it is too old: it must not be sent, and fails.
+        /// After this time the check before the commit is too old: the commit fails without being sent.
         not_after: Instant,
     },
 }
@@ -256,13 +259,13 @@ pub enum Commit {
 /// Which partitions of a group to read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReadScope {
-    /// Whatever the group has committed, and a definite answer for each of these.
+    /// All offsets that the group has committed, and a definite answer for each of these partitions.
     AllAnd(BTreeSet<TargetPartition>),
-    /// These alone.
+    /// Only these partitions.
     Only(BTreeSet<TargetPartition>),
 }
 
-/// How a transaction is to end.
+/// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransactionEnd {
     /// Its offsets become visible.
@@ -274,9 +277,9 @@ pub enum TransactionEnd {
 /// Why the process ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// It was asked to, and all is given back.
+    /// The process was asked to stop, and has given all its shards back.
     Asked,
-    /// It cannot go on.
+    /// The process cannot continue.
     Fatal {
         /// What was expected, what was found, where, and what to do.
         reason: Arc<str>,

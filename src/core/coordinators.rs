@@ -1,5 +1,5 @@
-//! Which broker coordinates which group: the leader of the partition of `__consumer_offsets` that
-//! the group's name hashes to (Kafka's `GroupMetadataManager.partitionFor`).
+//! Which broker coordinates which group. The coordinator is the leader of the partition of
+//! `__consumer_offsets` that the group's name hashes to (Kafka's `GroupMetadataManager.partitionFor`).
 
 use alloc::vec::Vec;
 
@@ -8,9 +8,9 @@ use super::ids::{BrokerId, GroupId};
 /// One of the two clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
-    /// Where the groups commit.
+    /// The cluster that the groups commit to.
     Source,
-    /// Where their offsets are translated to.
+    /// The cluster that their offsets are translated to.
     Target,
 }
 
@@ -21,13 +21,13 @@ pub struct Coordinators {
 }
 
 impl Coordinators {
-    /// From the leader of each partition, in order; `None` where a partition has no leader.
+    /// Takes the leader of each partition, in order; `None` for a partition without a leader.
     #[must_use]
     pub fn new(leaders: Vec<Option<BrokerId>>) -> Self {
         Self { leaders }
     }
 
-    /// The coordinator of `group`; `None` where that is not known.
+    /// The coordinator of `group`; `None` if unknown.
     #[must_use]
     pub fn of(&self, group: &GroupId) -> Option<BrokerId> {
         let partitions = u32::try_from(self.leaders.len()).ok().filter(|count| *count > 0)?;
@@ -36,7 +36,7 @@ impl Coordinators {
     }
 }
 
-/// `String.hashCode`, over UTF-16 units.
+/// Java's `String.hashCode`, over UTF-16 code units.
 fn java_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0, |hash: u32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
 }

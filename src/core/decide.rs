@@ -1,12 +1,12 @@
-//! From what was read in one round to what is to be committed for one group: translate each
-//! position, judge it, and compose the stamps. Pure, like the judge that it asks.
+//! Decides what to commit for one group, from what one round has read: translates each position, asks
+//! the judge, and composes the stamps. Pure, like the judge.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::claims::{Claim, claims};
-use self::planning::{leave_out_what_is_too_much, plan, plan_refresh};
+use self::planning::{keep_within_limits, plan, plan_refresh};
 use super::event::{GroupActivity, LogRange, TargetCommit, TargetOffsets, Topics};
 use super::failure::{Failure, FailureClass};
 use super::ids::{
@@ -30,7 +30,7 @@ use super::verdict::{HoldReason, Verdict};
 mod claims;
 mod planning;
 
-/// All that a decision is made from. Every part of it was read, successfully, in this round.
+/// The input of a decision. Its offsets and topics were all read successfully in this round.
 pub(crate) struct Round<'a> {
     pub(crate) now: Instant,
     pub(crate) policy: &'a Policy,
@@ -39,39 +39,39 @@ pub(crate) struct Round<'a> {
     pub(crate) topics: &'a Topics,
     pub(crate) target: &'a BTreeMap<TargetPartition, Option<TargetCommit>>,
     pub(crate) activity: GroupActivity,
-    /// Partitions whose commit has not been written for so long that it may expire.
+    /// Partitions whose commit is due to be written again before it expires.
     pub(crate) refresh_due: BTreeSet<TargetPartition>,
-    /// The round before this one failed.
+    /// The previous round failed.
     pub(crate) failed_before: bool,
     /// The group.
     pub(crate) group: &'a GroupId,
-    /// What the target's brokers accept.
+    /// The target brokers' limits.
     pub(crate) limits: &'a CommitLimits,
-    /// Since when a partition's log ends below what is stored.
+    /// Partitions whose log ends below the stored offset, and since when.
     pub(crate) short_logs: &'a BTreeMap<TargetPartition, Instant>,
 }
 
-/// What was decided for one group.
+/// The decision for one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Decision {
-    /// Every verdict.
+    /// All verdicts.
     pub(crate) verdicts: BTreeMap<Subject, Verdict>,
-    /// What is to be committed.
+    /// The offsets to commit.
     pub(crate) commits: BTreeMap<TargetPartition, Planned>,
-    /// What the commits were judged against, for compare-and-swap.
+    /// The stored offsets that the commits were judged against, for compare-and-swap.
     pub(crate) judged: BTreeMap<TargetPartition, Option<TargetCommit>>,
-    /// A read without which some partition has no verdict.
+    /// A failed read that leaves some partition without a verdict.
     pub(crate) unknown: Option<Failure>,
-    /// A stored commit was decided under a later fence than ours, whatever its verdict.
+    /// Some stored commit was decided under a fence above ours, whatever the verdict.
     pub(crate) later_fence: bool,
-    /// Where the log ends below what is stored.
+    /// Partitions whose log ends below the stored offset.
     pub(crate) short_logs: BTreeSet<TargetPartition>,
-    /// More is to be committed than one commit may hold.
+    /// There is more to commit than fits in one commit.
     pub(crate) more: bool,
 }
 
 impl Decision {
-    /// The highest fence above ours that the first look found.
+    /// The highest stored fence above ours that the group's first look after a take-over found.
     pub(crate) fn regressed(&self) -> Option<Fence> {
         let fences = self.verdicts.values().filter_map(|verdict| match verdict {
             Verdict::Hold(HoldReason::FenceRegressed { stored }) => Some(*stored),
@@ -95,10 +95,10 @@ pub(crate) struct Planned {
     pub(crate) kind: PlannedKind,
 }
 
-/// What kind of commit it is.
+/// The kind of a planned commit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PlannedKind {
-    /// A translation.
+    /// A translated offset.
     Translation {
         source: SourceOffset,
         from: Option<TargetOffset>,
@@ -106,11 +106,12 @@ pub(crate) enum PlannedKind {
         verdict: Verdict,
         source_metadata_dropped: bool,
     },
-    /// What stands there, byte for byte.
+    /// The stored commit, byte for byte.
     Refresh,
 }
 
-/// The target partitions that a round of this group must read, and the source topics with them.
+/// The source partitions that the group has committed, and the target partitions that they are mapped
+/// to: what a round must read.
 pub(crate) fn wanted(
     index: &Index,
     source: &SourceMemory,
@@ -154,7 +155,8 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
         decide_partition(round, source, at, claims, (stored, sibling), &mut decision);
     }
     let active = round.activity == GroupActivity::Active;
-    // A refresh that the broker refuses takes the rest of its transaction with it, once.
+    // A refresh that the broker refuses fails its whole transaction. After a failed round, refreshes
+    // therefore do not share a transaction with translations.
     let alone = decision.commits.is_empty();
     for (at, stored) in &stored {
         let untouched = !decision.commits.contains_key(*at) && (alone || !round.failed_before);
@@ -162,7 +164,7 @@ pub(crate) fn decide(round: &Round<'_>, source: &mut SourceMemory) -> Decision {
             plan_refresh(round, at, &mut decision);
         }
     }
-    leave_out_what_is_too_much(round, &mut decision);
+    keep_within_limits(round, &mut decision);
     if !decision.commits.is_empty() {
         decision.judged = round.target.clone();
     }
@@ -229,8 +231,8 @@ fn decide_partition(
     decision.verdicts.insert(subject, verdict);
 }
 
-/// Whether the log end may be believed. One below what is stored may come from a leader that was just
-/// elected and knows no better; it counts once it was read throughout `groups.confirmAfter`.
+/// Whether the target's log end is confirmed. A log end below the stored offset may come from a newly
+/// elected leader that is behind, so it counts only after it stayed there for `groups.confirmAfter`.
 fn log_end_confirmed(
     round: &Round<'_>,
     at: &TargetPartition,
@@ -259,8 +261,12 @@ fn parse(commit: &Option<TargetCommit>, policy: &Policy) -> Stored {
     }
 }
 
-/// Partitions whose read failed leave the whole group without a verdict: a foreign commit may hide
-/// behind any of them. A pending transaction is named where nothing else is wrong.
+/// The stored offsets, if all partitions were read. A single failed read leaves the whole group without
+/// a verdict, because it may hide a foreign commit.
+///
+/// # Errors
+///
+/// The first failure that is not a pending transaction; if there is none, a pending transaction.
 pub(crate) fn all_read(
     target: TargetOffsets,
 ) -> Result<BTreeMap<TargetPartition, Option<TargetCommit>>, Failure> {
@@ -282,7 +288,7 @@ pub(crate) fn all_read(
     unstable.map_or(Ok(all), Err)
 }
 
-/// The partitions whose transaction is pending.
+/// The partitions with a pending transaction.
 pub(crate) fn pending(target: &TargetOffsets) -> BTreeSet<TargetPartition> {
     let unstable = |read: &Result<_, Failure>| {
         read.as_ref().is_err_and(|failure: &Failure| failure.class == FailureClass::Unstable)
@@ -290,7 +296,7 @@ pub(crate) fn pending(target: &TargetOffsets) -> BTreeSet<TargetPartition> {
     target.iter().filter(|(_, read)| unstable(read)).map(|(at, _)| at.clone()).collect()
 }
 
-/// The verdicts where transactions are pending for these partitions.
+/// The verdicts for partitions with a pending transaction that does not end.
 pub(crate) fn held_by_pending(
     index: &Index,
     source: &SourceMemory,
@@ -328,7 +334,7 @@ impl Knowledge for Known<'_> {
     }
 }
 
-/// The pairs of topics behind offset syncs, which do not tell the topics' ids themselves.
+/// The pairs of source and target topic that are known from offset syncs, which carry no topic ids.
 pub(crate) fn synced_topics<'a>(
     index: &'a Index,
     sources: impl Iterator<Item = &'a SourcePartition>,

@@ -1,5 +1,5 @@
-//! What has happened: the one input of the core. Facts in the past tense, with the answers to the
-//! core's own requests named by their number.
+//! Events, the only input of the core: facts in the past tense. An event that answers a request of the
+//! core carries the request's number.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -15,7 +15,7 @@ use super::ids::{
 use super::mapping::MappingRecord;
 use super::request::RequestId;
 
-/// Something that happened outside of the core.
+/// Something that happened outside the core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Time passed; nothing else happened.
@@ -28,80 +28,81 @@ pub enum Event {
         /// The shard.
         shard: Shard,
     },
-    /// The coordination group asks for the shard back. It is answered with
-    /// [`Action::ReleaseShard`](super::action::Action::ReleaseShard), once nothing is in flight.
+    /// The coordination group asks for the shard back. The core answers with
+    /// [`Action::ReleaseShard`](super::action::Action::ReleaseShard) once nothing is in flight.
     ShardRevoked {
         /// The shard.
         shard: Shard,
     },
-    /// The shard was taken away without asking.
+    /// The shard was lost: the coordination group took it away without asking for it back.
     ShardLost {
         /// The shard.
         shard: Shard,
     },
-    /// Whether the shard is still assigned, by a commit with our generation.
+    /// A commit with our generation showed whether the shard is still assigned to us.
     AssignmentChecked {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// `true` if the coordination group still knows us as its owner.
+        /// `true` if the coordination group still has this instance as the shard's owner.
         outcome: Result<bool, Failure>,
     },
 
     /// The shard's fence partition was read to its end.
     FenceLogRead {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// What it says.
+        /// Its newest records.
         outcome: Result<FenceLog, Failure>,
     },
-    /// `init_transactions` came back.
+    /// `init_transactions` returned.
     TransactionsInitialised {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Success means that every earlier holder is fenced.
+        /// On success, all earlier producers of the shard are fenced.
         outcome: Result<(), Failure>,
     },
-    /// The take-over record was written, its transaction committed, and its offset reported.
+    /// The take-over record was written, its transaction was committed, and the broker reported its
+    /// offset.
     TakeOverWritten {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// The record's offset.
+        /// The record's offset: the new fence.
         outcome: Result<Fence, Failure>,
     },
-    /// Other records of the fence partition were written.
+    /// Other records were written to the fence partition.
     FenceRecordsWritten {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Whether all of them stand.
+        /// Success only if all of them are written.
         outcome: Result<(), Failure>,
     },
 
     /// Records of a mapping partition were read, in order.
     MappingsRead {
-        /// The mapping topic they belong to.
+        /// The mapping topic that they belong to.
         topic: TopicId,
         /// The partition.
         partition: MappingPartition,
-        /// The records that were decoded, each with its offset.
+        /// The decoded records, each with its offset.
         records: Vec<(MappingOffset, MappingRecord)>,
-        /// The reader's position after them: all below it was delivered, or was nothing of ours.
+        /// The reader's position after them. Every record below it was delivered, or is no mapping.
         position: MappingOffset,
     },
-    /// The reader failed on a partition.
+    /// Reading a mapping partition failed.
     MappingReadFailed {
         /// The mapping topic.
         topic: TopicId,
         /// The partition.
         partition: MappingPartition,
-        /// `true` where the position no longer exists and the log must be read from its start.
+        /// `true` if the reader's position is out of range, and the log must be read from its start.
         out_of_range: bool,
         /// The failure.
         failure: Failure,
     },
 
-    /// Something that was asked for was read, or could not be.
+    /// A requested read succeeded or failed.
     Read(ReadDone),
-    /// A step of a commit was carried out, or was not.
+    /// A step of a commit succeeded or failed.
     Commit(CommitDone),
 }
 
@@ -110,60 +111,60 @@ pub enum Event {
 pub enum ReadDone {
     /// The fence topic and the mapping topic were described.
     ControlTopics {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// What they are.
+        /// Their descriptions.
         outcome: Result<ControlTopics, Failure>,
     },
     /// The log end offsets of the mapping partitions were read.
     MappingEnds {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// The ends, and the topic that they belong to.
+        /// The log end offsets, with the id of the topic that they belong to.
         outcome: Result<MappingEnds, Failure>,
     },
     /// The coordinators of a cluster's groups were read.
     Coordinators {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Whose groups.
+        /// The cluster.
         side: Side,
-        /// Who coordinates what.
+        /// The coordinators.
         outcome: Result<Coordinators, Failure>,
     },
     /// The groups of the source were listed.
     SourceGroups {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Their names.
+        /// The list.
         outcome: Result<SourceListing, Failure>,
     },
     /// The groups of the target were listed.
     TargetGroups {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Their names and whether they have members.
+        /// The list, which says whether each group has members.
         outcome: Result<TargetListing, Failure>,
     },
     /// A group's committed offsets on the source were read.
     SourceOffsets {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// All committed offsets of the group, and who said so.
+        /// All committed offsets of the group, and where the answer came from.
         outcome: Result<SourceOffsets, Failure>,
     },
     /// A group's committed offsets on the target were read.
     TargetOffsets {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Per partition: what is stored. Every partition that was named is here.
+        /// The stored offset or a failure for each partition. Every requested partition is present.
         outcome: Result<TargetOffsets, Failure>,
     },
     /// Topics and log ranges were read.
     Topics {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// What they are.
+        /// The answers per topic and partition.
         outcome: Result<Topics, Failure>,
     },
 }
@@ -171,25 +172,26 @@ pub enum ReadDone {
 /// The answer to a [`Commit`](super::action::Commit).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CommitDone {
-    /// The first half of a fenced commit was written and is pending.
+    /// The first half of a fenced commit was written.
     HalfWritten {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Whether it is pending.
+        /// On success, the offsets are pending.
         outcome: Result<(), Failure>,
     },
-    /// The open transaction was ended, as ordered.
+    /// The open transaction was ended.
     Ended {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// What its end leaves behind, where it is known to have ended so.
+        /// Success only if the transaction is known to have ended as ordered, with what that leaves
+        /// behind.
         outcome: Result<Aftermath, Failure>,
     },
-    /// A plain commit came back.
+    /// A plain commit returned.
     Plain {
-        /// The request answered.
+        /// The request that this answers.
         request: RequestId,
-        /// Per partition.
+        /// The outcome per partition.
         outcome: Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure>,
     },
 }
@@ -199,17 +201,17 @@ pub enum CommitDone {
 pub enum Aftermath {
     /// Every request that the shard's producer sent was answered.
     Settled,
-    /// A request was sent and never answered. A broker may still carry it out, inside a later
-    /// transaction of the same producer.
+    /// A request was sent and never answered. A broker may still carry it out, in a later transaction
+    /// of the same producer.
     LateRequest,
 }
 
-/// The log end offsets of the mapping partitions, under the reader's isolation level.
+/// The log end offsets of the mapping partitions, at the mapping reader's isolation level.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MappingEnds {
-    /// The topic's id, the same before and after the ends were read.
+    /// The topic's id, which was the same before and after the ends were read.
     pub topic: TopicId,
-    /// Per partition asked for.
+    /// The log end offset or a failure for each requested partition.
     pub ends: BTreeMap<MappingPartition, Result<MappingOffset, Failure>>,
 }
 
@@ -218,17 +220,17 @@ pub struct MappingEnds {
 pub struct SourceListing {
     /// Groups whose protocol commits offsets.
     pub groups: Vec<GroupId>,
-    /// Groups whose protocol commits none, each with its protocol type.
+    /// Groups whose protocol commits no offsets, each with its protocol type.
     pub without_offsets: BTreeMap<GroupId, String>,
-    /// Why some broker did not contribute: then a group that is not listed may exist all the same.
-    /// `None` where the list is complete.
+    /// Why a broker did not contribute to the list, so that groups may be missing from it. `None` if
+    /// the list is complete.
     pub missing: Option<Failure>,
 }
 
 /// The groups of the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TargetListing {
-    /// Whether each has members.
+    /// The groups, and whether each has members.
     pub groups: BTreeMap<GroupId, GroupActivity>,
     /// As in [`SourceListing`].
     pub missing: Option<Failure>,
@@ -237,21 +239,22 @@ pub struct TargetListing {
 /// What a group has committed on the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SourceOffsets {
-    /// All its committed offsets.
+    /// The committed offset of each partition that has one.
     pub commits: BTreeMap<SourcePartition, SourceCommit>,
-    /// Who answered; `None` where the connection changed while the request was under way.
+    /// Where the answer came from; `None` if the connection changed while the request was under way.
     pub answered_by: Option<Answerer>,
 }
 
-/// Who answered a source read. Two equal ones are the same connection to the same coordinator: the
-/// second answer is never older than the first (`docs/protocol.md`, "Source reads").
+/// Where the answer to a source read came from. Equal answerers are the same connection to the same
+/// coordinator, whose later answer is never older than an earlier one (`docs/protocol.md`,
+/// "Source reads").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Answerer {
     /// The client, which looks the coordinator up once.
     pub client: u64,
-    /// The coordinator; `None` where it is not known which broker that is.
+    /// The coordinator; `None` if it is not known which broker that is.
     pub coordinator: Option<BrokerId>,
-    /// The connection to it: another number after each one that ended.
+    /// The connection to the coordinator. Its number changes whenever a connection ends.
     pub connection: u64,
 }
 
@@ -260,9 +263,9 @@ pub struct Answerer {
 pub enum GroupActivity {
     /// No members.
     Empty,
-    /// Members, or about to have some (also while it rebalances).
+    /// The group has members, or is rebalancing and about to have some.
     Active,
-    /// The broker did not say; its refusal decides.
+    /// The broker did not say. Its member check decides when we commit.
     Unknown,
 }
 
@@ -275,51 +278,51 @@ pub struct SourceCommit {
     pub metadata: String,
 }
 
-/// A committed offset on the target, as it stands there.
+/// A committed offset on the target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetCommit {
     /// The next offset to read.
     pub offset: TargetOffset,
-    /// Its metadata: a stamp, or somebody else's.
+    /// The commit's metadata: a stamp, or another client's text.
     pub metadata: String,
 }
 
-/// What is stored for each partition of a group; `Ok(None)` is a successful read that found none.
+/// The stored offset of each partition of a group. `Ok(None)` is a successful read that found none.
 pub type TargetOffsets = BTreeMap<TargetPartition, Result<Option<TargetCommit>, Failure>>;
 
-/// The topics that Sprag itself lives from.
+/// The topics that Sprag itself depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ControlTopics {
     /// The fence topic, on the target.
     pub fence: Result<FenceTopic, Failure>,
-    /// The mapping topic, where it is.
+    /// The mapping topic, on the cluster where the configuration says it is.
     pub mapping: Result<MappingTopic, Failure>,
 }
 
 /// The fence topic as the broker describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FenceTopic {
-    /// Its id.
+    /// The topic's id.
     pub id: TopicId,
-    /// Its partition count: the number of shards.
+    /// The topic's partition count, which is the number of shards.
     pub shards: ShardCount,
 }
 
 /// The mapping topic as the broker describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MappingTopic {
-    /// Its id.
+    /// The topic's id.
     pub id: TopicId,
-    /// Its partition count.
+    /// The topic's partition count.
     pub partitions: i32,
 }
 
-/// What was read of topics on both clusters. Everything asked for is here.
+/// Topic ids and log ranges on both clusters. Every requested topic and partition is present.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Topics {
-    /// Source topics.
+    /// Ids of source topics.
     pub source: BTreeMap<TopicName, Result<TopicId, Failure>>,
-    /// Target topics.
+    /// Ids of target topics.
     pub target: BTreeMap<TopicName, Result<TopicId, Failure>>,
     /// Log ranges of target partitions.
     pub ranges: BTreeMap<TargetPartition, Result<LogRange, Failure>>,
@@ -327,7 +330,7 @@ pub struct Topics {
     pub source_ends: BTreeMap<SourcePartition, Result<SourceOffset, Failure>>,
 }
 
-/// The offsets that a target partition holds.
+/// The range of offsets that a target partition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogRange {
     /// The log start offset.

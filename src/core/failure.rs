@@ -1,5 +1,5 @@
-//! How a request can fail, as far as a decision depends on it. The adapter's one table turns broker
-//! and client errors into these.
+//! How a request can fail, as far as decisions depend on it. One table in the adapter
+//! (`src/kafka/errors/table.rs`) maps broker and client errors to these classes.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -7,29 +7,30 @@ use core::fmt;
 /// A request that did not succeed. It never means "none".
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Failure {
-    /// What follows from it.
+    /// The class, which decides what follows.
     pub class: FailureClass,
-    /// For people: what was asked of whom, what came back, what to do.
+    /// The message for people: the request, the broker, the answer, and what to do.
     pub detail: Arc<str>,
 }
 
-/// What follows from a failure.
+/// The class of a failure: all that a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureClass {
-    /// Nothing happened; it may work the next time.
+    /// Nothing happened, and a later attempt may succeed.
     Retry,
-    /// The group has members, or our member is not its: the broker's member check refused.
+    /// The broker's member check refused the commit: the group has members, or our member id is not one
+    /// of them.
     GroupActive,
-    /// This group cannot be served until somebody acts (rights, metadata too large).
+    /// The group cannot be served until somebody acts, for example by granting a right.
     HoldGroup,
     /// Another instance took the shard over.
     Fenced,
-    /// The transaction must be aborted; the producer lives on.
+    /// The transaction must be aborted; the producer can still be used.
     Abort,
     /// The request may or may not have taken effect.
     OutcomeUnknown,
-    /// A request of the shard's producer was sent and never answered. A broker may carry it out
-    /// later, whatever became of the call (`docs/protocol.md`, "Late requests").
+    /// A request of the shard's producer was sent and never answered. A broker may carry it out later,
+    /// whatever the outcome of the call was (`docs/protocol.md`, "Late requests").
     LateRequest,
     /// A commit's metadata is longer than the broker's `offset.metadata.max.bytes`.
     MetadataTooLarge,
@@ -37,14 +38,14 @@ pub enum FailureClass {
     CommitTooLarge,
     /// A transaction with offsets of the partition is pending (UNSTABLE_OFFSET_COMMIT).
     Unstable,
-    /// The topic or partition does not exist: the broker said so.
+    /// The broker said that the topic or partition does not exist.
     Missing,
-    /// Going on is useless until the configuration, the rights or the cluster change.
+    /// The process cannot continue until the configuration, the rights or the cluster change.
     Stop,
 }
 
 impl Failure {
-    /// A failure with its class and its sentence.
+    /// Creates a failure from its class and its message.
     #[must_use]
     pub fn new(class: FailureClass, detail: impl Into<Arc<str>>) -> Self {
         Self { class, detail: detail.into() }

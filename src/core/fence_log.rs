@@ -1,5 +1,5 @@
-//! The records of a fence partition (`docs/protocol.md`, "The fence log"): who took the shard over,
-//! under what terms, and which incarnation of each topic its mappings belong to.
+//! The records of a fence partition (`docs/protocol.md`, "The fence log"): which instance took the shard
+//! over, under what terms, and which incarnations of the topics its mappings belong to.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -17,7 +17,7 @@ const TAKE_OVER: &str = "takeover";
 const KEEP_ALIVE: &str = "keepalive";
 const INCARNATION: &str = "incarnation:";
 
-/// A record to write to a fence partition. Keys and values are text, so that any tool shows them.
+/// A record to write to a fence partition. Keys and values are text, so that any tool can show them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FenceRecord {
     /// The compaction key.
@@ -26,12 +26,12 @@ pub struct FenceRecord {
     pub value: String,
 }
 
-/// A fence partition, read to its end (`read_committed`): the newest record of each key.
+/// The contents of a fence partition, read to its end (`read_committed`): the newest record of each key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FenceLog {
     /// Key → (offset, value).
     pub newest: BTreeMap<String, (Fence, String)>,
-    /// How many members the coordination group has, this instance included, if the broker said so.
+    /// The number of members of the coordination group, including this instance, if known.
     pub members: Option<usize>,
 }
 
@@ -50,11 +50,12 @@ pub struct TakeOver {
     pub shards: u32,
     /// The version of the stamps that this owner writes.
     pub stamp: u32,
-    /// How this owner commits: `fenced` or `guarded`.
+    /// The commit mode of this owner: `fenced` or `guarded`.
     pub mode: String,
 }
 
-/// Which incarnation of a topic the offset syncs belong to, kept because the syncs do not say.
+/// The incarnation of a pair of topics, and the offset syncs that belong to it. It is kept because offset
+/// syncs carry no topic ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IncarnationFloor {
     /// The source topic's id.
@@ -65,7 +66,7 @@ pub struct IncarnationFloor {
     pub mapping_topic: MappingTopicTag,
     /// Syncs below this as-of belong to an earlier incarnation.
     pub floor: MappingOffset,
-    /// Every replay that began below this as-of is over.
+    /// All replays that began below this as-of are over.
     pub settled: MappingOffset,
 }
 
@@ -80,7 +81,7 @@ struct FloorJson {
 }
 
 impl TakeOver {
-    /// The terms of an owner that runs this build.
+    /// The terms of an owner with this build.
     #[must_use]
     pub fn terms(
         pipeline: PipelineId,
@@ -107,19 +108,19 @@ impl TakeOver {
         FenceRecord { key: TAKE_OVER.to_owned(), value: json(self) }
     }
 
-    /// Whether an owner with these terms may follow the one that wrote `log`.
+    /// Checks that an owner with these terms may follow the one that wrote `log`.
     ///
     /// # Errors
     ///
-    /// The sentence for the operator, where it may not.
+    /// A message for the operator, if it may not.
     pub fn may_follow(&self, log: &FenceLog) -> Result<(), String> {
         let Some((offset, value)) = log.newest.get(TAKE_OVER) else {
             return Ok(());
         };
         let before: Self = serde_json::from_str(value).map_err(|error| {
             format!(
-                "the take-over record at offset {offset} cannot be read ({error}); is this fence \
-                 topic Sprag's? Name another with coordination.fenceTopic"
+                "the take-over record at offset {offset} cannot be read ({error}). Does this fence \
+                 topic belong to Sprag? If not, set coordination.fenceTopic to another topic"
             )
         })?;
         self.compare(&before, *offset, log.members)
@@ -129,7 +130,7 @@ impl TakeOver {
         if before.stamp > self.stamp {
             return Err(format!(
                 "the take-over record at offset {at} was written by a newer Sprag (stamp version \
-                 {}, this one writes {}); upgrade this instance",
+                 {}; this instance writes {}). Upgrade this instance",
                 before.stamp, self.stamp
             ));
         }
@@ -142,7 +143,7 @@ impl TakeOver {
             if found != expected {
                 return Err(format!(
                     "the fence topic belongs to another pipeline: its take-over record at offset \
-                     {at} has {what} {found:?}, this configuration {expected:?}; give each \
+                     {at} has {what} {found:?}, but this instance has {expected:?}. Give each \
                      pipeline its own coordination.fenceTopic"
                 ));
             }
@@ -150,16 +151,16 @@ impl TakeOver {
         if before.shards != self.shards {
             return Err(format!(
                 "the fence topic has {} partitions, but its take-over record at offset {at} was \
-                 written for {} shards; two shard counts give a group two owners. Stop all \
-                 instances and name a new coordination.fenceTopic",
+                 written for {} shards. With two shard counts, a group would have two owners. Stop all \
+                 instances, then set coordination.fenceTopic to a new topic",
                 self.shards, before.shards
             ));
         }
         if before.mode != self.mode && members != Some(1) {
             return Err(format!(
-                "the take-over record at offset {at} says commit mode {}, this configuration {}; \
-                 the two never run side by side. Stop all other instances (the coordination group \
-                 has {} members) before changing groups.commitMode",
+                "the take-over record at offset {at} has commit mode {}, but this configuration has \
+                 {}. The two modes must not run at the same time. Stop all other instances (the \
+                 coordination group has {} members) before you change groups.commitMode",
                 before.mode,
                 self.mode,
                 members.map_or("an unknown number of".to_owned(), |count| count.to_string())
@@ -170,7 +171,7 @@ impl TakeOver {
 }
 
 impl IncarnationFloor {
-    /// Whether it is about topics with these ids.
+    /// Whether this is the floor of topics with these ids.
     #[must_use]
     pub fn is_of(&self, source: TopicId, target: TopicId) -> bool {
         self.source == source && self.target == target
@@ -191,14 +192,14 @@ impl IncarnationFloor {
 }
 
 impl FenceLog {
-    /// Whether anybody ever took the shard over.
+    /// Whether any instance has ever taken the shard over.
     #[must_use]
     pub fn has_take_over(&self) -> bool {
         self.newest.contains_key(TAKE_OVER)
     }
 
-    /// The floors kept, by (source topic, target topic). A record that cannot be read is left out:
-    /// the topic then counts as seen for the first time.
+    /// The floors by (source topic, target topic). A record that cannot be read is left out; its pair of
+    /// topics then counts as seen for the first time.
     #[must_use]
     pub fn floors(&self) -> BTreeMap<(TopicName, TopicName), IncarnationFloor> {
         let parse = |key: &str, value: &str| {
@@ -227,7 +228,7 @@ pub fn keep_alive(fence: Fence) -> FenceRecord {
 }
 
 fn floor_key(source: &TopicName, target: &TopicName) -> String {
-    // A blank cannot stand in a topic's name.
+    // A topic's name cannot contain a blank.
     format!("{INCARNATION}{source} {target}")
 }
 
@@ -239,7 +240,7 @@ fn mode_name(mode: CommitMode) -> &'static str {
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Maps of strings and numbers always serialise; an empty object would be refused on reading.
+    // Maps of strings and numbers always serialise. If one did not, readers would reject the empty value.
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -55,7 +55,7 @@ fn the_mode_changes_only_while_nobody_else_is_a_member() {
 }
 
 #[test]
-fn a_record_of_somebody_else_is_refused() {
+fn a_record_that_is_not_sprags_is_refused() {
     let newest = BTreeMap::from([(TAKE_OVER.to_owned(), (Fence(0), "hello".to_owned()))]);
     let refused = terms("dr", 8, CommitMode::Fenced)
         .may_follow(&FenceLog { newest, members: Some(1) })
@@ -86,7 +86,7 @@ fn floors_round_trip() {
 }
 
 #[test]
-fn a_floor_whose_topic_id_is_not_one_is_left_out() {
+fn a_floor_with_an_invalid_topic_id_is_left_out() {
     let ids = ["", "a0", &"é".repeat(16), &"a0".repeat(17), &"g0".repeat(16)];
     for id in ids {
         let value = format!(

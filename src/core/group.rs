@@ -1,4 +1,4 @@
-//! What is remembered of one group while its shard is active, and where its present round stands.
+//! The state of a group while its shard is active, including the stage of its current round.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -12,89 +12,90 @@ use super::source::SourceMemory;
 use super::time::Instant;
 use super::verdict::Verdict;
 
-/// A group that this instance looks after.
+/// A group that this instance syncs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Group {
     pub(crate) shard: Shard,
-    /// The source has the group; one that stands on the target alone is only refreshed.
+    /// The group exists on the source. A group that exists only on the target is only refreshed.
     pub(crate) on_source: bool,
     pub(crate) stage: Stage,
     pub(crate) source: SourceMemory,
-    /// On either cluster, its coordinator must have been looked up after this.
+    /// Its coordinator on the source must have been looked up after this time.
     pub(crate) source_since: Option<Instant>,
+    /// Its coordinator on the target must have been looked up after this time.
     pub(crate) target_since: Option<Instant>,
-    /// Its target offsets were judged once since the shard was taken over.
+    /// Its target offsets were judged since the shard was taken over.
     pub(crate) loaded: bool,
-    /// Rounds in a row that failed.
+    /// The number of failed rounds in a row.
     pub(crate) failures: u32,
-    /// Rounds in a row in which its source offsets did not change.
+    /// The number of rounds in a row in which its source offsets did not change.
     pub(crate) idle: u32,
-    /// When we wrote, or first saw, what stands at each partition.
+    /// For each partition, the time at which we wrote the stored commit or first saw it.
     pub(crate) written: BTreeMap<TargetPartition, Instant>,
-    /// Since when a partition's log ends below what is stored.
+    /// Partitions whose log ends below the stored offset, and since when.
     pub(crate) short_logs: BTreeMap<TargetPartition, Instant>,
-    /// Since when a transaction with its offsets has been pending.
+    /// When a pending transaction with its offsets was first seen.
     pub(crate) pending_since: Option<Instant>,
-    /// The last verdicts, so that only changes are told.
+    /// The last verdicts, so that only changes are logged.
     pub(crate) verdicts: BTreeMap<Subject, Verdict>,
-    /// Why a partition had no verdict in the last round, for the same reason.
+    /// Why a partition had no verdict in the last round, so that only changes are logged.
     pub(crate) unknown: Option<Arc<str>>,
 }
 
-/// Where a group's round stands.
+/// The stage of a group's round.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     /// Between rounds.
     Resting {
-        /// When the next one begins.
+        /// The time at which the next round begins.
         due: Instant,
     },
     /// Its committed offsets on the source are being read.
     ReadingSource {
-        /// The coordinator was looked up after this.
+        /// The coordinator was looked up after this time.
         looked_up_after: Option<Instant>,
-        /// It serves to confirm what is in doubt.
+        /// The read confirms partitions in doubt.
         confirms: bool,
     },
     /// Its committed offsets on the target are being read.
     ReadingTarget {
-        /// Why the source could not be read: nothing but a refresh may come of this round.
+        /// Why the source could not be read. This round can then only refresh commits.
         source_failed: Option<Failure>,
     },
-    /// It waits for room at its coordinator on the target.
+    /// Waiting until fewer groups are being read at its coordinator on the target.
     WaitingForTarget {
-        /// Why the source could not be read, as below.
+        /// Why the source could not be read, as in `ReadingTarget`.
         source_failed: Option<Failure>,
         /// The partitions to be read.
         targets: BTreeSet<TargetPartition>,
-        /// Since when.
+        /// The time at which it began to wait.
         since: Instant,
     },
     /// The topics are being read.
     ReadingTopics {
-        /// What is stored on the target.
+        /// The offsets stored on the target.
         target: TargetOffsets,
     },
-    /// Decided; it waits for the shard's producer.
+    /// Decided, and waiting for the shard's producer.
     Queued(Arc<Decision>),
     /// The first half of the commit is being written.
     Writing(Arc<Decision>),
-    /// What was judged is being read once more.
+    /// The judged offsets are being read again.
     Verifying {
-        /// What is to be committed if nothing changed.
+        /// The commit to make if nothing changed.
         decision: Arc<Decision>,
-        /// When that read was asked for: what it finds may be as old as this.
+        /// The time at which the read was requested. Its answer may be as old as this.
         asked: Instant,
     },
     /// The transaction is being ended.
     Ending {
-        /// What is in it.
+        /// The decision whose offsets are in the transaction.
         decision: Arc<Decision>,
-        /// Which way.
+        /// Whether to commit or to abort.
         end: TransactionEnd,
-        /// Why, where it is aborted.
+        /// The reason, if the transaction is aborted.
         aborted: Option<Aborted>,
-        /// How often the end was asked for.
+        /// How often the end was requested.
         attempts: u32,
     },
     /// A plain commit is under way.
@@ -104,11 +105,11 @@ pub(crate) enum Stage {
 /// Why a transaction is aborted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Aborted {
-    /// What was judged changed.
+    /// The stored offset of this partition is no longer the one that was judged.
     Overtaken(TargetPartition),
-    /// Something failed.
+    /// A request failed.
     Failed(Failure),
-    /// The broker's limits are known better now, and the next round keeps to them.
+    /// A refusal showed more about the broker's limits. The next round observes them.
     Again,
 }
 
@@ -137,7 +138,8 @@ impl Group {
         }
     }
 
-    /// What stands on the target was read. What we see there first counts as written now.
+    /// Notes the stored offsets that were read on the target. One that is seen for the first time counts as
+    /// written now.
     pub(crate) fn saw_stored(
         &mut self,
         target: &BTreeMap<TargetPartition, Option<TargetCommit>>,
@@ -148,7 +150,7 @@ impl Group {
                 Some(_) => {
                     self.written.entry(partition.clone()).or_insert(now);
                 }
-                // Expired, or deleted with its topic: nothing is left to look after.
+                // The offset expired or was deleted, so there is nothing left to refresh.
                 None => {
                     self.written.remove(partition);
                 }
@@ -156,7 +158,7 @@ impl Group {
         }
     }
 
-    /// The partitions whose log ends below what is stored.
+    /// Notes the partitions whose log ends below the stored offset.
     pub(crate) fn saw_short_logs(&mut self, short: &BTreeSet<TargetPartition>, now: Instant) {
         self.short_logs.retain(|at, _| short.contains(at));
         for at in short {
@@ -164,7 +166,7 @@ impl Group {
         }
     }
 
-    /// Whether the group has a transaction open, or is about to have one.
+    /// Whether a commit of the group is under way, in a transaction or as a plain commit.
     pub(crate) fn in_transaction(&self) -> bool {
         match &self.stage {
             Stage::Writing(_) | Stage::Verifying { .. } | Stage::Ending { .. } => true,

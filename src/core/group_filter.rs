@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::ids::GroupId;
 
-/// Which groups are synced. Internal groups and our own are always left out.
+/// Selects the groups to sync. Internal groups and Sprag's own are always left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupFilter {
     selected: Selection,
@@ -38,14 +38,14 @@ pub enum Excluded {
     NotSelected,
     /// `groups.exclude` names it.
     Excluded,
-    /// A group of Kafka's own or of a tool's: its name starts with `__`.
+    /// An internal group of Kafka or of a tool: its name starts with `__`.
     Internal,
-    /// Sprag's coordination group, or another of its groups.
+    /// This pipeline's coordination group, or a group whose name starts with `sprag-`.
     Own,
 }
 
 impl GroupFilter {
-    /// All groups but internal ones and those of the pipeline of this name.
+    /// Selects all groups except internal ones and Sprag's own, for the pipeline of this name.
     #[must_use]
     pub fn all(pipeline: &str) -> Self {
         Self {
@@ -56,36 +56,36 @@ impl GroupFilter {
         .selecting_all()
     }
 
-    /// Those whose whole name `expression` matches.
+    /// Selects the groups whose whole name matches `expression`.
     ///
     /// # Errors
     ///
-    /// Where it is not a regular expression.
+    /// If `expression` is not a regular expression.
     pub fn matching(self, expression: &str) -> Result<Self, regex::Error> {
         Ok(Self { selected: Selection::Pattern(Pattern::new(expression)?), ..self })
     }
 
-    /// These and no others.
+    /// Selects exactly these groups.
     #[must_use]
     pub fn named(self, names: impl IntoIterator<Item = GroupId>) -> Self {
         Self { selected: Selection::Names(names.into_iter().collect()), ..self }
     }
 
-    /// Without those whose whole name `expression` matches; a plain name is such an expression.
+    /// Excludes the groups whose whole name matches `expression`, which may be a plain name.
     ///
     /// # Errors
     ///
-    /// Where it is not a regular expression.
+    /// If `expression` is not a regular expression.
     pub fn excluding(mut self, expression: &str) -> Result<Self, regex::Error> {
         self.excluded.push(Pattern::new(expression)?);
         Ok(self)
     }
 
-    /// Whether the group is synced.
+    /// Checks that the group is synced.
     ///
     /// # Errors
     ///
-    /// Why it is not.
+    /// The reason why it is not.
     pub fn admits(&self, group: &GroupId) -> Result<(), Excluded> {
         if group.as_str().starts_with("__") {
             return Err(Excluded::Internal);
@@ -103,7 +103,7 @@ impl GroupFilter {
         if selected { Ok(()) } else { Err(Excluded::NotSelected) }
     }
 
-    /// The groups that are synced by their exact names; `None` where an expression selects them, so
+    /// The selected groups, if they are selected by exact names; `None` if an expression selects them, so
     /// that they have to be listed.
     pub(crate) fn names(&self) -> Option<impl Iterator<Item = &GroupId>> {
         match &self.selected {
@@ -126,7 +126,7 @@ fn own(pipeline: &str) -> GroupId {
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, regex::Error> {
-        // By itself first: what closes a bracket of ours is no expression.
+        // Compiled by itself first, so that a text that closes the group added below is rejected.
         Regex::new(text)?;
         let regex = Regex::new(&format!("^(?s:{text})$"))?;
         Ok(Self { text: text.to_owned(), regex })

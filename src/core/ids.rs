@@ -1,6 +1,5 @@
-//! Names, numbers and positions as types of their own, so that a source offset never becomes a
-//! target offset and a shard never a partition. `Display` is what logs and errors print, and
-//! `Debug` equals it.
+//! Newtypes for names, numbers and positions, so that a source offset is never used as a target offset,
+//! nor a shard as a partition. `Display` is for logs and errors; `Debug` prints the same.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -92,24 +91,24 @@ macro_rules! short_id {
 
 text_id!(/** A consumer group's id; the same on source and target. */ GroupId);
 text_id!(/** A topic's name on either cluster. */ TopicName);
-text_id!(/** A cluster's id, as the broker tells it (22 base64 characters on KRaft). */ ClusterId);
-text_id!(/** Who published a native mapping chunk. */ PublisherId);
+text_id!(/** A cluster's id, as the broker reports it (22 base64 characters on KRaft). */ ClusterId);
+text_id!(/** The name of the publisher of a native mapping chunk. */ PublisherId);
 
-number_id!(/** An offset of a source topic-partition: of a record, or the next to read. */ SourceOffset(i64));
-number_id!(/** An offset of a target topic-partition: of a record, or the next to read. */ TargetOffset(i64));
+number_id!(/** An offset of a source topic-partition: a record's, or the next to read. */ SourceOffset(i64));
+number_id!(/** An offset of a target topic-partition: a record's, or the next to read. */ TargetOffset(i64));
 number_id!(/** A partition of the mapping topic. */ MappingPartition(i32));
 number_id!(/** An offset in a mapping partition. As an *as-of*: everything below it has been applied. */ MappingOffset(i64));
 number_id!(/** A slice of the groups; equal to the index of its partition of the fence topic. */ Shard(u32));
 number_id!(/** The number of shards, at least 1: the partition count of the fence topic. */ ShardCount(u32));
 number_id!(/** A broker's node id. */ BrokerId(i32));
-number_id!(/** The offset of a take-over record in its fence partition: one per ownership, only grows. */ Fence(i64));
+number_id!(/** The offset of a take-over record in its fence partition. One per ownership; it only grows. */ Fence(i64));
 
 short_id!(/** Hash of (pipeline name, source cluster id, target cluster id). */ PipelineId);
 short_id!(/** Hash of (source topic id, target topic id): changes when either topic is recreated. */ Incarnation);
 short_id!(/** Hash of the fence topic's id. */ FenceTopicTag);
 short_id!(/** Hash of the mapping topic's id. */ MappingTopicTag);
 
-/// A topic's id (KIP-516): 16 bytes that change when the topic is deleted and made again.
+/// A topic's id (KIP-516): 16 bytes that change when the topic is deleted and recreated.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub [u8; 16]);
 
@@ -202,7 +201,8 @@ impl Shard {
     }
 }
 
-/// Hashes byte strings so that their borders count: each goes in with its length before it.
+/// Hashes several byte strings. Each is preceded by its length, so that different splits of the same bytes
+/// have different hashes.
 fn hash_parts(parts: &[&[u8]]) -> u32 {
     let mut bytes = Vec::new();
     for part in parts {

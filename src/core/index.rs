@@ -1,5 +1,5 @@
-//! Everything that was read of the mapping topic: per source partition the staircases of its
-//! copies, and per mapping partition how far it was applied.
+//! The contents of the mapping topic: for each source partition the staircases of its copies, and for
+//! each mapping partition the as-of up to which it was applied.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -23,51 +23,51 @@ pub(crate) struct Index {
     topic: Option<MappingTopic>,
     progress: BTreeMap<MappingPartition, Progress>,
     copies: BTreeMap<SourcePartition, BTreeMap<Lineage, Copies>>,
-    /// Syncs below these belong to an earlier incarnation of the topics.
+    /// Per pair of topics: syncs below this as-of belong to an earlier incarnation.
     floors: BTreeMap<(TopicName, TopicName), MappingOffset>,
-    /// Replays that began below these are over.
+    /// Per pair of topics: replays that began below this as-of are over.
     settled: BTreeMap<(TopicName, TopicName), MappingOffset>,
-    /// Pairs of topics whose last replay ended just now.
+    /// Pairs of topics with a replay that ended since the last [`Index::take_ended_replays`].
     ended: BTreeSet<(TopicName, TopicName)>,
-    /// The same of topics whose ids are not known yet.
+    /// The same, for topics whose ids are not known yet.
     ended_before_ids: BTreeSet<(TopicName, TopicName)>,
     target_topics: BTreeSet<TopicName>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Progress {
-    /// The next offset to read; everything below is applied.
+    /// The next offset to read; everything below it is applied.
     as_of: MappingOffset,
-    /// The log end offset when it was last read.
+    /// The log end offset, as last read.
     log_end: Option<MappingOffset>,
 }
 
-/// One way that records of a source partition took: to which partition, under which topic ids.
+/// One route on which records of a source partition were copied: the target partition and the topic ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lineage {
-    /// Where the copies are.
+    /// The partition that holds the copies.
     pub(crate) target: TargetPartition,
-    /// Source and target topic id; offset syncs do not tell them.
+    /// The ids of the source and the target topic; `None` for offset syncs, which do not carry them.
     pub(crate) ids: Option<(TopicId, TopicId)>,
 }
 
-/// What applying a batch brought to light.
+/// What is worth reporting about a batch of records that was applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// Source partitions that two publishers copied in part to the same offsets.
+    /// Source partitions in which two publishers mapped the same offsets.
     pub(crate) twice_published: BTreeSet<SourcePartition>,
-    /// Source partitions whose translation fell somewhere.
+    /// Source partitions with lowered translations.
     pub(crate) lowered: BTreeSet<SourcePartition>,
-    /// Chunks that stand in another mapping partition than their source partition's: source
-    /// partition, where they stand, and where they should.
+    /// Source partitions with chunks in the wrong mapping partition: the partition that holds them, and
+    /// the one that should.
     pub(crate) misplaced: BTreeMap<SourcePartition, (MappingPartition, MappingPartition)>,
-    /// Records whose runs the index refused: offsets out of range.
+    /// The number of runs that the index rejected, because their offsets are out of range.
     pub(crate) refused: u64,
 }
 
 impl Index {
-    /// Starts over with this mapping topic: nothing is known any more, nor which of its syncs
-    /// belong to an earlier incarnation.
+    /// Starts over with this mapping topic. All mappings are dropped, and so is what is known about
+    /// earlier incarnations.
     pub(crate) fn restart(&mut self, topic: MappingTopic) {
         self.progress = (0..topic.partitions)
             .map(|partition| (MappingPartition(partition), Progress::default()))
@@ -81,7 +81,7 @@ impl Index {
         self.topic = Some(topic);
     }
 
-    /// The mapping topic is gone, and with it all that was known.
+    /// Drops everything, because the mapping topic is gone.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -101,7 +101,7 @@ impl Index {
         self.topic.map(|topic| MappingTopicTag::of(topic.id))
     }
 
-    /// Whether any mapping is known at all.
+    /// Whether no mapping is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.copies.is_empty()
     }
@@ -111,17 +111,17 @@ impl Index {
         self.progress.keys().copied().collect()
     }
 
-    /// How far a mapping partition is applied; `None` if there is no such partition.
+    /// The as-of of a mapping partition; `None` if there is no such partition.
     pub(crate) fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset> {
         self.progress.get(&partition).map(|progress| progress.as_of)
     }
 
-    /// The mapping partition's log end offset as last read.
+    /// The mapping partition's log end offset, as last read.
     pub(crate) fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset> {
         self.progress.get(&partition)?.log_end
     }
 
-    /// The mapping partition's log end was read.
+    /// Records the mapping partition's log end offset.
     pub(crate) fn log_end_read(&mut self, partition: MappingPartition, end: MappingOffset) {
         if let Some(progress) = self.progress.get_mut(&partition) {
             progress.log_end = Some(end);
@@ -149,7 +149,8 @@ impl Index {
         };
         let applied_before = progress.as_of;
         progress.as_of = applied_before.max(position);
-        // What is read once more is not news: a replay, for one, would be seen in it.
+        // Records that were applied before are skipped. Applying an offset sync twice would look like a
+        // replay, for example.
         for (offset, record) in records.into_iter().filter(|(at, _)| *at >= applied_before) {
             let at = At { partition, as_of: MappingOffset(offset.get().saturating_add(1)) };
             match record {
@@ -160,8 +161,8 @@ impl Index {
         applied
     }
 
-    /// Whether a replay of the source partition waits for the source's log end, which is asked for
-    /// now. What was asked for before does not count any more.
+    /// Whether a replay of the source partition needs the source's log end, which the caller reads now. The
+    /// answer to an earlier request no longer counts.
     pub(crate) fn ask_source_end(&mut self, source: &SourcePartition) -> bool {
         let mut asked = false;
         for replay in self.copies_of(source).filter_map(|copies| copies.replay.as_mut()) {
@@ -173,7 +174,7 @@ impl Index {
         asked
     }
 
-    /// The source's log end was read, as asked for last.
+    /// The source's log end was read, as requested last.
     pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
         let mut ended = Vec::new();
         for (lineage, copies) in self.copies.get_mut(source).into_iter().flatten() {
@@ -187,19 +188,20 @@ impl Index {
         self.ended.extend(ended);
     }
 
-    /// The pairs of topics whose replays came to their end since this was asked last; none of whose
-    /// partitions is copied again still.
+    /// The pairs of topics whose replays have ended since the last call. A pair is left out while any of
+    /// its partitions is still in a replay.
     pub(crate) fn take_ended_replays(&mut self) -> Vec<(TopicName, TopicName)> {
         let ended = core::mem::take(&mut self.ended);
         ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
     }
 
-    /// A replay ended, which cannot be kept before the ids of its topics are known.
+    /// A replay of this pair ended. That cannot be written to the fence log before the topics' ids are
+    /// known.
     pub(crate) fn ended_before_ids(&mut self, topics: (TopicName, TopicName)) {
         self.ended_before_ids.insert(topics);
     }
 
-    /// The ids of these topics are known now.
+    /// The ids of these topics are known from now on.
     pub(crate) fn ids_known(&mut self, topics: &(TopicName, TopicName)) {
         self.ended.extend(self.ended_before_ids.take(topics));
     }
@@ -210,7 +212,7 @@ impl Index {
         lineages.any(|(lineage, copies)| lineage.target.topic == *target && copies.replay.is_some())
     }
 
-    /// Replays of this pair of topics that began below this as-of are known to be over.
+    /// Ends all replays of this pair of topics that began below the as-of `settled`.
     pub(crate) fn settle(
         &mut self,
         source: &TopicName,
@@ -234,8 +236,8 @@ impl Index {
         self.copies.get_mut(source).into_iter().flat_map(BTreeMap::values_mut)
     }
 
-    /// Syncs of this pair of topics below `floor` belong to an earlier incarnation. True if some of
-    /// them may have been applied, so that the mappings must be read anew.
+    /// Syncs of this pair of topics below `floor` belong to an earlier incarnation. Returns true if some of
+    /// them may have been applied, so that all mappings must be read again.
     pub(crate) fn raise_floor(
         &mut self,
         source: &TopicName,
@@ -270,7 +272,7 @@ impl Index {
         }
     }
 
-    /// The mapping partition that native chunks of this source partition belong to.
+    /// The mapping partition that should hold the native chunks of this source partition.
     fn home(&self, source: &SourcePartition) -> MappingPartition {
         let name = format!("{}-{}", source.topic, source.partition);
         let hash = murmur2(name.as_bytes()) & 0x7fff_ffff;
@@ -310,7 +312,7 @@ impl Index {
     }
 }
 
-/// All partitions of a topic, in their order.
+/// The range of all partitions of a topic.
 fn partitions_of(topic: &TopicName) -> RangeInclusive<SourcePartition> {
     let at = |partition| SourcePartition { topic: topic.clone(), partition };
     at(i32::MIN)..=at(i32::MAX)

@@ -1,5 +1,5 @@
-//! The guard. [`judge`] is a pure function, and everything that decides whether an offset may be
-//! overwritten is in this file, row by row as in the table of `docs/protocol.md`, "The judge".
+//! The guard. Everything that decides whether an offset may be overwritten is in this file. [`judge`]
+//! is a pure function that follows the table of `docs/protocol.md`, "The judge", row by row.
 
 use core::cmp::Ordering;
 
@@ -11,37 +11,37 @@ use super::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
 use super::stamp::{Metadata, Stamp};
 use super::verdict::{BlockReason, CommitReason, HoldReason, KeepReason, Verdict};
 
-/// What a *successful* fetch found on the target.
+/// The result of a *successful* fetch from the target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stored {
-    /// The fetch succeeded, and there is no offset.
+    /// The fetch succeeded and found no offset.
     Nothing,
-    /// There is one.
+    /// The fetch found a committed offset.
     Commit {
         /// The committed offset.
         offset: TargetOffset,
-        /// What its metadata says.
+        /// The commit's metadata, parsed.
         metadata: Metadata,
     },
 }
 
-/// What this instance would write.
+/// The commit that this instance would make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// The committed offset on the source.
     pub source: SourceOffset,
     /// Its translation, clamped up to the target's log start.
     pub target: TargetOffset,
-    /// Where the first known copy of a record at or after `source` lies on the target; `None` if
-    /// none is known.
+    /// The target offset of the first known copy of a record at or after `source`; `None` if no copy is
+    /// known.
     pub first_copy: Option<TargetOffset>,
-    /// The pair of topics it belongs to.
+    /// The incarnation of the source and the target topic.
     pub incarnation: Incarnation,
-    /// The source read is confirmed.
+    /// The source read is confirmed, and so is the log end if it is below the stored offset.
     pub confirmed: bool,
 }
 
-/// Who judges: the ownership under which a commit would be made.
+/// The ownership under which the commit would be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ownership {
     /// The pipeline.
@@ -56,28 +56,27 @@ pub struct Ownership {
     pub fence: Fence,
     /// The mapping topic that we read.
     pub mapping_topic: MappingTopicTag,
-    /// This is the first look at the group since the shard was taken over (shard life, *Loading*).
+    /// This is the first look at the group since the shard was taken over.
     pub loading: bool,
 }
 
-/// What this instance knows of the mappings.
+/// What this instance knows about the mappings.
 pub trait Knowledge {
     /// Our as-of in a mapping partition; `None` if there is no such partition.
     fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset>;
 
-    /// The end of that mapping partition's log, as last read.
+    /// The mapping partition's log end offset, as last read; `None` if it was not read yet.
     fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset>;
 
-    /// Whether the translation of the candidate's source position fell because of a record at or
-    /// above `as_of`.
+    /// Whether a mapping record at or above `as_of` lowered the translation of the candidate's source
+    /// position.
     fn lowered_after(&self, as_of: MappingOffset) -> bool;
 }
 
-/// What was found about the group and the partition in this round, all of it by reads that
-/// succeeded.
+/// What this round's successful reads found about the group and the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Findings {
-    /// The group has members on the target, where that is known.
+    /// The group is known to have members on the target.
     pub active: bool,
     /// Another partition of the group, of a mapped topic, has a foreign commit.
     pub foreign_sibling: bool,
@@ -85,8 +84,8 @@ pub struct Findings {
     pub log_end: TargetOffset,
 }
 
-/// Compares what is stored on the target with what would be written. `candidate` is an `Err` where
-/// the position has no translation, with the reason.
+/// Compares the stored commit with the candidate. If the position has no translation, `candidate` is an
+/// `Err` with the reason.
 #[must_use]
 pub fn judge(
     stored: &Stored,
@@ -120,8 +119,8 @@ pub fn judge(
     }
 }
 
-/// Whether this is a foreign commit: not stamped, not legible, or stamped with another offset than
-/// it is stored with.
+/// Whether this is a foreign commit: its metadata is no stamp, or a stamp for another offset than the
+/// one it is stored with.
 #[must_use]
 pub fn is_foreign(stored: &Stored) -> bool {
     match stored {
@@ -134,7 +133,7 @@ pub fn is_foreign(stored: &Stored) -> bool {
     }
 }
 
-/// Whether what is stored was decided under a later fence of the same fence log than ours.
+/// Whether the stored commit was decided under a fence above ours, in the same fence log.
 #[must_use]
 pub fn is_of_later_fence(stored: &Stored, own: &Ownership) -> bool {
     match stored {
@@ -151,8 +150,8 @@ pub fn is_of_later_fence(stored: &Stored, own: &Ownership) -> bool {
     }
 }
 
-/// Whether what is stored is our own unmodified commit, which may be rewritten byte for byte to
-/// keep it from expiring. It needs no source and no candidate.
+/// Whether the stored commit is our own and unmodified, so that it may be rewritten byte for byte to
+/// keep it from expiring. This needs neither the source nor a candidate.
 #[must_use]
 pub fn may_refresh(stored: &Stored, own: &Ownership, active: bool) -> bool {
     match stored {
@@ -218,13 +217,13 @@ fn guard(
 /// Whether this instance knows at least what the stored decision knew.
 enum Dominance {
     Yes,
-    /// The stored decision was made from a mapping topic that is gone: nothing to compare, and any
-    /// position may have been lowered.
+    /// The stored decision was made from another mapping topic. Its as-of cannot be compared, and the
+    /// translation of any position may have been lowered.
     NewMappingTopic,
     No(Verdict),
 }
 
-/// Rows 8 to 10: the order of knowledge, by components.
+/// Rows 8 to 10: the order of knowledge, component by component.
 fn dominance(stamp: &Stamp, own: &Ownership, knowledge: &impl Knowledge) -> Dominance {
     if stamp.fence > own.fence {
         return Dominance::No(if own.loading {
@@ -274,8 +273,8 @@ fn ours(
         return correct(policy); // row 12
     }
     let source_back = candidate.source < stamp.source;
-    // What was lowered is remembered in the order of reading; a copy that lies below what is stored
-    // says the same in any order.
+    // `lowered` depends on the order in which mappings were read. A known copy below the stored offset
+    // shows the same, whatever the order.
     let skips = candidate.first_copy.is_some_and(|copy| copy < stored);
     if back && !source_back && (lowered || skips) {
         return correct(policy); // row 13

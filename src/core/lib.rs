@@ -9,7 +9,8 @@
 //!                └─ machine/commits   compare-and-swap
 //! ```
 //!
-//! No I/O, no clock, no randomness, no async: [`machine::Core`] states the contract.
+//! The core does no I/O, reads no clock, and uses no randomness and no async. [`machine::Core`] states
+//! the contract.
 
 #![cfg_attr(not(any(test, feature = "planted-bugs")), no_std)]
 

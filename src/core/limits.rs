@@ -1,28 +1,28 @@
-//! The target brokers' limits on a commit: how long its metadata may be, and how large it may be in
-//! all. They are learned from what the brokers refuse, because reading them takes a right of its own
-//! (`docs/protocol.md`, "Compare-and-swap").
+//! The target brokers' limits on the length of a commit's metadata and on its total size. They are learned
+//! from refusals, because reading them needs an extra right (`docs/protocol.md`, "Compare-and-swap").
 
 use super::stamp::METADATA_MAX_UNITS;
 
-/// How many bytes of offsets one commit holds at the most. A broker appends a commit as one batch to
-/// `__consumer_offsets`, whose `max.message.bytes` is 1 MiB by default.
+/// The most bytes that one commit holds. A broker appends a commit as one batch to `__consumer_offsets`,
+/// whose `max.message.bytes` is 1 MiB by default.
 const MOST_BYTES: usize = 512 * 1024;
-/// What a record of `__consumer_offsets` takes beside names and metadata.
+/// The size of a record of `__consumer_offsets` in bytes, without names and metadata.
 const RECORD_BYTES: usize = 100;
-/// By which part of itself the limit rises with each commit that needed it.
+/// Each commit that needed the size limit raises it by 1/`GROWTH` of itself.
 const GROWTH: usize = 16;
-/// How many refusals of metadata are taken one by one.
+/// After this many refusals of metadata, the limit is searched by halving.
 const TRIED_ONE_BY_ONE: u32 = 4;
 
-/// What is known of the brokers' limits.
+/// What is known about the brokers' limits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CommitLimits {
-    /// The longest metadata that was committed once some was refused, in UTF-16 units.
+    /// The longest metadata that was accepted since the first refusal, in UTF-16 code units.
     fits: usize,
-    /// The shortest metadata that was refused.
+    /// The shortest metadata that was refused, in UTF-16 code units.
     refused: Option<usize>,
-    /// How often some was.
+    /// How often metadata was refused.
     refusals: u32,
+    /// The most bytes that a commit may hold.
     bytes: usize,
 }
 
@@ -31,8 +31,8 @@ impl CommitLimits {
         Self { fits: 0, refused: None, refusals: 0, bytes: MOST_BYTES }
     }
 
-    /// How long metadata may be: shorter than what was refused. After some refusals it is half-way
-    /// between what fitted and what did not, so that few more follow.
+    /// The longest metadata to try, in UTF-16 code units: just below the shortest that was refused. After
+    /// some refusals it is half-way between what was accepted and what was refused, so that few more follow.
     pub(crate) fn metadata_units(&self) -> usize {
         match self.refused {
             None => METADATA_MAX_UNITS,
@@ -41,13 +41,14 @@ impl CommitLimits {
         }
     }
 
-    /// How many bytes a commit may hold; one partition always goes.
+    /// The most bytes that a commit may hold. A single partition may exceed it.
     pub(crate) fn commit_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// A commit whose longest metadata had so many units was refused for its length. False where
-    /// `stamp_units`, the longest stamp alone, is as long: leaving out the rest does not help.
+    /// A commit was refused for the length of its metadata, which was up to `longest` units. Returns false
+    /// if the longest stamp alone, `stamp_units`, is as long: leaving out the source's metadata does not
+    /// help then.
     pub(crate) fn metadata_refused(&mut self, longest: usize, stamp_units: usize) -> bool {
         let refused = self.refused.map_or(longest, |refused| refused.min(longest));
         self.refused = Some(refused);
@@ -56,7 +57,7 @@ impl CommitLimits {
         stamp_units < longest
     }
 
-    /// A commit with metadata of so many units was accepted.
+    /// A commit was accepted, with metadata of up to `longest` units.
     pub(crate) fn metadata_accepted(&mut self, longest: usize) {
         if let Some(refused) = &mut self.refused {
             self.fits = self.fits.max(longest);
@@ -64,30 +65,30 @@ impl CommitLimits {
         }
     }
 
-    /// A commit of so many bytes was refused, perhaps for its size: brokers of Apache Kafka 4 do not say.
+    /// A commit of `bytes` bytes was refused, perhaps for its size: brokers of Apache Kafka 4 do not say.
     pub(crate) fn commit_refused(&mut self, bytes: usize) {
         self.bytes = (bytes / 2).max(1);
     }
 
-    /// A commit that was kept below the limit was accepted. The limit rises, slowly, because it may have
-    /// been learned from an error that had another cause.
+    /// A commit that was made smaller to keep the size limit was accepted. The limit rises slowly, because
+    /// it may have been learned from an error that had another cause.
     pub(crate) fn commit_accepted(&mut self) {
         let more = self.bytes / GROWTH + 1;
         self.bytes = self.bytes.saturating_add(more).min(MOST_BYTES);
     }
 }
 
-/// How many bytes one partition's offset takes in a commit.
+/// The number of bytes that one partition's offset takes in a commit.
 pub(crate) fn partition_bytes(group: &str, topic: &str, metadata: &str) -> usize {
     group.len() + topic.len() + metadata.len() + RECORD_BYTES
 }
 
-/// The length of a commit's metadata as a broker counts it.
+/// The length of a commit's metadata in UTF-16 code units, as brokers count it.
 pub(crate) fn units(metadata: &str) -> usize {
     metadata.encode_utf16().count()
 }
 
-/// The length of the stamp alone, which holds no `|`.
+/// The length of the stamp alone, in UTF-16 code units. A stamp contains no `|`.
 pub(crate) fn stamp_units(metadata: &str) -> usize {
     units(metadata.split_once('|').map_or(metadata, |(stamp, _)| stamp))
 }
@@ -128,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_that_is_too_long_by_itself_cannot_be_helped() {
+    fn leaving_out_metadata_does_not_help_a_stamp_that_is_too_long() {
         let mut limits = CommitLimits::new();
         assert!(!limits.metadata_refused(120, 120));
     }
 
     #[test]
-    fn what_a_commit_of_one_stamp_and_its_metadata_takes() {
+    fn lengths_count_utf_16_units_and_sizes_count_bytes() {
         assert_eq!(stamp_units("k2k_v1:a|grüße"), 8);
         assert_eq!(stamp_units("k2k_v1:a"), 8);
         assert_eq!(units("😀|"), 3);

@@ -1,5 +1,5 @@
-//! What the mapping topic says, decoded: the facts that the index is built from
-//! (`docs/protocol.md`, "Mapping records").
+//! Decoded records of the mapping topic, from which the index is built (`docs/protocol.md`,
+//! "Mapping records").
 
 use alloc::vec::Vec;
 
@@ -13,9 +13,9 @@ use super::ids::{
 pub struct Run {
     /// The first source offset.
     pub source: SourceOffset,
-    /// The target offset of the record that is at `source` on the source.
+    /// The target offset of the record at source offset `source`.
     pub target: TargetOffset,
-    /// How many offsets, at least 1. `source + len` and `target + len` fit in an `i64`.
+    /// The number of offsets, at least 1. `source + len` and `target + len` fit in an `i64`.
     pub len: u64,
 }
 
@@ -31,29 +31,29 @@ pub enum MappingRecord {
 /// A chunk of runs of one source topic-partition, ascending and disjoint in source and in target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
-    /// Where the records come from.
+    /// The partition that the records were copied from.
     pub source: SourcePartition,
-    /// Where they went.
+    /// The partition that the records were copied to.
     pub target: TargetPartition,
-    /// The source topic's id when they were copied.
+    /// The source topic's id at that time.
     pub source_topic_id: TopicId,
-    /// The target topic's id when they were copied.
+    /// The target topic's id at that time.
     pub target_topic_id: TopicId,
-    /// Who copied them.
+    /// The publisher of the chunk.
     pub publisher: PublisherId,
-    /// What was copied.
+    /// The copied runs.
     pub runs: Vec<Run>,
 }
 
 /// One MirrorMaker 2 offset sync: the record at `source_offset` is at `target_offset`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetSync {
-    /// Where the record comes from.
+    /// The partition that the record was copied from.
     pub source: SourcePartition,
-    /// Where it went, by the replication policy.
+    /// The partition that the record was copied to, according to the replication policy.
     pub target: TargetPartition,
-    /// Its offset on the source.
+    /// The record's offset on the source.
     pub source_offset: SourceOffset,
-    /// Its offset on the target.
+    /// The record's offset on the target.
     pub target_offset: TargetOffset,
 }

@@ -5,10 +5,10 @@ const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 const R: u32 = 24;
 
-/// The hash of `data`. Kafka reads it as a signed number; clear the sign bit before a modulus.
+/// Hashes `data`. Kafka treats the hash as a signed number: clear the sign bit before taking a modulus.
 #[must_use]
 pub fn murmur2(data: &[u8]) -> u32 {
-    // Kafka works with a Java `int` length and lets it wrap.
+    // Kafka takes the length as a Java `int`, which may wrap.
     let mut hash = SEED ^ (data.len() as u32);
     let mut words = data.chunks_exact(4);
     for word in &mut words {
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn agrees_with_kafka() {
-        // The values of Kafka's own UtilsTest.
+        // The values of Kafka's UtilsTest.
         let cases: [(&[u8], i32); 6] = [
             (b"21", -973_932_308),
             (b"foobar", -790_332_482),

@@ -1,4 +1,4 @@
-//! What the core tells people: one note per change, at the level an operator wants it.
+//! The core's log messages: one note for each change that an operator should know about.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -11,16 +11,16 @@ use super::ids::{
 use super::verdict::Verdict;
 
 const GUARD_IS_OFF: &str = "THE GUARD IS OFF (features.applyMappingsGuard: disabled): offsets may go \
-     backwards; use this for a full reset or for troubleshooting only";
+     backwards; use this only for a full reset or for troubleshooting";
 const SOURCE_DISTURBED: &str = "another connection or another broker answers now; offsets that changed \
-     with its answer are read again before they count";
+     with its first answer are read again before they are used";
 
-/// How loudly to tell it.
+/// The log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// For somebody who looks into one group.
+    /// For looking into a single group.
     Debug,
-    /// What changed.
+    /// A change in normal operation.
     Info,
     /// Somebody should look at it today.
     Warn,
@@ -28,7 +28,7 @@ pub enum Level {
     Error,
 }
 
-/// Something to tell.
+/// A message for the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     /// `features.applyMappingsGuard` is disabled.
@@ -38,34 +38,35 @@ pub enum Note {
         /// Its partition count.
         partitions: i32,
     },
-    /// Nothing can be translated: the replicator does not publish, or not there.
+    /// Nothing can be translated: the replicator publishes no mappings, or publishes them elsewhere.
     NoMappings {
-        /// What was looked for and what to do.
+        /// What was looked for, and what to do.
         detail: Arc<str>,
     },
-    /// The mapping topic was recreated, truncated or changed its partition count.
+    /// All mappings are read again: the mapping topic was recreated, lost unread records or changed
+    /// its partition count, or a replicated topic was recreated.
     MappingsRestarted {
-        /// What was seen.
+        /// What was found.
         detail: Arc<str>,
     },
-    /// A mapping partition cannot be read for now.
+    /// A mapping partition cannot be read at the moment.
     MappingReadFailed {
         /// The partition.
         partition: MappingPartition,
         /// The failure.
         failure: Failure,
     },
-    /// A later record showed that a translation was too high somewhere.
+    /// A later mapping record showed that some translations were too high.
     Lowered {
         /// The source partition.
         source: SourcePartition,
     },
-    /// Two publishers copied the same source offsets.
+    /// Two publishers mapped the same source offsets.
     TwicePublished {
         /// The source partition.
         source: SourcePartition,
     },
-    /// A source or target topic was recreated; its offset syncs are forgotten.
+    /// A source or target topic was recreated; its earlier offset syncs are dropped.
     TopicRecreated {
         /// The source topic.
         source: TopicName,
@@ -79,25 +80,25 @@ pub enum Note {
         /// Its fence.
         fence: Fence,
     },
-    /// A shard's owner has read all mappings and may decide.
+    /// This instance has read the mappings, and now decides and commits for the shard.
     ShardActive {
         /// The shard.
         shard: Shard,
         /// Its fence.
         fence: Fence,
     },
-    /// A shard could not be taken over for now.
+    /// A shard could not be taken over; it is tried again.
     FencingFailed {
         /// The shard.
         shard: Shard,
         /// The failure.
         failure: Failure,
     },
-    /// Another instance owns the shard now, or its producer is beyond use.
+    /// Another instance owns the shard now, or the shard's producer can no longer be used.
     StoodDown {
         /// The shard.
         shard: Shard,
-        /// What showed it.
+        /// What was found.
         detail: Arc<str>,
     },
     /// A shard was given back or lost.
@@ -105,51 +106,51 @@ pub enum Note {
         /// The shard.
         shard: Shard,
     },
-    /// An offset was committed; it stands.
+    /// An offset is known to be committed.
     Committed {
         /// The group.
         group: GroupId,
         /// The partition.
         target: TargetPartition,
-        /// What stood there before, if anything.
+        /// The offset that it replaced, if there was one.
         from: Option<TargetOffset>,
-        /// What stands there now.
+        /// The committed offset on the target.
         to: TargetOffset,
         /// The committed offset on the source.
         source: SourceOffset,
-        /// How many records a consumer that resumes here reads again at the most, if known.
+        /// At most this many records are read again by a consumer that resumes here, if known.
         re_read: Option<u64>,
-        /// Why, with the judge's word.
+        /// The verdict, with its reason.
         verdict: Verdict,
     },
-    /// Our own commit was written again, so that it does not expire.
+    /// Our own commit was written again so that it does not expire.
     Refreshed {
         /// The group.
         group: GroupId,
         /// The partition.
         target: TargetPartition,
-        /// What stands there.
+        /// The committed offset.
         offset: TargetOffset,
     },
-    /// A partition is held, kept or blocked for another reason than before.
+    /// A partition is held, kept or blocked, and the verdict or its reason is new.
     Judged {
         /// The group.
         group: GroupId,
         /// The source partition.
         source: SourcePartition,
-        /// The target partition, where a mapping tells it.
+        /// The target partition, if a mapping names one.
         target: Option<TargetPartition>,
         /// The verdict.
         verdict: Verdict,
     },
-    /// What was judged changed before the commit was complete; it was aborted.
+    /// A stored offset changed between check and commit, so the commit was aborted.
     Overtaken {
         /// The group.
         group: GroupId,
         /// The partition that changed.
         target: TargetPartition,
     },
-    /// The source's metadata did not fit beside the stamp.
+    /// The source's commit metadata did not fit next to the stamp.
     SourceMetadataDropped {
         /// The group.
         group: GroupId,
@@ -163,45 +164,45 @@ pub enum Note {
         /// The failure.
         failure: Failure,
     },
-    /// A listing or description failed; what was known stands.
+    /// Groups could not be listed, or topics could not be described; the previous answer stays in use.
     ListingFailed {
         /// The failure.
         failure: Failure,
     },
-    /// Somebody else than before answers for the groups of this coordinator on the source: what
-    /// changes with that answer is confirmed before it counts.
+    /// Another connection or another broker now answers for the groups of this source coordinator.
+    /// Offsets that changed with its first answer must be confirmed.
     SourceDisturbed {
-        /// The coordinator, where it is known.
+        /// The coordinator, if known.
         coordinator: Option<BrokerId>,
     },
-    /// A group that is selected commits no offsets, so there is nothing to sync.
+    /// A selected group is not synced, because its protocol commits no offsets.
     GroupLeftOut {
         /// The group.
         group: GroupId,
         /// Its protocol type.
         protocol: Arc<str>,
     },
-    /// A chunk of runs stands in another mapping partition than its source partition's.
+    /// A chunk of runs was found in a mapping partition that its source partition does not hash to.
     Misplaced {
         /// The source partition.
         source: SourcePartition,
-        /// Where it stands.
+        /// The mapping partition that holds the chunk.
         found: MappingPartition,
-        /// Where it should.
+        /// The mapping partition that should hold it.
         expected: MappingPartition,
     },
-    /// A request of the shard's producer may be carried out late, so the shard gets another producer
-    /// before it goes on.
+    /// A broker may carry out a request of the shard's producer late, so the shard gets a new producer
+    /// before anything else is done for it.
     ProducerReplaced {
         /// The shard.
         shard: Shard,
-        /// What showed it.
+        /// What was found.
         detail: Arc<str>,
     },
 }
 
 impl Note {
-    /// Its name, as the field `event` of a log line has it.
+    /// The note's name, for the log field `event`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -232,7 +233,7 @@ impl Note {
         }
     }
 
-    /// The judge's word, where the note is about a verdict; the field `reason` of a log line.
+    /// The short name of the verdict's reason, for the log field `reason`.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
@@ -262,7 +263,7 @@ impl Note {
         }
     }
 
-    /// How loudly to tell it.
+    /// The level to log it at.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -306,22 +307,21 @@ impl fmt::Display for Note {
             }
             Self::NoMappings { detail } => write!(f, "nothing is translated: {detail}"),
             Self::MappingsRestarted { detail } => {
-                write!(f, "the mappings are read anew and all shards taken over anew: {detail}")
+                write!(f, "reading all mappings again and taking over all shards again: {detail}")
             }
             Self::MappingReadFailed { partition, failure } => {
                 write!(f, "mapping partition {partition} cannot be read: {failure}")
             }
-            Self::Lowered { source } => write!(
-                f,
-                "{source}: a copy further back was published later; some translations fell"
-            ),
+            Self::Lowered { source } => {
+                write!(f, "{source}: a mapping that was published late lowered some translations")
+            }
             Self::TwicePublished { source } => write!(
                 f,
-                "{source}: two publishers copied the same source offsets; do two replicators run?"
+                "{source}: two publishers mapped the same source offsets; are two replicators running?"
             ),
             Self::TopicRecreated { source, target } => write!(
                 f,
-                "{source} or {target} was recreated: its earlier offset syncs are forgotten"
+                "{source} or {target} was recreated: earlier offset syncs of this pair are dropped"
             ),
             Self::FenceAcquired { shard, fence } => {
                 write!(f, "shard {shard} taken over with fence {fence}; catching up")
@@ -333,12 +333,12 @@ impl fmt::Display for Note {
                 write!(f, "shard {shard} could not be taken over: {failure}")
             }
             Self::StoodDown { shard, detail } => {
-                write!(f, "shard {shard}: stood down, {detail}; nothing more is committed for it")
+                write!(f, "shard {shard} stood down and stopped committing: {detail}")
             }
-            Self::ShardLeft { shard } => write!(f, "shard {shard} left"),
+            Self::ShardLeft { shard } => write!(f, "this instance no longer owns shard {shard}"),
             Self::Committed { .. } => self.fmt_committed(f),
             Self::Refreshed { group, target, offset } => {
-                write!(f, "{group} {target}: {offset} written again before it expires")
+                write!(f, "{group} {target}: {offset} was written again before it expires")
             }
             Self::Judged { group, source, target, verdict } => match target {
                 Some(target) => write!(f, "{group} {target} (from {source}): {verdict}"),
@@ -346,20 +346,20 @@ impl fmt::Display for Note {
             },
             Self::Overtaken { group, target } => write!(
                 f,
-                "{group} {target}: changed between check and commit; ours was aborted, theirs stays"
+                "{group} {target}: the stored offset changed before our commit, which was aborted"
             ),
             Self::SourceMetadataDropped { group, target } => write!(
                 f,
-                "{group} {target}: the source's metadata is too long to stand beside the stamp \
-                 and was left out"
+                "{group} {target}: the source's commit metadata does not fit next to the stamp and \
+                 was left out"
             ),
             Self::GroupFailed { group, failure } => write!(f, "{group}: {failure}"),
             Self::ListingFailed { failure } => write!(f, "{failure}"),
             Self::SourceDisturbed { coordinator: Some(broker) } => {
-                write!(f, "source broker {broker}, a coordinator: {SOURCE_DISTURBED}")
+                write!(f, "source coordinator {broker}: {SOURCE_DISTURBED}")
             }
             Self::SourceDisturbed { coordinator: None } => {
-                write!(f, "a coordinator on the source: {SOURCE_DISTURBED}")
+                write!(f, "unknown source coordinator: {SOURCE_DISTURBED}")
             }
             Self::GroupLeftOut { group, protocol } => write!(
                 f,
@@ -367,13 +367,13 @@ impl fmt::Display for Note {
             ),
             Self::Misplaced { source, found, expected } => write!(
                 f,
-                "mappings of {source} stand in mapping partition {found}, expected {expected}; does \
-                 the publisher use murmur2, or was the mapping topic given partitions? They are \
-                 used, but in guarded mode an older owner's knowledge of them is not told apart"
+                "mappings of {source} are in mapping partition {found}, expected {expected}. Does the \
+                 publisher use murmur2? Were partitions added to the mapping topic? These mappings \
+                 are used, but in guarded mode an owner that has not read them is not detected"
             ),
             Self::ProducerReplaced { shard, detail } => write!(
                 f,
-                "shard {shard} gets a new producer before it goes on, so that brokers refuse the \
+                "shard {shard} gets a new producer before it continues, so that brokers refuse the \
                  late request: {detail}"
             ),
         }
@@ -392,7 +392,7 @@ impl Note {
         write!(f, " for source offset {source} ({verdict}")?;
         match re_read {
             Some(0) => f.write_str("; exact)"),
-            Some(count) => write!(f, "; re-reads {count} at most)"),
+            Some(count) => write!(f, "; re-reads at most {count} records)"),
             None => f.write_str(")"),
         }
     }

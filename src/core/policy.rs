@@ -1,4 +1,4 @@
-//! The policy keys of the configuration, as the core reads them.
+//! The configuration keys that decide the core's policy.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -10,27 +10,27 @@ use super::group_filter::GroupFilter;
 /// How offsets are committed (`groups.commitMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitMode {
-    /// Inside the shard's transactions, so that the broker refuses a zombie.
+    /// In the shard's transactions, so that the broker refuses a zombie's commit.
     Fenced,
-    /// By plain commits right after a check, for targets without transactions.
+    /// With plain commits right after a check, for targets without transactions.
     Guarded,
 }
 
-/// What to do where somebody else committed (`groups.onForeignCommit`).
+/// What to do with a foreign commit on the target (`groups.onForeignCommit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnForeignCommit {
     /// Leave the whole group alone.
     Hold,
-    /// Overwrite it where that goes forward.
+    /// Overwrite the foreign commit if the new offset is higher.
     ForwardOnly,
-    /// Overwrite it.
+    /// Overwrite the foreign commit.
     Overwrite,
 }
 
-/// What to do when the source group is set back (`groups.onSourceRewind`).
+/// What to do when the source group moves back (`groups.onSourceRewind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnSourceRewind {
-    /// Set the target back too.
+    /// Move the target back too.
     Follow,
     /// Leave the target where it is.
     Hold,
@@ -39,9 +39,9 @@ pub enum OnSourceRewind {
 /// What to do when the stored offset turns out to skip records (`groups.onCorrection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnCorrection {
-    /// Set it back to where nothing is skipped.
+    /// Move it back so that nothing is skipped.
     Follow,
-    /// Leave it.
+    /// Leave the stored offset as it is.
     Hold,
 }
 
@@ -60,7 +60,7 @@ pub enum OnBelowFirstMapping {
 pub enum OnMultipleMappings {
     /// End the process.
     Fail,
-    /// Go on with the staircase, and say so once.
+    /// Continue with the staircase, and log it once.
     Ignore,
 }
 
@@ -70,20 +70,20 @@ pub enum OnMultipleMappings {
 pub enum OnActiveGroup {
     /// End the process.
     Fail,
-    /// Hold that group alone.
+    /// Hold that group only.
     Ignore,
 }
 
-/// Everything that the operator may decide.
+/// All policy settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// The pipeline's name.
     pub pipeline: String,
-    /// What our stamps begin with; not empty, without `:` and `|`.
+    /// The prefix of our stamps (`groups.offsetGuardPrefix`): not empty, without `:` and `|`.
     pub guard_prefix: String,
-    /// Former prefixes whose stamps are still ours.
+    /// Former prefixes, whose stamps still count as ours (`groups.acceptedGuardPrefixes`).
     pub accepted_guard_prefixes: Vec<String>,
-    /// Whether the guard compares at all (`features.applyMappingsGuard`).
+    /// Whether the guard compares stamps (`features.applyMappingsGuard`).
     pub apply_mappings_guard: bool,
     /// See [`CommitMode`].
     pub commit_mode: CommitMode,
@@ -99,18 +99,19 @@ pub struct Policy {
     pub on_multiple_mappings: OnMultipleMappings,
     /// See [`OnActiveGroup`].
     pub on_active_group: OnActiveGroup,
-    /// How much later the read that confirms a doubtful one must be.
+    /// How much later than a doubtful read the read that confirms it must be (`groups.confirmAfter`).
     pub confirm_after: Duration,
-    /// How old a commit of ours may become before it is written again.
+    /// How old a commit of ours may become before it is written again (`groups.refreshInterval`).
     pub refresh_interval: Duration,
-    /// How often groups are looked at.
+    /// How long to wait between two rounds of a group, and between two listings of groups
+    /// (`groups.pollInterval`).
     pub poll_interval: Duration,
     /// Which groups are synced.
     pub groups: GroupFilter,
 }
 
 impl Policy {
-    /// The defaults, for the pipeline of this name.
+    /// The default policy for a pipeline of this name.
     #[must_use]
     pub fn for_pipeline(name: &str) -> Self {
         Self {

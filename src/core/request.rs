@@ -1,4 +1,4 @@
-//! Numbers for requests, so that an answer finds who asked, or nobody if that one has moved on.
+//! Numbers for requests. They match each answer with its waiter, or with none if the waiter has moved on.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -19,11 +19,11 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The requests that have not been answered, each with who waits for it.
+/// The unanswered requests, each with its waiter.
 ///
-/// A number is free again only when its answer arrived, also if nobody waits for it any more: a late
-/// answer is never taken for another request's. Numbers stay small, so that equal situations
-/// reached in different ways are equal states.
+/// A number becomes free only when its answer arrives, even if nothing waits for it any more, so a late
+/// answer is never taken for that of another request. The smallest free number is used, so that equal
+/// situations reached in different ways are equal states.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Requests<W> {
     waiting: BTreeMap<RequestId, Option<W>>,
@@ -36,7 +36,7 @@ impl<W> Default for Requests<W> {
 }
 
 impl<W: PartialEq> Requests<W> {
-    /// A number for a request that `waiter` asks.
+    /// Assigns a number to a request of `waiter`.
     pub(crate) fn ask(&mut self, waiter: W) -> RequestId {
         let mut free = 0;
         for taken in self.waiting.keys() {
@@ -50,12 +50,12 @@ impl<W: PartialEq> Requests<W> {
         id
     }
 
-    /// The answer came: who waits for it, unless that one was abandoned.
+    /// The answer arrived. Returns its waiter, unless the request was abandoned.
     pub(crate) fn answered(&mut self, request: RequestId) -> Option<W> {
         self.waiting.remove(&request).flatten()
     }
 
-    /// Everything that `gone` asked is answered to nobody.
+    /// Abandons the requests of all waiters for which `gone` holds: their answers are ignored.
     pub(crate) fn abandon(&mut self, gone: impl Fn(&W) -> bool) {
         for waiter in self.waiting.values_mut() {
             if waiter.as_ref().is_some_and(&gone) {
@@ -64,7 +64,7 @@ impl<W: PartialEq> Requests<W> {
         }
     }
 
-    /// Whether anybody for whom `is` holds waits for an answer.
+    /// Whether any waiter for which `is` holds waits for an answer.
     pub(crate) fn any(&self, is: impl Fn(&W) -> bool) -> bool {
         self.waiting.values().flatten().any(is)
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_abandoned_number_is_taken_until_its_answer_came() {
+    fn an_abandoned_number_stays_taken_until_its_answer_arrives() {
         let mut requests = Requests::default();
         let first = requests.ask("a");
         requests.abandon(|waiter| *waiter == "a");

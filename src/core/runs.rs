@@ -1,8 +1,8 @@
-//! The staircase: which target offset a source offset is at (`docs/protocol.md`, "Translation").
+//! The staircase maps source offsets to target offsets (`docs/protocol.md`, "Translation").
 //!
-//! *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.* The runs
-//! are therefore disjoint and strictly ascending in source and in target, and depend on nothing but
-//! the set of copies known: the order in which they were read does not matter.
+//! *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.* The runs are
+//! therefore disjoint and strictly ascending in source and in target. They depend only on the set of
+//! known copies, not on the order in which the copies were read.
 
 mod block;
 mod dominance;
@@ -24,27 +24,27 @@ use super::ids::{MappingOffset, SourceOffset, TargetOffset};
 use super::mapping::Run;
 use super::planted::{Bug, has, into_run};
 
-/// The copies of one source partition in one target partition.
+/// The known copies of one source partition in one target partition.
 #[derive(Clone, Debug, Default)]
 pub struct Staircase {
     runs: Packed,
     lowered: Lowered,
 }
 
-/// What an insertion did.
+/// The effect of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// The run was refused: an empty one, or offsets that are negative or do not fit in an `i64`.
+    /// The run was rejected: it is empty, or its offsets are negative or do not fit in an `i64`.
     Rejected,
-    /// All of it was known, or dominated by what was known.
+    /// All copies of the run were known, or dominated by known ones.
     Nothing,
-    /// Some of it was new.
+    /// Some copies were new.
     Added,
-    /// Some of it was new and showed that translations were too high.
+    /// Some copies were new and removed known ones, whose translations were too high.
     Lowered,
 }
 
-/// Where a source position is on the target.
+/// The translation of a source position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translation {
     /// The record at the position is at this target offset.
@@ -52,61 +52,61 @@ pub enum Translation {
         /// The target offset.
         target: TargetOffset,
     },
-    /// Every copy of a record at or after the position lies at or after this target offset.
+    /// Every known copy of a record at or after the position is at or after this target offset.
     LowerBound {
         /// The bound.
         target: TargetOffset,
-        /// Where the next known run starts on the target: no more than the records between the two
-        /// are read again.
+        /// The target offset at which the next known run starts. At most the records between the two are
+        /// read again.
         next: Option<TargetOffset>,
     },
-    /// The position lies below everything known.
+    /// The position is below all known runs.
     BelowFirst {
         /// The first run.
         first: Run,
     },
-    /// Nothing is known.
+    /// No runs are known.
     Empty,
 }
 
-/// What [`Staircase::validate`] found; a defect of the program, never of its input.
+/// A violation that [`Staircase::validate`] found. It is a bug in this module; no input can cause it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StaircaseError {
-    /// A run that [`Staircase::insert`] would refuse.
+    /// A run that [`Staircase::insert`] would reject.
     #[error("the index holds an impossible run: {run:?}")]
     Impossible {
         /// The run.
         run: Run,
     },
-    /// Two neighbours of which the right one is not behind the left one in source and in target.
+    /// Two neighbouring runs that do not ascend in both source and target.
     #[error("runs must ascend in source and in target: {left:?}, then {right:?}")]
     NotAscending {
-        /// The one before.
+        /// The earlier run.
         left: Run,
-        /// The one behind.
+        /// The later run.
         right: Run,
     },
-    /// Two neighbours that touch in source and in target.
-    #[error("runs that touch must be one: {left:?} and {right:?}")]
+    /// Two neighbouring runs that touch in both source and target, and should be one.
+    #[error("runs that touch must be joined: {left:?} and {right:?}")]
     NotJoined {
-        /// The one before.
+        /// The earlier run.
         left: Run,
-        /// The one behind.
+        /// The later run.
         right: Run,
     },
-    /// The blocks are empty, too full, or do not add up to the number of runs.
+    /// A block is empty or too full, or the blocks do not add up to the number of runs.
     #[error("the blocks of the index do not add up to its number of runs")]
     Blocks,
 }
 
 impl Inserted {
-    /// Whether some translation fell.
+    /// Whether some translations were lowered.
     #[must_use]
     pub fn lowered(self) -> bool {
         self == Self::Lowered
     }
 
-    /// Whether the run was refused.
+    /// Whether the run was rejected.
     #[must_use]
     pub fn is_rejected(self) -> bool {
         self == Self::Rejected
@@ -114,8 +114,8 @@ impl Inserted {
 }
 
 impl Staircase {
-    /// Adds the copies of `run`, told by the record right below `as_of`. Adding what is known
-    /// changes nothing.
+    /// Adds the copies of `run`, which came with the mapping record at offset `as_of - 1`. Adding known
+    /// copies changes nothing.
     pub fn insert(&mut self, run: Run, as_of: MappingOffset) -> Inserted {
         let Some(new) = Span::of(run) else {
             return Inserted::Rejected;
@@ -128,8 +128,8 @@ impl Staircase {
         Inserted::Added
     }
 
-    /// Where `position` is on the target: never beyond the first known copy of any record at or
-    /// after it.
+    /// Translates `position`. The result is never above the first known copy of any record at or after
+    /// the position.
     #[must_use]
     pub fn translate(&self, position: SourceOffset) -> Translation {
         let at = position.get();
@@ -147,38 +147,38 @@ impl Staircase {
         }
     }
 
-    /// Whether the translation of `position` fell because of a record at or above `as_of`: to a
-    /// lower target offset, or to below the first run.
+    /// Whether a mapping record at or above `as_of` lowered the translation of `position`, or left the
+    /// position below the first run.
     #[must_use]
     pub fn lowered_after(&self, position: SourceOffset, as_of: MappingOffset) -> bool {
         self.lowered.after(position.get(), as_of)
     }
 
-    /// The runs, ascending.
+    /// The runs in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.runs.iter().map(Span::run)
     }
 
-    /// How many runs there are.
+    /// The number of runs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.runs.len()
     }
 
-    /// Whether nothing is known.
+    /// Whether there are no runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.len() == 0
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.runs.heap_bytes() + self.lowered.heap_bytes()
     }
 
-    /// Checks the staircase's own invariants: the runs are well-formed, strictly ascending in
-    /// source and in target, and those that touch are one.
+    /// Checks the staircase's invariants: runs are well-formed and strictly ascending in source and in
+    /// target, and runs that touch are joined.
     ///
     /// # Errors
     ///
@@ -207,9 +207,9 @@ impl Staircase {
     }
 
     fn insert_between(&mut self, new: Span, as_of: MappingOffset) -> Inserted {
-        // What the new run can touch: from the first run that reaches its target, and one before that,
-        // to the first run behind it. Runs further back can neither join with it nor lose anything to
-        // it, and what they dominate of it the one before dominates too.
+        // The runs that matter: from one before the first run that reaches the new run's target, up to the
+        // first run that starts at or after its source end. Runs before these can neither join with it nor
+        // lose copies to it, and whatever they dominate of it is also dominated by the first of these.
         let reached = self.runs.first_where(|run| run.target_end() > new.target);
         let from = self.runs.before(reached);
         let mut known: Vec<Span> = Vec::new();
@@ -239,7 +239,8 @@ impl Staircase {
     }
 }
 
-/// Equal runs are equal staircases, however they are packed; what was lowered when belongs to it.
+/// Staircases are equal if their runs and their history of lowered translations are. How the runs are
+/// packed does not matter.
 impl PartialEq for Staircase {
     fn eq(&self, other: &Self) -> bool {
         self.lowered == other.lowered && self.iter().eq(other.iter())

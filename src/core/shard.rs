@@ -1,5 +1,5 @@
-//! The life of a shard at this instance (`docs/protocol.md`, "The life of a shard"). A shard that
-//! is not here is *Unowned*.
+//! The life of a shard at this instance (`docs/protocol.md`, "The life of a shard"). A shard without a
+//! state is *Unowned*.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,41 +11,41 @@ use super::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShardState {
     pub(crate) life: Life,
-    /// When it was last taken over: what its groups have committed on the source is read from
-    /// coordinators that were looked up after this.
+    /// The time at which it was last taken over. Its groups' source offsets are first read from coordinators
+    /// that were looked up after this.
     pub(crate) fenced_at: Instant,
-    /// The highest stored fence above ours for which it was taken over anew.
+    /// The stored fence above ours for which it was last taken over again.
     pub(crate) regressed: Option<Fence>,
-    /// Other mappings came while a take-over was under way: it begins again once that is answered.
+    /// The mappings were restarted during a take-over, which begins again once its request is answered.
     pub(crate) begins_again: bool,
     /// The coordination group wants it back.
     pub(crate) revoked: bool,
-    /// Attempts to take it over that failed in a row.
+    /// The number of failed attempts in a row to take it over.
     pub(crate) failures: u32,
-    /// Who uses the shard's producer.
+    /// The current user of the shard's producer.
     pub(crate) lane: Lane,
-    /// Groups that wait for it, in order.
+    /// Groups that wait for the producer, in order.
     pub(crate) queue: VecDeque<GroupId>,
-    /// The incarnations that its fence log keeps, from when that is read until the shard is active.
+    /// The incarnations in its fence log, from the time when the log is read until the shard is active.
     pub(crate) kept: BTreeMap<(TopicName, TopicName), IncarnationFloor>,
-    /// Records that are to be written to the fence partition.
+    /// Records to be written to the fence partition.
     pub(crate) records: Records,
-    /// How many of them the next transaction holds at the most.
+    /// The most records that the next transaction holds.
     pub(crate) records_most: usize,
-    /// The producer's last use was for one of them.
+    /// The producer was last used for records, not for a group.
     pub(crate) record_was_last: bool,
-    /// When the next of them may be written.
+    /// The time from which the next records may be written.
     pub(crate) records_due: Instant,
-    /// How often one failed in a row.
+    /// The number of failed attempts in a row to write records.
     pub(crate) record_failures: u32,
 }
 
-/// Where a shard is in its life.
+/// The phase of a shard's life.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Life {
     /// *Fencing*: being taken over.
     Fencing(Step),
-    /// *CatchingUp*: the mappings are being read to the ends that stood after the fence.
+    /// *CatchingUp*: the mappings are being read up to the log ends that were read after the fence.
     CatchingUp { fence: Fence, ends: Ends },
     /// *Loading*: the groups of both clusters are being listed.
     Loading { fence: Fence, source_listed: bool, target_listed: bool },
@@ -58,43 +58,44 @@ pub(crate) enum Life {
 pub(crate) enum Step {
     /// After a failure.
     BackingOff { until: Instant, check: bool },
-    /// After having been fenced: is the shard still ours?
+    /// Asking whether the shard is still ours, after its producer was destroyed.
     CheckingAssignment,
-    /// The fence partition is read, so that a misconfigured instance fences nobody.
+    /// The fence partition is being read before anything is fenced, so that a misconfigured instance fences
+    /// nobody.
     ReadingLog,
-    /// Nobody ever took the shard over, so the first shard's fence partition is read too: the fence topic
-    /// may have been given this shard's while others run with fewer.
+    /// No instance ever took the shard over, so the first shard's fence partition is being read too. This
+    /// shard's partition may have been added to the fence topic while other instances run with fewer shards.
     ReadingFirstLog,
-    /// Every earlier holder is being fenced.
+    /// All earlier producers are being fenced.
     Initialising,
-    /// The fence partition is read once more: nobody can write to it any more but us.
+    /// The fence partition is being read again. By now, only this instance can write to it.
     RereadingLog,
     /// The take-over record is being written.
     TakingOver,
 }
 
-/// The ends that a shard must catch up with.
+/// The log ends of the mapping partitions that a shard must catch up with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ends {
-    /// They are to be read at this time.
+    /// They are due to be read at this time.
     Due(Instant),
-    /// They are being read.
+    /// They were requested.
     Asked,
-    /// They were read, all of them, after the fence.
+    /// All of them were read after the fence.
     Known {
-        /// Where each partition ended: the lowest answer, because a log may lose what it had.
+        /// The log end offset of each partition: the lowest answer, because a log may be truncated.
         ends: BTreeMap<MappingPartition, MappingOffset>,
-        /// When they are read again if they are not reached; `None` while they are.
+        /// When they are read again if they are not reached; `None` while that read is under way.
         again: Option<Instant>,
     },
 }
 
-/// Who uses the shard's producer.
+/// The user of the shard's producer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
-    /// Nobody.
+    /// The producer is free.
     Free,
-    /// A group has its transaction open.
+    /// A transaction with this group's offsets is open.
     Group(GroupId),
     /// Records of the fence partition are being written.
     Records(Records),
@@ -105,30 +106,30 @@ pub(crate) enum Lane {
 pub(crate) struct Records {
     /// The keep-alive.
     pub(crate) keep_alive: bool,
-    /// The incarnations of these pairs of topics. What a record says is decided when it is written, so
-    /// that what changed twice is written once.
+    /// The incarnations of these pairs of topics. A record's contents are determined when it is written, so
+    /// that two changes need only one record.
     pub(crate) incarnations: BTreeSet<(TopicName, TopicName)>,
 }
 
 impl Records {
-    /// How many there are.
+    /// The number of records.
     pub(crate) fn len(&self) -> usize {
         usize::from(self.keep_alive) + self.incarnations.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds those that could not be written.
+    /// Adds records that could not be written.
     pub(crate) fn put_back(&mut self, mut unwritten: Self) {
         self.keep_alive |= unwritten.keep_alive;
         self.incarnations.append(&mut unwritten.incarnations);
     }
 }
 
-/// How many records one transaction writes at the most.
+/// The most records that one transaction writes.
 pub(crate) const MOST_RECORDS: usize = 500;
 
 impl ShardState {
@@ -151,9 +152,9 @@ impl ShardState {
         }
     }
 
-    /// A first look found `stored` above our fence: whether another instance may have taken the shard
-    /// over since ours was written, so that it is to be taken over anew. If that did not help
-    /// the last time, the fence log lost records.
+    /// The first look at a group found the fence `stored` above ours. Returns whether another instance may
+    /// have taken the shard over, so that we must take it over again. Returns false if we did so before and
+    /// the new fence is not above the one found then: the fence log lost records.
     pub(crate) fn is_overtaken(&mut self, stored: Fence) -> bool {
         let overtaken = self.active_fence() > self.regressed;
         if overtaken {

@@ -1,9 +1,10 @@
-//! Whether a source read may be believed (`docs/protocol.md`, "Source reads").
+//! Whether a source read can be trusted (`docs/protocol.md`, "Source reads").
 //!
 //! OffsetFetch carries no version, and a coordinator that lost its leadership may answer with old
-//! offsets. Doubt is kept per partition: a partition is in doubt after a decrease, after a change
-//! that another answerer reports, and after a failed read. A second read ends the doubt: equal or
-//! newer, by a coordinator looked up since, and at least `groups.confirmAfter` later.
+//! offsets. Doubt is kept per partition. A partition is in doubt after a decrease, after a change that
+//! another answerer reports, and after a change that follows a failed read. A second read confirms the
+//! offset if it is equal or newer, at least `groups.confirmAfter` later, and from a coordinator that was
+//! looked up after the doubtful read.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -14,59 +15,59 @@ use super::ids::{Incarnation, SourceOffset, SourcePartition};
 use super::planted::{Bug, has};
 use super::time::Instant;
 
-/// What the source said of one group, and how far it is to be believed.
+/// The source offsets of one group, and which of them are confirmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct SourceMemory {
     positions: BTreeMap<SourcePartition, Position>,
-    /// Who answered the last ordinary read; `None` before the first.
+    /// The answerer of the last ordinary read that had one; `None` before the first.
     answerer: Option<Answerer>,
-    /// A read failed, or its connection changed: whatever changes next is in doubt.
+    /// A read failed, or its connection changed, so what changes with the next read is in doubt.
     disturbed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Position {
-    /// As last read; `None` if the group has none any more. A vanished offset keeps its belief, so
-    /// that one that comes back lower is still a decrease.
+    /// The offset as last read; `None` if the group no longer has one. A vanished offset keeps its belief,
+    /// so that one that comes back lower still counts as a decrease.
     current: Option<SourceCommit>,
     belief: Belief,
-    /// A confirming read found something else than the ordinary one before it: who answers those may be
-    /// stale, so a change that the next one reports is in doubt.
+    /// A confirming read differed from the ordinary read before it. The coordinator of the ordinary reads
+    /// may be stale, so a change that the next one reports is in doubt.
     contradicted: bool,
-    /// The topics that the position was last judged for.
+    /// The incarnation of the topics that the position was last judged for.
     incarnation: Option<Incarnation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Belief {
-    /// Equal or newer than all before it. `reread` says that it was read twice in the way that
-    /// confirms a decrease.
+    /// Confirmed at `highest`. `reread` is true once a second read has ended a doubt; the position then
+    /// counts as confirmed even below the stamp's source offset.
     Confirmed { highest: SourceOffset, reread: bool },
-    /// In doubt since a read at `since`; a later read at or above `offset`, the newest one, confirms
-    /// it.
+    /// In doubt since the read at `since`. `offset` is the newest one; a confirming read at or above it
+    /// ends the doubt.
     Unconfirmed { offset: SourceOffset, since: Instant },
 }
 
 /// How a read was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    /// When its answer was handled.
+    /// The time at which its answer was handled.
     pub(crate) now: Instant,
-    /// Its coordinator was looked up after this.
+    /// The coordinator was looked up after this time.
     pub(crate) looked_up_after: Option<Instant>,
-    /// It serves to confirm the partitions in doubt, and says nothing about the others.
+    /// The read confirms partitions in doubt. It is ignored for all others.
     pub(crate) confirms: bool,
-    /// How much later than the doubtful read a confirming one must be.
+    /// How much later than the doubtful read a confirming read must be.
     pub(crate) confirm_after: Duration,
 }
 
 impl SourceMemory {
-    /// A read failed: the next change may be an older state.
+    /// A read failed, so the next answer may be an older state.
     pub(crate) fn disturb(&mut self) {
         self.disturbed = true;
     }
 
-    /// A read succeeded. Returns whether somebody else answered than before.
+    /// A read succeeded. Returns whether the answerer is another one than before.
     pub(crate) fn read(&mut self, read: SourceOffsets, reading: Reading) -> bool {
         let SourceOffsets { mut commits, answered_by } = read;
         if reading.confirms {
@@ -83,13 +84,13 @@ impl SourceMemory {
             self.positions.insert(partition, Position::new(commit, reading.now, doubtful));
         }
         self.answerer = answered_by.or(self.answerer);
-        // Without an answerer to compare the next read with, that one is in doubt too.
+        // Without an answerer to compare with, the next read is in doubt too.
         self.disturbed = answered_by.is_none();
         other
     }
 
-    /// Another client, whose look-up is new, reads what is in doubt. It says nothing about the
-    /// partitions that are not.
+    /// Another client, which has just looked the coordinator up, read the partitions in doubt. Its answer
+    /// is ignored for all others.
     fn confirming_read(
         &mut self,
         commits: &mut BTreeMap<SourcePartition, SourceCommit>,
@@ -104,21 +105,21 @@ impl SourceMemory {
         }
     }
 
-    /// What the group has committed on the source.
+    /// The group's committed offsets on the source.
     pub(crate) fn commits(&self) -> impl Iterator<Item = (&SourcePartition, &SourceCommit)> {
         self.positions
             .iter()
             .filter_map(|(partition, position)| Some((partition, position.current.as_ref()?)))
     }
 
-    /// Where the group had committed and has no offset any more.
+    /// The partitions for which the group had a committed offset and no longer has one.
     pub(crate) fn vanished(&self) -> impl Iterator<Item = &SourcePartition> {
         let positions = self.positions.iter();
         positions.filter(|(_, position)| position.current.is_none()).map(|(at, _)| at)
     }
 
-    /// Whether the present offset of `partition` is confirmed, given the source offset of the stamp
-    /// stored on the target: an offset below that one is a decrease too.
+    /// Whether the current offset of `partition` is confirmed. `stamped` is the source offset in the stamp
+    /// on the target; an offset below it counts as a decrease too.
     pub(crate) fn confirm(
         &mut self,
         now: Instant,
@@ -145,9 +146,9 @@ impl SourceMemory {
         }
     }
 
-    /// The position is judged for the topics of `present`; the stamp stored on the target was made
-    /// for those of `stamped`. The position may be older than the topics: where they are others than
-    /// before, it is in doubt.
+    /// The position is about to be judged for the incarnation `present`; the stamp on the target has the
+    /// incarnation `stamped`. If the incarnation has changed, the position is in doubt, because it may be
+    /// older than the topics.
     pub(crate) fn judged_for(
         &mut self,
         now: Instant,
@@ -166,14 +167,14 @@ impl SourceMemory {
         }
     }
 
-    /// When the next confirming read is due, if one is needed.
+    /// The time at which the next confirming read is due, if one is needed.
     pub(crate) fn confirm_due(&self, confirm_after: Duration) -> Option<Instant> {
         self.unconfirmed().map(|since| since + confirm_after).min()
     }
 
-    /// After which time the coordinator of a confirming read must have been looked up, where one is
-    /// due now: after the latest of the doubtful reads that it can confirm. (Not later than need be:
-    /// one look-up serves all groups that came into doubt together.)
+    /// If a confirming read is due now, the time after which its coordinator must have been looked up: the
+    /// latest of the doubtful reads that it can confirm. A later time would be stricter than needed; with
+    /// this one, a single look-up serves all groups that came into doubt together.
     pub(crate) fn coordinator_since(
         &self,
         now: Instant,
@@ -235,12 +236,12 @@ impl Belief {
         let doubted = Self::Unconfirmed { offset: read, since: reading.now };
         match self {
             Self::Confirmed { highest, .. } if read < highest => doubted,
-            // What did not change is as true as it was.
+            // An unchanged offset is as valid as before.
             Self::Confirmed { highest, .. } if doubtful && read != highest => doubted,
             Self::Confirmed { reread, .. } => Self::Confirmed { highest: read, reread },
             Self::Unconfirmed { offset, .. } if read < offset => doubted,
-            // A disturbance does not begin the wait again: whoever answers now had the first
-            // answer's state, or a newer one, when that was given.
+            // A disturbance does not restart the wait: when the doubtful answer was given, the coordinator
+            // that answers now already had that state or a newer one.
             Self::Unconfirmed { since, .. } if reading.may_confirm(since) => {
                 Self::Confirmed { highest: read, reread: true }
             }

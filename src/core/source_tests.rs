@@ -20,7 +20,7 @@ fn connection(number: u64) -> Answerer {
     Answerer { connection: number, ..Answerer::default() }
 }
 
-/// A group, and the connection that answers for it.
+/// A group, with the connection that answers for it.
 struct Group {
     memory: SourceMemory,
     answered_by: Option<Answerer>,
@@ -53,7 +53,7 @@ impl Group {
         self.confirmed(millis, 0)
     }
 
-    /// A read by a coordinator that was looked up after `since`.
+    /// A read from a coordinator that was looked up after `since`.
     fn read_again(&mut self, millis: u64, offset: i64, since: u64) -> bool {
         self.reads(millis, &[offset], Some(since));
         self.confirmed(millis, 0)
@@ -65,7 +65,7 @@ impl Group {
 }
 
 #[test]
-fn a_first_read_and_every_advance_is_believed() {
+fn the_first_read_and_every_advance_are_confirmed() {
     let mut group = Group::new();
     assert!(group.read(0, 100));
     assert!(group.read(1, 100));
@@ -105,11 +105,11 @@ fn an_advance_that_another_connection_reports_is_in_doubt() {
     group.answered_by(1);
     assert!(!group.read(1_000, 120));
     assert!(group.read_again(11_000, 120, 1_000));
-    assert!(group.read(11_500, 130), "the connection is known by now");
+    assert!(group.read(11_500, 130), "the connection is the same as before");
 }
 
 #[test]
-fn an_offset_that_another_connection_repeats_is_as_true_as_before() {
+fn an_offset_that_another_connection_repeats_stays_confirmed() {
     let mut group = Group::new();
     group.read(0, 100);
     group.answered_by(1);
@@ -128,7 +128,7 @@ fn an_answer_without_a_connection_puts_changes_in_doubt_and_so_does_the_next_one
     group.answered_by = None;
     assert!(group.read(1_000, 100));
     group.answered_by(0);
-    assert!(!group.read(2_000, 110), "nobody knows who answered between");
+    assert!(!group.read(2_000, 110), "the answerer in between is unknown");
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn a_failed_read_puts_the_next_change_in_doubt() {
     assert!(!group.read(1_000, 120));
     let mut group = Group::new();
     group.memory.disturb();
-    assert!(!group.read(0, 100), "also the first offset of all");
+    assert!(!group.read(0, 100), "even the very first offset");
 }
 
 #[test]
-fn a_partition_that_goes_back_and_forth_holds_no_other() {
+fn a_partition_that_goes_back_and_forth_holds_only_itself() {
     let mut group = Group::new();
     group.reads(0, &[200, 316], None);
     let mut offsets = [100, 200].into_iter().cycle();
@@ -166,8 +166,8 @@ fn a_confirming_read_leaves_the_partitions_that_are_not_in_doubt_alone() {
     group.answered_by(7);
     group.reads(11_000, &[50, 500], Some(1_000));
     assert!(group.confirmed(11_000, 0) && group.confirmed(11_000, 1));
-    let told: Vec<_> = group.memory.commits().map(|(_, commit)| commit.offset.get()).collect();
-    assert_eq!(told, [50, 20], "500 is another client's word");
+    let known: Vec<_> = group.memory.commits().map(|(_, commit)| commit.offset.get()).collect();
+    assert_eq!(known, [50, 20], "500 comes from another client");
     group.answered_by(0);
     group.reads(12_000, &[60, 30], None);
     assert!(group.confirmed(12_000, 0) && group.confirmed(12_000, 1));
@@ -181,7 +181,7 @@ fn an_offset_below_the_stored_stamp_is_a_decrease_once() {
     assert!(!group.memory.confirm(at(0), &partition(0), stamped));
     assert_eq!(group.memory.confirm_due(AFTER), Some(at(10_000)));
     assert!(group.read_again(10_000, 100, 0));
-    // Under `onSourceRewind: hold` the stamp stays ahead; the read stays confirmed all the same.
+    // Under `onSourceRewind: hold` the stamp stays ahead. The read remains confirmed.
     assert!(group.memory.confirm(at(10_001), &partition(0), stamped));
     assert!(group.memory.confirm(at(10_002), &partition(0), Some(SourceOffset(90))));
 }
@@ -198,7 +198,7 @@ fn an_offset_that_vanished_is_none_and_one_that_comes_back_lower_is_a_decrease()
 }
 
 #[test]
-fn connections_that_break_again_and_again_do_not_put_the_confirmation_off() {
+fn connections_that_keep_breaking_do_not_delay_the_confirmation() {
     let mut group = Group::new();
     group.read(0, 100);
     for (millis, offset) in [(1_000, 110), (5_000, 120), (9_000, 130)] {
@@ -220,7 +220,7 @@ fn a_read_below_any_since_the_doubt_began_is_a_decrease() {
 }
 
 #[test]
-fn a_position_is_in_doubt_where_its_topics_are_others_than_before() {
+fn a_position_is_in_doubt_if_its_topics_have_changed() {
     let (old, new) = (Incarnation(1), Incarnation(2));
     let mut group = Group::new();
     group.read(0, 100);
@@ -239,7 +239,7 @@ fn a_position_is_in_doubt_where_its_topics_are_others_than_before() {
 }
 
 #[test]
-fn who_was_contradicted_by_a_confirming_read_is_not_believed_next() {
+fn an_answerer_that_a_confirming_read_contradicted_is_in_doubt_next() {
     let mut group = Group::new();
     assert!(group.read(0, 0));
     group.answered_by(1);
@@ -250,13 +250,13 @@ fn who_was_contradicted_by_a_confirming_read_is_not_believed_next() {
     group.answered_by(1);
     assert!(!group.read(22_000, 6), "the stale one still is");
     group.answered_by(2);
-    assert!(group.read_again(32_000, 7, 22_000), "the group went on");
+    assert!(group.read_again(32_000, 7, 22_000), "the group moved on");
     group.answered_by(1);
     assert!(!group.read(33_000, 6));
 }
 
 #[test]
-fn after_a_confirming_read_the_ordinary_answerer_that_agrees_is_believed_again() {
+fn an_ordinary_answerer_that_agrees_with_the_confirming_read_is_trusted_again() {
     let mut group = Group::new();
     assert!(group.read(0, 100));
     assert!(!group.read(1_000, 50));

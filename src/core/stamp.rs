@@ -1,5 +1,5 @@
-//! The stamp: what is written in the metadata of each offset commit, so that the next decision
-//! can tell what this one knew (`docs/protocol.md`, "The stamp").
+//! The stamp in the metadata of each offset commit. It records the knowledge behind the commit, so that
+//! the next decision can compare its own with it (`docs/protocol.md`, "The stamp").
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -10,57 +10,59 @@ use super::ids::{
     PipelineId, Shard, ShardCount, SourceOffset, TargetOffset,
 };
 
-/// The version of the stamp that this build writes, and the newest that it reads.
+/// The stamp version that this build writes, and the only one that it reads.
 pub const STAMP_VERSION: u32 = 1;
 
-/// What a broker accepts by default (`offset.metadata.max.bytes`), in UTF-16 units as Java counts.
+/// The longest metadata that a broker accepts by default (`offset.metadata.max.bytes`), in UTF-16 code
+/// units, which is how brokers count.
 pub const METADATA_MAX_UNITS: usize = 4096;
 
-/// What the decision behind an offset commit knew.
+/// The knowledge behind an offset commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
-    /// Whose commit it is.
+    /// The pipeline that committed.
     pub pipeline: PipelineId,
     /// The fence topic that `fence` counts in.
     pub fence_topic: FenceTopicTag,
     /// The group's shard.
     pub shard: Shard,
-    /// How many shards there were.
+    /// The number of shards at the time of the decision.
     pub shards: ShardCount,
-    /// The fence of the decision (not of the instance that happens to rewrite it).
+    /// The fence of the decision, even if an instance with another fence rewrites the commit later.
     pub fence: Fence,
     /// The mapping topic that `as_of` counts in.
     pub mapping_topic: MappingTopicTag,
     /// The mapping partition that `as_of` counts in.
     pub mapping_partition: MappingPartition,
-    /// What was applied of that partition when the position was translated.
+    /// How far that partition had been applied when the position was translated.
     pub as_of: MappingOffset,
-    /// The pair of topics the offsets belong to.
+    /// The incarnation of the source and the target topic.
     pub incarnation: Incarnation,
     /// The committed offset on the source.
     pub source: SourceOffset,
-    /// The offset this stamp was committed with: elsewhere it is a copy, and proves nothing.
+    /// The target offset that this stamp was committed with. Stored with another offset, the stamp is a
+    /// copy and proves nothing.
     pub target: TargetOffset,
 }
 
-/// What a commit's metadata turned out to be. Every string is one of these.
+/// The classes of commit metadata. Every string belongs to exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metadata {
-    /// One of our stamps, and the source consumer's own metadata behind it.
+    /// A stamp under one of our prefixes, followed by the source consumer's own metadata.
     Stamped {
         /// The stamp.
         stamp: Stamp,
-        /// What followed the `|`; empty when there was none.
+        /// The text after the `|`; empty if there is no `|`.
         source_metadata: String,
     },
-    /// Our prefix, and a version that this build does not know.
+    /// One of our prefixes, followed by a version that this build cannot read.
     NewerVersion {
         /// The version found.
         version: u32,
     },
-    /// Not ours: it does not begin with one of our prefixes.
+    /// Text that does not begin with one of our prefixes.
     Foreign,
-    /// Our prefix, but not a stamp behind it.
+    /// One of our prefixes, not followed by a stamp.
     Malformed,
 }
 
@@ -69,21 +71,21 @@ pub enum Metadata {
 pub struct Composed {
     /// The text to commit.
     pub text: String,
-    /// The source's own metadata did not fit beside the stamp and was left out.
+    /// The source's own metadata did not fit next to the stamp and was left out.
     pub source_metadata_dropped: bool,
 }
 
 impl Stamp {
-    /// The stamp under `prefix`, followed by the source's own metadata if it fits into
-    /// [`METADATA_MAX_UNITS`]. A stamp inside the source's metadata (a flow that was turned
-    /// around), under this prefix or one of the `former` ones, is stripped first, so that stamps
-    /// never nest.
+    /// Writes the stamp under `prefix`, followed by the source's own metadata if that fits into
+    /// [`METADATA_MAX_UNITS`]. Stamps at the start of the source's metadata, under this prefix or one of
+    /// the `former` ones, are stripped first so that stamps never nest. They occur when the direction of
+    /// a flow was reversed.
     #[must_use]
     pub fn compose(&self, prefix: &str, former: &[String], source_metadata: &str) -> Composed {
         self.compose_within(METADATA_MAX_UNITS, prefix, former, source_metadata)
     }
 
-    /// Like [`Self::compose`], where brokers accept so many UTF-16 units.
+    /// Like [`Self::compose`], but for at most `most_units` UTF-16 code units.
     #[must_use]
     pub fn compose_within(
         &self,
@@ -126,9 +128,9 @@ impl fmt::Display for Stamp {
 }
 
 impl Metadata {
-    /// Reads the metadata of a commit. `prefixes` are the configured prefix and the accepted
-    /// former ones; where several fit, the one that a version follows counts. There is one at the most,
-    /// because no prefix holds a `:`. Total: it never fails.
+    /// Reads the metadata of a commit; any text is accepted. `prefixes` are the configured prefix and the
+    /// accepted former ones. If several match, the one that is followed by a version counts. At most one
+    /// is, because no prefix contains a `:`.
     #[must_use]
     pub fn parse<'a>(text: &str, prefixes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut ours = false;
@@ -167,8 +169,8 @@ fn strip_stamps<'a>(prefix: &str, former: &[String], source_metadata: &'a str) -
     rest
 }
 
-/// Reads exactly what [`Stamp`]'s `Display` writes: one text per stamp, so that a byte-for-byte
-/// comparison of two commits compares what they knew.
+/// Reads exactly what [`Stamp`]'s `Display` writes. Each stamp has one spelling, so comparing two
+/// commits byte for byte compares the knowledge behind them.
 fn parse_stamp(text: &str) -> Option<Stamp> {
     let mut fields = text.split(':');
     let (_version, pipeline, fence, mapping, incarnation, offsets) = (

@@ -1,4 +1,4 @@
-//! The core's own time. It reads no clock: whoever drives it does.
+//! The core's notion of time. The core reads no clock; its driver does.
 
 use core::fmt;
 use core::ops::Add;
@@ -6,7 +6,7 @@ use core::time::Duration;
 
 /// A point on the monotonic clock of this process, in milliseconds since an arbitrary start.
 ///
-/// It is handed in with every event ([`crate::core`] reads no clock) and never goes backwards.
+/// The driver passes it in with every event. It never goes backwards.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -23,7 +23,7 @@ impl Instant {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// The time since `earlier`; zero if `earlier` is later than this.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

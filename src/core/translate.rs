@@ -1,4 +1,4 @@
-//! From a source position to a target position that skips nothing (`docs/protocol.md`,
+//! Translates a source position to a target position that skips nothing (`docs/protocol.md`,
 //! "Translation").
 
 use super::event::LogRange;
@@ -9,30 +9,31 @@ use super::policy::OnBelowFirstMapping;
 use super::runs::Translation;
 use super::verdict::HoldReason;
 
-/// A target position, at or before the copy of every record that is not read yet.
+/// A target position at or below the copies of all records that are still to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Translated {
     /// The position, within the target's log.
     pub(crate) target: TargetOffset,
-    /// How many records are read again at the most; `None` where that is not known.
+    /// At most this many records are read again; `None` if unknown.
     pub(crate) re_read: Option<u64>,
-    /// Where the first known copy of a record at or after the position lies; `None` if none is known.
+    /// The target offset of the first known copy of a record at or after the position; `None` if no copy is
+    /// known.
     pub(crate) first_copy: Option<TargetOffset>,
 }
 
-/// Translates `position`, clamped up to the target's log start: below it a consumer would fall back
-/// to its reset policy, and might skip everything.
+/// Translates `position`. The result is clamped up to the target's log start: below it, a consumer
+/// falls back to its reset policy and may skip everything.
 ///
 /// # Errors
 ///
-/// Why there is no translation.
+/// The reason why there is no translation.
 pub(crate) fn translate(
     position: SourceOffset,
     copies: &Copies,
     below_first: OnBelowFirstMapping,
     log: LogRange,
 ) -> Result<Translated, HoldReason> {
-    // While the replicator copies again, the first copy of a record may lie below what is known.
+    // During a replay, the first copy of a record may lie below all known copies.
     if let Some(replay) = copies.replay
         && !has(Bug::ReplayIgnored)
         && replay.until().is_none_or(|until| position < until)

@@ -1,4 +1,4 @@
-//! What comes between a position in the staircase and one in the target's log.
+//! From a position in the staircase to one in the target's log.
 
 #![allow(clippy::unwrap_used)]
 
@@ -48,7 +48,7 @@ fn good(target: i64, re_read: u64, first: Option<i64>) -> Result<Translated, Hol
 }
 
 #[test]
-fn what_is_read_again_ends_at_the_next_copy_or_at_the_logs_end() {
+fn the_re_read_ends_at_the_next_copy_or_at_the_log_end() {
     let index = index(&[(100, 1_100), (200, 1_250)]);
     assert_eq!(at(&index, 100, LOG), good(1_100, 0, Some(1_100)));
     assert_eq!(at(&index, 150, LOG), good(1_101, 149, Some(1_250)));
@@ -56,7 +56,7 @@ fn what_is_read_again_ends_at_the_next_copy_or_at_the_logs_end() {
 }
 
 #[test]
-fn a_position_that_was_deleted_on_the_target_is_moved_up_to_the_logs_start() {
+fn a_position_that_was_deleted_on_the_target_is_moved_up_to_the_log_start() {
     let index = index(&[(100, 1_100), (200, 1_250)]);
     let late = LogRange { start: TargetOffset(1_200), ..LOG };
     assert_eq!(at(&index, 100, late), good(1_200, 0, Some(1_100)));
@@ -77,7 +77,7 @@ fn below_the_first_copy_the_policy_decides() {
 }
 
 #[test]
-fn while_the_replicator_copies_again_nothing_below_the_sources_end_is_translated() {
+fn during_a_replay_nothing_below_the_sources_log_end_is_translated() {
     let mut index = index(&[(100, 1_100), (200, 1_250), (50, 1_400)]);
     for position in [100, 150, 1_000] {
         assert_eq!(at(&index, position, LOG), Err(HoldReason::Replay { until: None }));
@@ -98,13 +98,13 @@ fn while_the_replicator_copies_again_nothing_below_the_sources_end_is_translated
 }
 
 #[test]
-fn a_log_end_that_was_asked_for_before_the_syncs_went_back_once_more_does_not_end_the_replay() {
+fn a_log_end_requested_before_the_syncs_went_back_again_does_not_end_the_replay() {
     let mut index = index(&[(100, 1_100), (200, 1_250), (50, 1_400)]);
     assert!(index.ask_source_end(&source()));
     sync(&mut index, 3, (40, 1_500));
     index.source_end_read(&source(), SourceOffset(210));
     assert_eq!(at(&index, 300, LOG), Err(HoldReason::Replay { until: None }));
-    assert!(index.ask_source_end(&source()), "it is asked for again");
+    assert!(index.ask_source_end(&source()), "it is requested again");
     index.source_end_read(&source(), SourceOffset(310));
     assert_eq!(at(&index, 300, LOG), Err(HoldReason::Replay { until: Some(SourceOffset(310)) }));
     assert!(!index.ask_source_end(&source()), "it is known");

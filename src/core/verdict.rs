@@ -1,4 +1,4 @@
-//! What the judge may say, each with the reason as a type that a person can read.
+//! The judge's verdicts. Each carries its reason as a type, and `Display` turns it into a sentence.
 
 use core::fmt;
 
@@ -9,11 +9,11 @@ use super::ids::{Fence, MappingOffset, MappingPartition, SourceOffset, TargetOff
 pub enum Verdict {
     /// Write the candidate.
     Commit(CommitReason),
-    /// What is stored stays, and that is right.
+    /// Leave the stored offset as it is; it is right.
     Keep(KeepReason),
-    /// Nothing is written until the reason goes away or somebody acts.
+    /// Write nothing until the reason goes away or somebody acts.
     Hold(HoldReason),
-    /// The guard refuses: this instance knows less than the one that wrote what is stored.
+    /// The guard refuses: this instance knows less than the one that wrote the stored commit.
     Block(BlockReason),
 }
 
@@ -22,49 +22,51 @@ pub enum Verdict {
 pub enum CommitReason {
     /// Nothing was stored.
     First,
-    /// The stored commit is foreign, and `groups.onForeignCommit` gives it up.
+    /// The stored commit is foreign, and `groups.onForeignCommit` allows overwriting it.
     Override,
     /// The source or the target topic was recreated.
     Reincarnate,
-    /// The stored offset skips: it is beyond the log end, or newer mappings lowered it.
+    /// The stored offset skips records: it is beyond the log end, or newer mappings lowered the
+    /// translation below it.
     Correct,
-    /// The source group was set back.
+    /// The source group moved back.
     FollowRewind,
-    /// The source group went on.
+    /// The translation is above the stored offset.
     Advance,
-    /// The guard is disabled: nothing was compared.
+    /// The guard is disabled; no stamps were compared.
     GuardOff,
 }
 
-/// Why what is stored stays.
+/// Why the stored offset stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeepReason {
-    /// The stored offset is the candidate.
+    /// The stored offset equals the candidate.
     Same,
-    /// The stored commit is foreign and `groups.onForeignCommit: forwardOnly` does not go back.
+    /// The stored commit is foreign, and `groups.onForeignCommit: forwardOnly` overwrites it only
+    /// with a higher offset.
     NotForward,
-    /// An earlier owner knew more of the history; its offset re-reads less.
+    /// An earlier owner knew more of the history, so its offset re-reads less.
     StoredIsSharper,
 }
 
 /// Why nothing is written for now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HoldReason {
-    /// The source group has no committed offset for the partition.
+    /// The source group no longer has a committed offset for the partition.
     NoSourceOffset,
-    /// No mapping of the source partition is known for the topics as they are now.
+    /// No mapping of the source partition is known for the current incarnation of the topics.
     NoMapping,
-    /// The committed offset lies below the first mapping known.
+    /// The committed offset is below the first known mapping.
     BelowFirst {
         /// The first source offset that a mapping covers.
         first: SourceOffset,
     },
-    /// The replicator copies a part of the source once more.
+    /// The replicator is copying a part of the source again.
     Replay {
-        /// The source offset that the mappings must pass; unknown until the source log was read.
+        /// The source offset that the mappings must pass; `None` until the source's log end is read.
         until: Option<SourceOffset>,
     },
-    /// Two source partitions of the group are mapped onto this target partition.
+    /// Several source partitions of the group are mapped to this target partition.
     Merged,
     /// The target topic or partition does not exist.
     TargetMissing,
@@ -77,64 +79,65 @@ pub enum HoldReason {
     },
     /// The group has members on the target.
     Active,
-    /// The mapping is ahead of the target log.
+    /// The translation is beyond the end of the target log.
     BeyondEnd {
         /// The target's log end offset.
         end: TargetOffset,
     },
-    /// Somebody else committed this partition.
+    /// The stored commit of this partition is foreign.
     Foreign,
-    /// Somebody else committed another partition of the group.
+    /// The stored commit of another partition of the group is foreign.
     ForeignSibling,
-    /// Another pipeline's stamp.
+    /// The stamp belongs to another pipeline.
     OtherPipeline,
-    /// Another fence topic, shard or shard count.
+    /// The stamp names another fence topic, shard or shard count.
     FenceChanged,
-    /// A stored fence above ours right after we took over: another owner came, or the fence topic lost
-    /// records. Told only where a new take-over did not get above it.
+    /// In the first look after a take-over, the stamp's fence is above ours: another instance took the
+    /// shard over, or the fence topic lost records. Reported only if another take-over did not yield a
+    /// higher fence.
     FenceRegressed {
         /// The fence found in the stamp.
         stored: Fence,
     },
     /// A topic was recreated and the source group has not committed since.
     Recreated,
-    /// The stored offset skips, and `groups.onCorrection` says hold.
+    /// The stored offset skips records, and `groups.onCorrection` is `hold`.
     Correction,
-    /// The source group went back, and `groups.onSourceRewind` says hold.
+    /// The source group moved back, and `groups.onSourceRewind` is `hold`.
     Rewind,
-    /// What was read of the source, or of the target's log end, is not confirmed yet.
+    /// The source offset, or a target log end below the stored offset, is not confirmed yet.
     Unconfirmed,
-    /// A foreign transaction with offsets of the partition is pending and does not end.
+    /// A foreign transaction with offsets of the partition has been pending for too long.
     PendingTransaction,
 }
 
 /// Why the guard refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockReason {
-    /// The stored stamp has a higher fence: another instance owns the group.
+    /// The stored stamp has a higher fence: another instance owns the shard now.
     Stale {
         /// The fence found in the stamp.
         stored: Fence,
-        /// Ours.
+        /// Our fence.
         own: Fence,
     },
-    /// The mapping topic was recreated during this ownership: the shard must be taken over anew.
+    /// The mapping topic was recreated during this ownership: the shard must be taken over again.
     Refence,
-    /// This instance has not applied what the stored decision had.
+    /// This instance has not applied all the mappings that the stored decision was based on.
     Behind {
-        /// The mapping partition in question.
+        /// The mapping partition of the stamp.
         partition: MappingPartition,
-        /// The stored as-of.
+        /// The stamp's as-of.
         stored: MappingOffset,
-        /// Ours, if the partition is known.
+        /// Our as-of; `None` if there is no such partition.
         own: Option<MappingOffset>,
-        /// The mapping log ends below the stored as-of: it was truncated and will not come back.
+        /// The mapping log ends below the stored as-of: it was truncated, and the records are lost.
         truncated: bool,
     },
 }
 
 impl Verdict {
-    /// The reason in one word, as it stands in logs and, later, in metrics.
+    /// The reason's short name, for the log field `reason`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -222,11 +225,11 @@ impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::First => "nothing was stored",
-            Self::Override => "a foreign commit is given up (groups.onForeignCommit)",
-            Self::Reincarnate => "a topic was recreated and the source group committed since",
+            Self::Override => "a foreign commit is overwritten (groups.onForeignCommit)",
+            Self::Reincarnate => "a topic was recreated and the source group has committed since",
             Self::Correct => "the stored offset skips records",
-            Self::FollowRewind => "the source group was set back",
-            Self::Advance => "the source group went on",
+            Self::FollowRewind => "the source group moved back",
+            Self::Advance => "the translated offset moved forward",
             Self::GuardOff => "the guard is disabled (features.applyMappingsGuard)",
         })
     }
@@ -235,9 +238,14 @@ impl fmt::Display for CommitReason {
 impl fmt::Display for KeepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Same => "already there",
-            Self::NotForward => "a foreign commit further ahead stays (groups.onForeignCommit)",
-            Self::StoredIsSharper => "an earlier owner knew more of the history",
+            Self::Same => "already stored",
+            Self::NotForward => {
+                "a foreign commit stays, because the translated offset is not above it \
+                 (groups.onForeignCommit)"
+            }
+            Self::StoredIsSharper => {
+                "the stored offset is more exact: an earlier owner knew more of the history"
+            }
         })
     }
 }
@@ -251,45 +259,48 @@ impl fmt::Display for HoldReason {
             ),
             Self::BelowFirst { first } => write!(
                 f,
-                "the committed offset is below the first mapping known (source offset {first}); \
-                 groups.onBelowFirstMapping: logStart would use the target's log start"
+                "the committed offset is below the first known mapping (source offset {first}); \
+                 groups.onBelowFirstMapping: logStart would commit the target's log start offset"
             ),
             Self::Replay { until: Some(until) } => {
-                write!(f, "the replicator copies again; waiting until it passes {until}")
+                write!(
+                    f,
+                    "the replicator is copying again; waiting until it passes source offset {until}"
+                )
             }
             Self::Replay { until: None } => {
-                f.write_str("the replicator copies again; the source's log end is being read")
+                f.write_str("the replicator is copying again; reading the source's log end")
             }
             Self::Merged => {
-                f.write_str("two source partitions are mapped onto this target partition")
+                f.write_str("several source partitions are mapped to this target partition")
             }
             Self::TargetMissing => f.write_str("the target topic or partition does not exist"),
             Self::SourceMissing => f.write_str("the source topic does not exist"),
             Self::NewerVersion { version } => write!(
                 f,
-                "the stamp has version {version}, newer than this Sprag knows; upgrade this one"
+                "the stamp has version {version}, which this instance cannot read; upgrade Sprag"
             ),
             Self::Active => f.write_str("the group has members on the target"),
             Self::BeyondEnd { end } => {
-                write!(f, "the mapping is ahead of the target's log end offset {end}")
+                write!(f, "the translated offset is above the target's log end offset {end}")
             }
             Self::Foreign => f.write_str(
-                "the stored commit is not Sprag's; groups.onForeignCommit says who wins",
+                "the stored commit is not Sprag's; groups.onForeignCommit decides whether it stays",
             ),
             Self::ForeignSibling => {
                 f.write_str("another partition of the group has a commit that is not Sprag's")
             }
-            Self::OtherPipeline => {
-                f.write_str("another pipeline's stamp; two pipelines write here")
-            }
+            Self::OtherPipeline => f.write_str(
+                "the stored commit has another pipeline's stamp; is a second pipeline committing here?",
+            ),
             Self::FenceChanged => f.write_str(
-                "the stamp is of another fence topic, shard or shard count; to have the group synced \
-                 anew, delete its offsets on the target",
+                "the stamp names another fence topic, shard or shard count; to sync the group again, \
+                 delete its offsets on the target",
             ),
             Self::FenceRegressed { stored } => write!(
                 f,
                 "the stamp's fence {stored} is above the one just taken: the fence topic lost \
-                 records; to have the group synced anew, delete its offsets on the target"
+                 records; to sync the group again, delete its offsets on the target"
             ),
             Self::Recreated => {
                 f.write_str("a topic was recreated and the source group has not committed since")
@@ -298,15 +309,15 @@ impl fmt::Display for HoldReason {
                 f.write_str("the stored offset skips records (groups.onCorrection: hold)")
             }
             Self::Rewind => {
-                f.write_str("the source group was set back (groups.onSourceRewind: hold)")
+                f.write_str("the source group moved back (groups.onSourceRewind: hold)")
             }
             Self::Unconfirmed => f.write_str(
-                "what was read may be out of date (the source's offset, or a target log end below \
-                 the stored offset); it is read again (groups.confirmAfter)",
+                "the source offset, or a target log end below the stored offset, may be out of date; \
+                 waiting for a second read to confirm it (groups.confirmAfter)",
             ),
             Self::PendingTransaction => f.write_str(
-                "a transaction of another producer holds an offset of this partition and does not \
-                 end; kafka-transactions.sh find-hanging and abort help where its producer is gone",
+                "another producer's transaction holds an offset of this partition and does not end; \
+                 if that producer is gone, use kafka-transactions.sh find-hanging and abort",
             ),
         }
     }
@@ -320,15 +331,21 @@ impl fmt::Display for BlockReason {
                 "the stored commit was decided under fence {stored}, ours is {own}: another \
                  instance owns this group now"
             ),
-            Self::Refence => f.write_str("the mapping topic was recreated under this ownership"),
+            Self::Refence => {
+                f.write_str("the mapping topic was recreated after this shard was taken over")
+            }
             Self::Behind { partition, stored, own, truncated } => {
-                write!(f, "the stored commit knew mapping partition {partition} up to {stored}, ")?;
+                write!(
+                    f,
+                    "the stored commit used mapping partition {partition} up to {stored}, but this \
+                     instance "
+                )?;
                 match own {
-                    Some(own) => write!(f, "we know it up to {own}")?,
-                    None => f.write_str("we do not know that partition")?,
+                    Some(own) => write!(f, "has read it only up to {own}")?,
+                    None => f.write_str("does not know that partition")?,
                 }
                 if *truncated {
-                    f.write_str("; the mapping log ends below that: it lost records")?;
+                    write!(f, "; the mapping log ends below {stored}: it lost records")?;
                 }
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! Every reason, as a person reads it.
+//! Every reason, as it appears in logs.
 
 use super::*;
 

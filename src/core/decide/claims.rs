@@ -1,5 +1,5 @@
-//! Which of a group's source partitions are mapped to which target partitions, for the topics as they
-//! are now.
+//! Which of a group's source partitions are mapped to which target partitions, for the current
+//! incarnation of the topics.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use super::super::index::{Copies, Lineage};
 use super::super::verdict::{HoldReason, Verdict};
 use super::{Decision, Round, Subject};
 
-/// One source partition's way to a target partition.
+/// A source partition that is mapped to a target partition.
 pub(super) struct Claim<'a> {
     pub(super) source: &'a SourcePartition,
     pub(super) commit: &'a SourceCommit,
@@ -19,7 +19,8 @@ pub(super) struct Claim<'a> {
     pub(super) ids: (TopicId, TopicId),
 }
 
-/// The ways to each target partition. What has none is held, or has no verdict.
+/// The claims to each target partition. A source partition without a claim is held, or has no verdict in
+/// this round.
 pub(super) fn claims<'a>(
     round: &Round<'a>,
     commits: &'a [(SourcePartition, SourceCommit)],
@@ -61,15 +62,15 @@ pub(super) fn claims<'a>(
     claims
 }
 
+/// Why the current topic ids are not known.
 enum Absent {
     Held(HoldReason),
     Unknown(Failure),
-    /// Its first mapping came when the topics of this round had been asked for: the next round has
-    /// it.
+    /// The first mapping arrived after this round had requested its topics. The next round reads them.
     NotYet,
 }
 
-/// The topic ids as they are now; `None` where the lineage belongs to topics that are gone.
+/// The current topic ids; `None` if the lineage belongs to an earlier incarnation.
 fn present_ids(
     topics: &Topics,
     source: &SourcePartition,

@@ -1,4 +1,4 @@
-//! What is to be committed, stamp included, within the brokers' limits.
+//! Plans commits, with their stamps and within the brokers' limits.
 
 use super::super::event::TargetCommit;
 use super::super::ids::{Incarnation, TargetPartition};
@@ -11,7 +11,7 @@ use super::super::verdict::Verdict;
 use super::claims::Claim;
 use super::{Decision, Planned, PlannedKind, Round};
 
-/// Plans to commit a translation.
+/// Plans the commit of a translated offset.
 pub(super) fn plan(
     round: &Round<'_>,
     at: &TargetPartition,
@@ -59,7 +59,7 @@ pub(super) fn plan(
     decision.commits.insert(at.clone(), Planned { commit, kind });
 }
 
-/// Plans to write what stands there again.
+/// Plans to write the stored commit again.
 pub(super) fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &mut Decision) {
     if let Some(Some(commit)) = round.target.get(at) {
         let planned = Planned { commit: commit.clone(), kind: PlannedKind::Refresh };
@@ -67,8 +67,9 @@ pub(super) fn plan_refresh(round: &Round<'_>, at: &TargetPartition, decision: &m
     }
 }
 
-/// Leaves to the next round what would make one commit larger than the brokers accept.
-pub(super) fn leave_out_what_is_too_much(round: &Round<'_>, decision: &mut Decision) {
+/// Limits the decision to what fits in one commit and leaves the rest for later. One partition always
+/// stays.
+pub(super) fn keep_within_limits(round: &Round<'_>, decision: &mut Decision) {
     let (most, group) = (round.limits.commit_bytes(), round.group.as_str());
     let mut bytes = 0;
     decision.commits.retain(|at, planned| {

@@ -1,5 +1,4 @@
-//! What is known of one way that records took: where their copies are, and whether the replicator
-//! copies again.
+//! What is known about one lineage: where the copies are, and whether the replicator is copying again.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -12,44 +11,44 @@ use super::super::planted::Arrivals;
 use super::super::runs::{Staircase, Translation};
 use super::{Applied, At};
 
-/// How often syncs may go back on both sides before the oldest time is forgotten. Copies of an earlier
-/// incarnation are superseded by then.
+/// How many staircases are kept of syncs that went back on both sides; more drop the oldest. By then the
+/// copies of an earlier incarnation are superseded.
 const MOST_KEPT_APART: usize = 8;
 
 /// The copies of one lineage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Copies {
-    /// Where its mapping records stand.
+    /// The mapping partition that holds its records.
     pub(crate) mapping_partition: MappingPartition,
-    /// Which source offset is where.
+    /// All copies.
     pub(crate) staircase: Staircase,
-    /// The replicator copies again.
+    /// The replay, while the replicator is copying again.
     pub(crate) replay: Option<Replay>,
-    /// The as-of at which it last went back.
+    /// The as-of at which the syncs last went back on the source.
     replayed_at: MappingOffset,
     /// For bugs that are planted.
     pub(crate) arrivals: Arrivals,
     /// The newest offset sync.
     newest: Option<Run>,
-    /// What came since each time that offset syncs went back on both sides, oldest first.
+    /// For each time that offset syncs went back on both sides, the copies since then; oldest first.
     since_back: Vec<Staircase>,
     publishers: BTreeMap<PublisherId, (SourceOffset, SourceOffset)>,
 }
 
-/// A replay: the offset syncs went back on the source. It is over when they reach the source's log
-/// end as asked for after they last went back.
+/// A replay: the offset syncs went back on the source. It ends when the syncs reach the source's log end,
+/// as requested after they last went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Replay {
-    /// The log end was not asked for since.
+    /// The source's log end was not requested yet.
     Noticed,
-    /// It was.
+    /// The source's log end was requested.
     EndAsked,
-    /// It lies here.
+    /// The replay ends at this source offset.
     Until(SourceOffset),
 }
 
 impl Replay {
-    /// Where it is over, as far as that is known.
+    /// The source offset at which the replay ends, if known.
     pub(crate) fn until(self) -> Option<SourceOffset> {
         match self {
             Self::Noticed | Self::EndAsked => None,
@@ -92,7 +91,8 @@ impl Copies {
         }
     }
 
-    /// Notes what `publisher` copied. True if another one copied some of the same source offsets.
+    /// Notes the source offsets that `publisher` copied. Returns true if they overlap with the range that
+    /// another publisher copied.
     pub(super) fn publish(
         &mut self,
         publisher: PublisherId,
@@ -108,7 +108,7 @@ impl Copies {
         overlaps
     }
 
-    /// Ends the replay that the newest sync has passed. True if there was one.
+    /// Ends the replay if the newest sync has reached its end. Returns true if it has.
     pub(super) fn end_replay(&mut self) -> bool {
         let until = self.replay.and_then(Replay::until);
         let passed = |until: SourceOffset| {
@@ -121,18 +121,17 @@ impl Copies {
         over
     }
 
-    /// Replays that began at or below this as-of are known to be over.
+    /// Ends a replay that began at or below this as-of.
     pub(super) fn settle(&mut self, settled: MappingOffset) {
         if self.replayed_at <= settled {
             self.replay = None;
         }
     }
 
-    /// An offset sync is about to be inserted. One that goes back on the source begins a replay. One
-    /// that goes back on the target as well is a publisher's late word, or the first of topics that were
-    /// both recreated. Nobody can tell which, so what comes from here on is kept apart, too.
-    ///
-    /// A replay that `is_over` is known to have come to its end.
+    /// Prepares for an offset sync that is about to be inserted. A sync that goes back on the source begins
+    /// a replay, unless `is_over` says that this replay is known to have ended. A sync that also goes back
+    /// on the target comes late from another publisher, or is the first of topics that were both recreated.
+    /// These cannot be distinguished, so the copies from here on are also kept in a staircase of their own.
     pub(super) fn sync(&mut self, run: Run, as_of: MappingOffset, is_over: bool) {
         if let Some(newest) = self.newest.replace(run)
             && run.source < newest.source
@@ -150,7 +149,7 @@ impl Copies {
         }
     }
 
-    /// Where `position` is on the target: the lowest answer of all that may be true.
+    /// Translates `position`: the lowest translation of all staircases.
     pub(crate) fn translate(&self, position: SourceOffset) -> Translation {
         let all = self.staircase.translate(position);
         let others = self.since_back.iter().map(|since| since.translate(position));
@@ -158,7 +157,7 @@ impl Copies {
     }
 }
 
-/// The one that is safe under both: what either does not know is not known.
+/// The translation that is safe under both. A position that either does not know is unknown.
 fn lower(one: Translation, other: Translation) -> Translation {
     let target = |translation: &Translation| match translation {
         Translation::Exact { target } | Translation::LowerBound { target, .. } => Some(*target),

@@ -40,8 +40,8 @@ fn translated(index: &Index, position: i64) -> Option<i64> {
 }
 
 #[test]
-fn what_an_earlier_incarnation_left_behind_skips_nothing_of_the_present_one() {
-    // An old sync survives compaction beside those of topics that were both recreated.
+fn syncs_of_an_earlier_incarnation_skip_nothing_of_the_current_one() {
+    // Both topics were recreated, and an old sync survived compaction next to the new ones.
     let index = index(&[(9990, 9995), (0, 0), (9000, 9000), (9900, 9900), (10_000, 10_000)]);
     assert_eq!(translated(&index, 9995), Some(9901), "9996 would skip a record");
     assert_eq!(translated(&index, 9990), Some(9901));
@@ -50,21 +50,25 @@ fn what_an_earlier_incarnation_left_behind_skips_nothing_of_the_present_one() {
 }
 
 #[test]
-fn a_late_word_of_another_publisher_skips_nothing_of_what_was_copied_before() {
+fn a_late_sync_of_another_publisher_skips_nothing_that_was_copied_before() {
     let index = index(&[(900, 1400), (1000, 1500), (500, 700), (1010, 1520)]);
-    assert_eq!(translated(&index, 1005), Some(701), "both may be true: the lower one is safe");
+    assert_eq!(
+        translated(&index, 1005),
+        Some(701),
+        "either may be right, and the lower one is safe"
+    );
     assert_eq!(translated(&index, 1010), Some(1520));
 }
 
 #[test]
-fn syncs_that_go_back_on_the_source_alone_are_a_replay_and_keep_what_was_known() {
+fn syncs_that_go_back_only_on_the_source_are_a_replay_and_drop_nothing() {
     let index = index(&[(0, 0), (199, 199), (100, 250), (299, 449)]);
     assert_eq!(translated(&index, 150), Some(1), "a first copy of 150 may lie anywhere above");
     assert_eq!(translated(&index, 299), Some(449));
 }
 
 #[test]
-fn a_chunk_in_another_mapping_partition_than_its_own_is_used_and_named() {
+fn a_chunk_in_the_wrong_mapping_partition_is_used_and_reported() {
     let mut index = Index::default();
     index.restart(MappingTopic { id: TopicId([8; 16]), partitions: 4 });
     let chunk = || Chunk {
@@ -79,7 +83,7 @@ fn a_chunk_in_another_mapping_partition_than_its_own_is_used_and_named() {
         let records = vec![(MappingOffset(0), MappingRecord::Chunk(chunk()))];
         index.apply(MappingPartition(partition), records, MappingOffset(1)).misplaced
     };
-    // The protocol's own example: orders-3 of 4 partitions goes to 0.
+    // The example of the protocol: with 4 partitions, orders-3 goes to partition 0.
     assert!(read(&mut index, 0).is_empty());
     let misplaced = read(&mut index, 2);
     let (found, expected) = misplaced[&SourcePartition::new("orders", 3)];

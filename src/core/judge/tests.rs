@@ -1,5 +1,5 @@
-//! The judge against a table written apart from it, over a spread of the combinations of what the
-//! table looks at. Each row of the table must decide some case: without it the two would differ.
+//! Compares the judge with an independent table, over a sample of all combinations of the table's inputs.
+//! Each row of the table must decide some case: without the row, judge and table must differ.
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 
 use super::*;
 
-/// What the rows look at.
+/// The inputs of the rows.
 #[derive(Clone, Debug)]
 struct Case {
     stored: Kind,
-    /// T against S, where something is stored.
+    /// T compared with S, if something is stored.
     target: Side,
-    /// N against Nₛ.
+    /// N compared with Nₛ.
     source: Side,
     fence: Side,
     knowledge: Behind,
@@ -48,7 +48,7 @@ enum Kind {
     OtherShards,
 }
 
-/// Ours against what is stored.
+/// Our value compared with the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Below,
@@ -64,7 +64,7 @@ enum Behind {
     UnknownPartition,
 }
 
-/// The first known copy of a record at or after N, against S.
+/// The first known copy of a record at or after N, compared with S.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FirstCopy {
     Unknown,
@@ -102,8 +102,8 @@ fn behind(own: Option<i64>, truncated: bool) -> Verdict {
     })
 }
 
-/// The table of `docs/protocol.md`, one row each; where one row of the document has two outcomes it
-/// is two here.
+/// The table of `docs/protocol.md`, row by row. A row of the document with several outcomes is split into
+/// one row per outcome.
 const TABLE: &[Row] = &[
     ("0", |c| !c.translated, |_| hold(HoldReason::NoMapping)),
     ("1", |c| c.stored == Kind::Newer, |_| hold(HoldReason::NewerVersion { version: 9 })),
@@ -198,7 +198,7 @@ const TABLE: &[Row] = &[
     ("17", |_| true, |_| Verdict::Keep(KeepReason::StoredIsSharper)),
 ];
 
-/// Made once: it holds a regular expression.
+/// Created once, because it compiles a regular expression.
 static DEFAULTS: LazyLock<Policy> = LazyLock::new(|| Policy::for_pipeline("dr"));
 
 const STORED: i64 = 1000;
@@ -218,7 +218,7 @@ fn log_end(case: &Case) -> i64 {
     let target = on(case.target, STORED);
     match (case.beyond_end, case.stored_beyond_end) {
         (true, _) => target - 1,
-        // Between the two, where the stored one is beyond the end and ours is not.
+        // Between the two offsets: the stored one is beyond the end, and ours is not.
         (false, true) => STORED - 1,
         (false, false) => STORED + 100,
     }
@@ -311,8 +311,8 @@ fn by_table(case: &Case, without: Option<usize>) -> Option<Verdict> {
     deciding.next().map(|(_, (_, _, verdict))| verdict(case))
 }
 
-/// A spread of all combinations: every 101st, which is prime to the number of choices; but for
-/// those that contradict themselves.
+/// A sample of all combinations: every 101st, which is coprime to the number of choices. Contradictory
+/// combinations are left out.
 fn spread() -> impl Iterator<Item = Case> {
     use Side::{Above, Below, Equal};
     let stored = [

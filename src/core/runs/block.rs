@@ -1,28 +1,29 @@
-//! A block of runs: 12 bytes a run beside a common base.
+//! A block of runs: a common base, and 12 bytes for each run.
 
 use alloc::vec::Vec;
 
 use super::search::{count_at_or_below, first_where};
 use super::span::Span;
 
-/// More runs than this begin a new block.
+/// The most runs that a block holds.
 pub(super) const BLOCK_RUNS: usize = 512;
 
-/// At least one run, ascending.
+/// At least one run, in ascending order.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     source: i64,
     target: i64,
-    /// Where the last run starts, from the base: a search needs it before it knows which cell.
+    /// The source offset at which the last run starts, relative to the base. Kept here because a search
+    /// needs it before it reads any cell.
     last: u32,
     cells: Cells,
 }
 
 #[derive(Clone, Debug)]
 enum Cells {
-    /// Distances from the block's base.
+    /// Runs relative to the block's base.
     Narrow(Vec<Cell>),
-    /// One run that is longer than a cell can tell; it starts at the base.
+    /// The length of a single run that is too long for a cell; it starts at the base.
     Wide(i64),
 }
 
@@ -42,7 +43,7 @@ impl Block {
         Self { source: span.source, target: span.target, last: 0, cells }
     }
 
-    /// Appends, if the run found room here.
+    /// Appends a run. Returns false if it does not fit.
     pub(super) fn push(&mut self, span: Span) -> bool {
         let Cells::Narrow(cells) = &mut self.cells else {
             return false;
@@ -63,7 +64,7 @@ impl Block {
         true
     }
 
-    /// Makes the last run longer, if its new length has room here.
+    /// Makes the last run longer. Returns false if the new length does not fit.
     pub(super) fn lengthen_last(&mut self, by: i64) -> bool {
         let Cells::Narrow(cells) = &mut self.cells else {
             return false;
@@ -80,7 +81,7 @@ impl Block {
         }
     }
 
-    /// Removes the last run, if it is not the only one.
+    /// Removes the last run. Returns false, and removes nothing, if it is the only one.
     pub(super) fn pop(&mut self) -> bool {
         let Cells::Narrow(cells) = &mut self.cells else {
             return false;
@@ -93,7 +94,7 @@ impl Block {
         true
     }
 
-    /// Gives back room that is not used.
+    /// Frees unused capacity.
     pub(super) fn shrink(&mut self) {
         match &mut self.cells {
             Cells::Narrow(cells) => cells.shrink_to_fit(),
@@ -108,7 +109,7 @@ impl Block {
         }
     }
 
-    /// Where the first run starts.
+    /// The source offset at which the first run starts.
     pub(super) fn source(&self) -> i64 {
         self.source
     }
@@ -135,7 +136,7 @@ impl Block {
         (index..self.len()).filter_map(|index| self.get(index))
     }
 
-    /// How many runs start at or below `source`.
+    /// The number of runs that start at or below `source`.
     pub(super) fn count_at_or_below(&self, source: i64) -> usize {
         let wanted = source - self.source;
         match &self.cells {
@@ -147,7 +148,7 @@ impl Block {
         }
     }
 
-    /// The index of the first run for which `is` holds; it holds for all behind that one.
+    /// The index of the first run for which `is` holds. It must hold for all runs after that, too.
     pub(super) fn first_where(&self, is: impl Fn(Span) -> bool) -> usize {
         first_where(self.len(), |index| self.get(index).is_none_or(&is))
     }

@@ -1,4 +1,4 @@
-//! How much room a block takes.
+//! The memory that a block takes.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn block(runs: usize) -> Block {
 }
 
 #[test]
-fn room_is_doubled_up_to_the_largest_block() {
+fn capacity_doubles_up_to_the_largest_block() {
     for runs in [1, 2, 3, 4, 5, 100, 300, BLOCK_RUNS] {
         assert_eq!(block(runs).heap_bytes(), runs.next_power_of_two() * RUN, "{runs}");
     }
@@ -26,7 +26,7 @@ fn room_is_doubled_up_to_the_largest_block() {
 }
 
 #[test]
-fn room_that_is_given_back_is_taken_again_and_no_more_than_the_largest_block_needs() {
+fn a_block_grows_again_after_shrinking_but_not_beyond_the_largest_block() {
     let mut block = block(300);
     block.shrink();
     assert_eq!(block.heap_bytes(), 300 * RUN);
@@ -35,7 +35,7 @@ fn room_that_is_given_back_is_taken_again_and_no_more_than_the_largest_block_nee
 }
 
 #[test]
-fn the_last_run_grows_where_it_stands_as_long_as_a_cell_holds_it() {
+fn the_last_run_grows_in_place_while_it_fits_in_a_cell() {
     let mut block = block(2);
     assert!(block.lengthen_last(i64::from(u32::MAX) - 1));
     assert_eq!(block.last(), Some(Span { len: i64::from(u32::MAX), ..span(1) }));

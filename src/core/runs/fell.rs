@@ -1,18 +1,18 @@
-//! Where the translation is lower than it was: two stretches of a staircase, compared.
+//! Compares a part of a staircase before and after a change, to find where translations fell.
 
 use alloc::vec::Vec;
 
 use super::span::Span;
 
-/// Source positions `[from, until)`; open-ended without an end.
+/// Source positions `[from, until)`; without `until`, all positions from `from` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Positions {
     pub(super) from: i64,
     pub(super) until: Option<i64>,
 }
 
-/// The positions whose translation fell, ascending and apart, when the spans `before` became
-/// `after`. What was translated and is unknown now fell too; what was unknown did not.
+/// The positions whose translation fell when the spans `before` became `after`: ascending ranges that do
+/// not touch. A position that had a translation and no longer has one fell, too. One that had none did not.
 pub(super) fn fell(before: &[Span], after: &[Span]) -> Vec<Positions> {
     let (before, after) = (pieces(before), pieces(after));
     let mut edges: Vec<i64> = before.iter().chain(&after).map(|p| p.from).collect();
@@ -35,7 +35,8 @@ pub(super) fn fell(before: &[Span], after: &[Span]) -> Vec<Positions> {
     found
 }
 
-/// From a position on the translation rises with it (inside a run) or stays (behind a run).
+/// A piece of the translation: from `from` on it rises with the position (inside a run) or stays the same
+/// (after a run).
 #[derive(Clone, Copy)]
 struct Piece {
     from: i64,
@@ -66,7 +67,7 @@ fn piece_at(pieces: &[Piece], position: i64) -> Option<Piece> {
     pieces.get(behind.checked_sub(1)?).copied()
 }
 
-/// Where in the stretch, in which neither has an edge, `after` is lower than `before`.
+/// The part of `stretch` in which `after` is lower than `before`. Neither has an edge inside the stretch.
 fn lower_within(stretch: Positions, before: Piece, after: Option<Piece>) -> Option<Positions> {
     let Some(after) = after else {
         return Some(stretch);
@@ -75,13 +76,13 @@ fn lower_within(stretch: Positions, before: Piece, after: Option<Piece>) -> Opti
     let drop = before.at(from) - after.at(from);
     match (before.rises, after.rises) {
         (true, true) | (false, false) => (drop > 0).then_some(stretch),
-        // It catches up one by one.
+        // `after` rises by one per position until it has caught up.
         (false, true) => {
             let caught_up = from.saturating_add(drop.max(0));
             let until = until.map_or(caught_up, |until| until.min(caught_up));
             (from < until).then_some(Positions { from, until: Some(until) })
         }
-        // It falls behind one by one.
+        // `before` rises by one per position, so `after` is lower from some position on.
         (true, false) => {
             let falls = from.saturating_add(1_i64.saturating_sub(drop).max(0));
             until.is_none_or(|until| falls < until).then_some(Positions { from: falls, until })
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fell_is_told_in_one_stretch_where_it_is_one_and_what_lies_between_is_not() {
+    fn adjoining_positions_that_fell_are_one_range_and_others_are_left_out() {
         let before = [(0, 100, 10), (20, 200, 10), (40, 300, 10)];
         let after = [(0, 90, 10), (20, 200, 10), (40, 290, 10)];
         let first = Positions { from: 0, until: Some(20) };
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rose_or_stayed_did_not_fall() {
+    fn translations_that_rise_or_stay_do_not_fall() {
         assert_eq!(fell_between(&[(0, 0, 5)], &[(0, 0, 10)]), []);
         assert_eq!(fell_between(&[(5, 5, 5)], &[(0, 0, 10)]), []);
         assert_eq!(fell_between(&[(0, 0, 5), (5, 9, 5)], &[(0, 0, 5), (5, 9, 5)]), []);

@@ -1,30 +1,31 @@
-//! Where translations fell, and which record showed it last.
+//! Which source positions had their translation lowered, and by which record last.
 
 use alloc::vec::Vec;
 
 use super::super::ids::MappingOffset;
 use super::fell::Positions;
 
-/// Steps beyond this many are made coarser, the narrowest first. What the notes say then errs to
-/// one side: "fell" of a position that did not. A stored offset there may be lowered to the
-/// translation, which re-reads and never skips.
+/// The most steps that are kept. Beyond that, the narrowest are merged with a neighbour. This errs on the
+/// safe side: a position may count as lowered although it was not. A stored offset there may then be moved
+/// back to the translation, which re-reads and never skips.
 const MOST_STEPS: usize = 4096;
 
-/// For every source position the newest as-of behind a record that made its translation fall.
+/// For every source position, the as-of right after the newest record that lowered its translation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Lowered {
-    /// Each holds from its position to the next step's; neighbours differ. `None`: never fell.
+    /// Each step extends from its position to that of the next step. Neighbours differ.
     steps: Vec<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Step {
     from: i64,
+    /// `None` if no record lowered these positions.
     as_of: Option<MappingOffset>,
 }
 
 impl Lowered {
-    /// The translation of `positions` fell by the record right below `as_of`.
+    /// Notes that the record at offset `as_of - 1` lowered the translations of `positions`.
     pub(super) fn note(&mut self, positions: Positions, as_of: MappingOffset) {
         let first = self.edge(positions.from);
         let behind = positions.until.map_or(self.steps.len(), |until| self.edge(until));
@@ -37,7 +38,7 @@ impl Lowered {
         }
     }
 
-    /// Whether the translation of `position` fell by a record at or above `as_of`.
+    /// Whether a record at or above `as_of` lowered the translation of `position`.
     pub(super) fn after(&self, position: i64, as_of: MappingOffset) -> bool {
         self.newest(position) > Some(as_of)
     }
@@ -51,7 +52,7 @@ impl Lowered {
         self.steps.get(behind.checked_sub(1)?)?.as_of
     }
 
-    /// The index of the step that begins at `position`, which is made if there is none.
+    /// The index of the step that begins at `position`. It is inserted if there is none.
     fn edge(&mut self, position: i64) -> usize {
         let index = self.steps.partition_point(|step| step.from < position);
         if self.steps.get(index).is_none_or(|step| step.from != position) {
@@ -62,7 +63,7 @@ impl Lowered {
         index
     }
 
-    /// Raises the narrowest step that lies below a neighbour to that neighbour.
+    /// Raises the narrowest step that is lower than a neighbour to that neighbour.
     fn coarsen(&mut self) {
         let narrowest = (0..self.steps.len().saturating_sub(1))
             .filter(|nth| {
@@ -76,7 +77,7 @@ impl Lowered {
         };
         let before = nth.checked_sub(1).and_then(|before| self.steps[before].as_of);
         let higher = [before, self.steps[nth + 1].as_of].into_iter();
-        // The lower of those above it, so that as little as possible is said to have fallen late.
+        // The lower of the neighbours above it, so that the step is raised as little as possible.
         let raised = higher.filter(|as_of| *as_of > self.steps[nth].as_of).min();
         self.steps[nth].as_of = raised.unwrap_or(self.steps[nth].as_of);
         self.steps.dedup_by_key(|step| step.as_of);

@@ -1,4 +1,4 @@
-//! The memory of what fell, within its limit and beyond.
+//! The memory of lowered translations, within its limit and beyond it.
 
 use super::*;
 
@@ -15,8 +15,8 @@ fn the_newest_record_counts_where_notes_overlap() {
     let expected = [(9, 0), (10, 5), (12, 9), (13, 9), (14, 5), (19, 5), (20, 3), (29, 3), (30, 0)];
     for (position, newest) in expected {
         for as_of in 0..10 {
-            let told = lowered.after(position, MappingOffset(as_of));
-            assert_eq!(told, newest > as_of, "{position} as of {as_of}");
+            let found = lowered.after(position, MappingOffset(as_of));
+            assert_eq!(found, newest > as_of, "{position} as of {as_of}");
         }
     }
 }
@@ -52,18 +52,18 @@ fn beyond_the_limit_nothing_that_fell_is_forgotten() {
             assert!(lowered.after(position, MappingOffset(as_of - 1)), "{position}");
         }
     }
-    // The widest gaps are still told apart.
-    let told = (0..count).filter(|nth| {
+    // The widest gaps are kept.
+    let lost = (0..count).filter(|nth| {
         let (_, until, _) = notes(*nth);
         until < nth * 100 + 10 && lowered.after(until + 1, MappingOffset(0))
     });
-    assert_eq!(told.count(), 0);
+    assert_eq!(lost.count(), 0);
     assert!(!lowered.after(-1, MappingOffset(0)));
     assert!(!lowered.after(count * 100, MappingOffset(0)));
 }
 
 #[test]
-fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
+fn the_narrowest_step_is_raised_as_little_as_possible() {
     let mut lowered = Lowered::default();
     note(&mut lowered, 0, Some(10), 5);
     note(&mut lowered, 10, Some(12), 3);
@@ -71,14 +71,14 @@ fn the_narrowest_step_is_raised_and_no_higher_than_it_must() {
     lowered.coarsen();
     for (position, newest) in [(0, 5), (9, 5), (11, 5), (12, 9), (19, 9), (20, 0)] {
         for as_of in 0..10 {
-            let told = lowered.after(position, MappingOffset(as_of));
-            assert_eq!(told, newest > as_of, "{position} as of {as_of}");
+            let found = lowered.after(position, MappingOffset(as_of));
+            assert_eq!(found, newest > as_of, "{position} as of {as_of}");
         }
     }
 }
 
 #[test]
-fn a_first_step_that_has_none_before_it_is_raised_to_the_next() {
+fn the_first_step_is_raised_to_the_next_one() {
     let mut lowered = Lowered::default();
     note(&mut lowered, 0, Some(2), 3);
     note(&mut lowered, 2, Some(12), 9);
@@ -105,7 +105,7 @@ fn beyond_the_limit_the_narrowest_are_raised_to_the_lower_of_those_above_them() 
     for nth in 0..notes {
         note(&mut lowered, nth * 20, Some(nth * 20 + 10), 1 + nth % 2);
     }
-    // Three positions lie between the last of them, as of 2, and this one.
+    // There are three positions between the last of these steps, as of 2, and this one.
     let end = notes * 20 - 10;
     note(&mut lowered, end + 3, Some(end + 13), 9);
     assert_eq!(lowered.steps.len(), MOST_STEPS);
@@ -114,8 +114,8 @@ fn beyond_the_limit_the_narrowest_are_raised_to_the_lower_of_those_above_them() 
         known.map(|as_of| as_of + 1)
     };
     assert_eq!((newest(end), newest(end + 2), newest(end + 3)), (Some(2), Some(2), Some(9)));
-    // The first of those that are ten wide lies between one as of 1 and one as of 2.
+    // The first gap of ten positions is between a step as of 1 and one as of 2.
     assert_eq!((newest(10), newest(19), newest(20)), (Some(1), Some(1), Some(2)));
-    assert!((1..notes - 1).all(|nth| newest(nth * 20 + 10).is_none()), "no more than need be");
+    assert!((1..notes - 1).all(|nth| newest(nth * 20 + 10).is_none()), "no other gap is raised");
     assert_eq!(newest(end + 13), None);
 }

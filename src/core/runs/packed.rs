@@ -1,5 +1,5 @@
-//! Runs in little memory: blocks of up to [`BLOCK_RUNS`] runs. Appending touches the last block;
-//! a change in the middle writes the blocks anew that it lies in, and no others.
+//! Runs in little memory: blocks of up to [`BLOCK_RUNS`] runs. Appending touches only the last block. A
+//! change in the middle rewrites only the blocks that it affects, and sometimes the one after them.
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ pub(super) struct Packed {
     len: usize,
 }
 
-/// Where a run is, or would be. Valid until the next change.
+/// The place of a run, or one at which a run would be inserted. Valid until the next change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     block: usize,
@@ -42,7 +42,7 @@ impl Packed {
         })
     }
 
-    /// The last run that starts at or below `source`, and the one behind it.
+    /// The last run that starts at or below `source`, and the run after it.
     pub(super) fn around(&self, source: i64) -> (Option<Span>, Option<Span>) {
         let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
             return (None, None);
@@ -59,14 +59,14 @@ impl Packed {
         (below, block.get(within).or_else(next))
     }
 
-    /// The first run for which `is` holds; it holds for all behind that one.
+    /// The place of the first run for which `is` holds. It must hold for all runs after that, too.
     pub(super) fn first_where(&self, is: impl Fn(Span) -> bool) -> Place {
         let block = first_where(self.blocks.len(), |nth| self.blocks[nth].last().is_none_or(&is));
         let index = self.blocks.get(block).map_or(0, |block| block.first_where(is));
         Place { block, index }
     }
 
-    /// One run before `place`, or the first.
+    /// The place of the run before `place`, or `place` if it is the first.
     pub(super) fn before(&self, place: Place) -> Place {
         let Place { block, index } = place;
         match (index.checked_sub(1), block.checked_sub(1)) {
@@ -96,7 +96,7 @@ impl Packed {
         push(&mut self.blocks, Span { len, ..last });
     }
 
-    /// Puts `spans` in the place of `count` runs from `from` on.
+    /// Replaces the `count` runs from `from` on with `spans`.
     pub(super) fn replace(&mut self, from: Place, count: usize, spans: &[Span]) {
         let mut until = from.block;
         let mut held = 0;
@@ -104,7 +104,7 @@ impl Packed {
             held += self.blocks[until].len();
             until += 1;
         }
-        // Blocks that shrank take in their neighbour, so that few blocks hold few runs.
+        // Blocks that shrink absorb their neighbour, so that few blocks are nearly empty.
         if held + spans.len() < count + BLOCK_RUNS / 4 && until < self.blocks.len() {
             held += self.blocks[until].len();
             until += 1;
@@ -113,15 +113,15 @@ impl Packed {
             let blocks = self.blocks[from.block..until].iter();
             blocks.flat_map(|block| block.iter_from(0))
         };
-        let mut anew: Vec<Span> = Vec::with_capacity(held + spans.len());
-        anew.extend(old().take(from.index));
-        anew.extend(spans);
-        anew.extend(old().skip(from.index + count));
-        self.len = self.len + anew.len() - held;
-        self.blocks.splice(from.block..until, packed(&anew));
+        let mut new: Vec<Span> = Vec::with_capacity(held + spans.len());
+        new.extend(old().take(from.index));
+        new.extend(spans);
+        new.extend(old().skip(from.index + count));
+        self.len = self.len + new.len() - held;
+        self.blocks.splice(from.block..until, packed(&new));
     }
 
-    /// Whether the blocks hold as many runs as they should, and none is empty.
+    /// Whether the blocks add up to the number of runs, and none is empty or too full.
     pub(super) fn is_consistent(&self) -> bool {
         let lens = || self.blocks.iter().map(Block::len);
         lens().sum::<usize>() == self.len && lens().all(|len| (1..=BLOCK_RUNS).contains(&len))
@@ -139,7 +139,7 @@ fn push(blocks: &mut Vec<Block>, span: Span) {
     }
 }
 
-/// Blocks of about the same size, so that each has room for more.
+/// Packs runs into blocks of about the same size, so that each has room for more.
 fn packed(spans: &[Span]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let parts = spans.len().div_ceil(BLOCK_RUNS).max(1);

@@ -1,4 +1,4 @@
-//! Packed runs against a plain vector of them.
+//! Compares packed runs with a plain vector of runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Ascending spans; now and then a long one or a long way to the next.
+/// Ascending spans, with an occasional long one and an occasional long distance to the next.
 fn ascending(seed: u64, count: usize) -> Vec<Span> {
     let mut random = seed | 1;
     let mut next = |below: u64| {
@@ -66,7 +66,7 @@ proptest! {
         let all = ascending(seed, count);
         let (mut held, mut packed) = (all.clone(), pack(&all));
         for (at, removed, width) in changes {
-            // Takes some out, and puts back some of all that belong there.
+            // Removes some runs, and inserts some of all those that belong there.
             let from = (at % held.len() as u64) as usize;
             let most = 1 + width % 900;
             let removed = ((removed % most) as usize + 1).min(held.len() - from);
@@ -111,7 +111,7 @@ fn the_last_run_grows_beyond_what_a_cell_holds() {
 }
 
 #[test]
-fn blocks_that_hold_more_or_fewer_runs_than_they_should_are_noticed() {
+fn blocks_with_too_many_or_too_few_runs_are_inconsistent() {
     let mut packed = pack(&ascending(7, 40));
     assert!(packed.is_consistent());
     packed.len += 1;
@@ -121,7 +121,7 @@ fn blocks_that_hold_more_or_fewer_runs_than_they_should_are_noticed() {
 }
 
 #[test]
-fn a_run_that_outgrows_its_cell_takes_no_other_with_it() {
+fn a_run_that_outgrows_its_cell_leaves_the_others_in_place() {
     for count in 1..6_i64 {
         let mut held: Vec<Span> =
             (0..count).map(|nth| Span { source: nth * 9, target: nth * 9, len: 5 }).collect();
@@ -133,7 +133,7 @@ fn a_run_that_outgrows_its_cell_takes_no_other_with_it() {
     }
 }
 
-/// Blocks of these lengths.
+/// Packed runs in blocks of these lengths.
 fn blocks_of(lens: &[usize]) -> Packed {
     let mut nth = 0;
     let mut next = || {
@@ -152,7 +152,7 @@ fn lens(packed: &Packed) -> Vec<usize> {
     packed.blocks.iter().map(Block::len).collect()
 }
 
-/// The lengths after `count` runs from there on became `new` ones.
+/// The lengths of the blocks after `count` runs from this place on were replaced with `new` ones.
 fn replaced(
     before: &[usize],
     (block, index): (usize, usize),
@@ -170,7 +170,7 @@ fn replaced(
 }
 
 #[test]
-fn a_change_writes_no_block_anew_but_those_that_it_lies_in() {
+fn a_change_rewrites_only_the_blocks_that_it_affects() {
     let blocks = [512, 300, 100, 300];
     assert_eq!(replaced(&blocks, (1, 150), 1, 2), [512, 301, 100, 300]);
     assert_eq!(replaced(&blocks, (1, 299), 1, 2), [512, 301, 100, 300], "up to its end");
@@ -180,7 +180,7 @@ fn a_change_writes_no_block_anew_but_those_that_it_lies_in() {
 }
 
 #[test]
-fn a_block_that_shrank_below_a_quarter_takes_its_neighbour_in() {
+fn a_block_that_shrinks_below_a_quarter_absorbs_its_neighbour() {
     assert_eq!(replaced(&[200, 512, 200], (0, 10), 72, 0), [128, 512, 200]);
     assert_eq!(replaced(&[200, 512, 200], (0, 10), 73, 0), [320, 319, 200]);
     assert_eq!(replaced(&[200, 512, 200], (0, 10), 74, 1), [320, 319, 200]);

@@ -1,14 +1,14 @@
-//! Searches by index.
+//! Searches in ascending sequences, by index.
 
-/// How far the first step away from the guess goes.
+/// The length of the first step away from the guess.
 const FIRST_STEP: usize = 4;
 
-/// How many of `len` ascending numbers are at or below `wanted`: `at(0)` is `first`,
-/// `at(len - 1)` is `last`, neither negative.
+/// The number of values at or below `wanted` among the `len` ascending values `at(0)` to `at(len - 1)`.
+/// `first` is `at(0)` and `last` is `at(len - 1)`; neither is negative.
 ///
-/// Offsets grow evenly more often than not. A guess by proportion, then steps that double, touch one
-/// or two cache lines where a binary search of a large index touches many, and need no more than
-/// twice its steps at worst.
+/// Offsets usually grow evenly. So the search guesses by proportion and then doubles its steps. In a large
+/// index that touches one or two cache lines, where a binary search touches many. At worst it needs twice
+/// the steps of a binary search.
 pub(super) fn count_at_or_below(
     wanted: i64,
     len: usize,
@@ -50,7 +50,7 @@ pub(super) fn count_at_or_below(
     high
 }
 
-/// The first index below `len` for which `is` holds, else `len`; it holds for all behind that one.
+/// The first index below `len` for which `is` holds, or `len`. It must hold for all indexes after that, too.
 pub(super) fn first_where(len: usize, is: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, len);
     while low < high {
@@ -64,8 +64,8 @@ pub(super) fn first_where(len: usize, is: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// `steps` times `part / whole`, which is below 1. In whole numbers: by floating point a lookup in a
-/// large index took nearly twice as long.
+/// `steps * part / whole`, where `part` is less than `whole`. It uses integers, because with floating point
+/// a look-up in a large index took nearly twice as long.
 fn guess(part: i64, whole: i64, steps: usize) -> usize {
     let (part, whole, steps) = (part.unsigned_abs(), whole.unsigned_abs(), steps as u64);
     match part.checked_mul(steps) {

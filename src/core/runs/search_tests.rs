@@ -1,4 +1,4 @@
-//! Searches: what they find, and how few numbers they look at.
+//! The results of searches, and the number of values that they read.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ fn a_search_agrees_with_a_plain_one_however_uneven_the_numbers() {
     }
 }
 
-/// The most numbers that were looked at for one of the wanted ones.
+/// The most numbers that any search reads.
 fn looked_at(numbers: &[i64]) -> usize {
     let ends = (numbers[0], numbers[numbers.len() - 1]);
     let one = |wanted: i64| {
@@ -45,7 +45,7 @@ fn numbers_that_grow_evenly_are_found_at_once() {
 }
 
 #[test]
-fn others_take_no_more_than_twice_a_binary_search() {
+fn other_searches_take_at_most_twice_the_steps_of_a_binary_search() {
     let squares: Vec<i64> = (0..1 << 16).map(|nth| nth * nth).collect();
     assert!(looked_at(&squares) <= 2 * 16 + 2, "ahead of the guess");
     let roots: Vec<i64> =

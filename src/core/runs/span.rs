@@ -1,10 +1,10 @@
-//! A run in plain numbers, for arithmetic.
+//! A run as plain integers, for arithmetic.
 
 use super::super::ids::{SourceOffset, TargetOffset};
 use super::super::mapping::Run;
 
-/// Source offsets `[source, source + len)` at target offsets `[target, target + len)`. No number is
-/// negative, the length is at least 1, and both ends fit in an `i64`: [`Span::of`] sees to it.
+/// Source offsets `[source, source + len)` at target offsets `[target, target + len)`. [`Span::of`] ensures
+/// that no number is negative, that the length is at least 1, and that both ends fit in an `i64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) source: i64,
@@ -30,22 +30,22 @@ impl Span {
         }
     }
 
-    /// The source offset behind the last.
+    /// The source offset after the last one.
     pub(super) fn end(self) -> i64 {
         self.source + self.len
     }
 
-    /// The target offset behind the last.
+    /// The target offset after the last one.
     pub(super) fn target_end(self) -> i64 {
         self.target + self.len
     }
 
-    /// How far the target is ahead of the source.
+    /// How far the target offset is above the source offset; may be negative.
     pub(super) fn delta(self) -> i64 {
         self.target - self.source
     }
 
-    /// The part with source offsets `[from, until)`, which lie in this span; `None` if it is empty.
+    /// The part with the source offsets `[from, until)`, which must be within this span; `None` if empty.
     pub(super) fn part(self, from: i64, until: i64) -> Option<Self> {
         (from < until).then(|| Self {
             source: from,
@@ -54,17 +54,17 @@ impl Span {
         })
     }
 
-    /// Whether `next` lies behind this span in source and in target.
+    /// Whether `next` starts at or after the end of this span, in source and in target.
     pub(super) fn precedes(self, next: Self) -> bool {
         self.end() <= next.source && self.target_end() <= next.target
     }
 
-    /// Whether `next` goes on where this span ends, in source and in target.
+    /// Whether `next` starts exactly where this span ends, in source and in target.
     pub(super) fn touches(self, next: Self) -> bool {
         self.end() == next.source && self.target_end() == next.target
     }
 
-    /// Both as one; `next` touches this span.
+    /// This span and `next` as one. `next` must touch this span.
     pub(super) fn joined(self, next: Self) -> Self {
         Self { len: self.len + next.len, ..self }
     }

@@ -1,4 +1,4 @@
-//! The staircase by example: every way to clip, cut and join.
+//! Examples for the staircase: all the ways to clip, cut and join runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -55,7 +55,7 @@ fn a_replay_appends_what_is_new() {
 }
 
 #[test]
-fn a_copy_further_back_cuts_what_it_dominates_and_says_so() {
+fn a_copy_with_a_lower_target_removes_what_it_dominates_and_reports_it() {
     let mut staircase = of(&[run(0, 1000, 100)]);
     assert_eq!(staircase.insert(run(50, 500, 10), MappingOffset(9)), Inserted::Lowered);
     assert_eq!(runs(&staircase), [(50, 500, 10), (60, 1060, 40)]);
@@ -67,7 +67,7 @@ fn a_copy_further_back_cuts_what_it_dominates_and_says_so() {
 }
 
 #[test]
-fn positions_are_exact_inside_a_run_and_bounded_behind_it() {
+fn positions_are_exact_inside_a_run_and_bounded_after_it() {
     let staircase = of(&[run(10, 100, 5), run(20, 130, 5)]);
     let exact = |target| Translation::Exact { target: TargetOffset(target) };
     let translate = |position| staircase.translate(SourceOffset(position));
@@ -124,14 +124,14 @@ fn the_ends_of_the_number_range_are_compared_exactly() {
 
 #[test]
 fn inside_a_run_only_copies_that_lie_lower_survive() {
-    // Equal and higher: known or dominated.
+    // Equal or higher copies are known or dominated.
     let known = run(100, 1000, 50);
     let mut staircase = of(&[known]);
     for more in [known, run(110, 1010, 5), run(110, 1011, 5)] {
         assert_eq!(staircase.insert(more, MappingOffset(2)), Inserted::Nothing);
     }
     assert_eq!(runs(&staircase), [(100, 1000, 50)]);
-    // Lower by one: what lies before goes from where its targets reach 1009.
+    // Lower by one: earlier copies are removed from where their targets reach 1009.
     assert_eq!(staircase.insert(run(110, 1009, 5), MappingOffset(2)), Inserted::Lowered);
     assert_eq!(runs(&staircase), [(100, 1000, 9), (110, 1009, 5), (115, 1015, 35)]);
 }
@@ -150,7 +150,7 @@ fn one_run_may_survive_in_several_parts() {
     let mut known: Vec<Run> = (0..10).map(|nth| run(nth * 10, 500 + nth * 10, 1)).collect();
     known.push(run(0, 500, 95));
     assert_eq!(runs(&of(&known)), [(0, 500, 95)]);
-    // The middle one lies lower and stays apart, with a gap of three before it.
+    // The middle run is lower and stays separate, with a gap of three before it.
     let around = of(&[run(40, 140, 10), run(20, 123, 60)]);
     assert_eq!(runs(&around), [(20, 123, 17), (40, 140, 10), (50, 153, 30)]);
 }
@@ -161,7 +161,7 @@ fn runs_to_the_left_lose_the_targets_from_the_new_one_on() {
     let inserted = staircase.insert(run(60, 35, 5), MappingOffset(7));
     assert_eq!(inserted, Inserted::Lowered);
     assert_eq!(runs(&staircase), [(0, 0, 10), (20, 30, 5), (60, 35, 5), (90, 200, 5)]);
-    // Up to 25 nothing changed; 25 is where it was, as the bound; from 65 on it stays at 40.
+    // Below 25 nothing changed. 25 keeps its translation, now as a bound. From 65 on it is 40.
     let fell = |at| staircase.lowered_after(SourceOffset(at), MappingOffset(6));
     let found: Vec<i64> = (0..120).filter(|at| fell(*at)).collect();
     let expected: Vec<i64> = (26..90).collect();
@@ -170,7 +170,7 @@ fn runs_to_the_left_lose_the_targets_from_the_new_one_on() {
 
 #[test]
 fn only_what_fell_is_remembered() {
-    // 99 stays at 99, 100 to 150 fall from 100 to 99, and from 151 on nothing is lower than it was.
+    // 99 stays at 99, 100 to 150 fall from 100 to 99, and from 151 on nothing is lower than before.
     let mut staircase = of(&[run(0, 0, 100)]);
     staircase.insert(run(150, 99, 50), MappingOffset(9));
     assert_eq!(runs(&staircase), [(0, 0, 99), (150, 99, 50)]);
@@ -226,7 +226,7 @@ fn memory_stays_small_in_any_order() {
 }
 
 #[test]
-fn equal_are_staircases_of_equal_runs_that_fell_alike() {
+fn staircases_with_equal_runs_and_equal_history_are_equal() {
     assert_ne!(of(&[run(0, 0, 1)]), of(&[run(0, 0, 2)]));
     let fell = of(&[run(0, 1000, 100), run(50, 500, 10)]);
     let never_fell = of(&[run(50, 500, 10), run(60, 1060, 40)]);
@@ -250,13 +250,13 @@ fn its_bytes_are_those_of_its_runs_and_of_what_fell() {
     };
     let of_runs = (0..1000).map(|nth| insert(nth * 10, nth * 10 + 500)).last().unwrap();
     assert!((12_000..24_000).contains(&of_runs), "{of_runs}");
-    // Each lies one lower than what is known, and takes its place.
+    // Each copy is lower by one than a known one, and replaces it.
     let of_both = (0..1000).map(|nth| insert(nth * 10, nth * 10 + 499)).last().unwrap();
     assert!(of_both > of_runs + 16_000, "{of_both}");
 }
 
 #[test]
-fn a_staircase_that_is_none_is_told() {
+fn validate_reports_violations() {
     let span = |source, target, len| Span { source, target, len };
     let validated = |spans: &[Span]| {
         let mut staircase = Staircase::default();

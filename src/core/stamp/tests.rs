@@ -43,7 +43,7 @@ fn keeps_the_sources_metadata_byte_for_byte() {
 }
 
 #[test]
-fn strips_a_stamp_that_came_back_with_a_turned_flow() {
+fn strips_a_stamp_that_came_back_in_a_reversed_flow() {
     let there = stamp().compose("k2k_", &[], "own").text;
     let back = stamp().compose("k2k_", &[], &there).text;
     assert_eq!(back, format!("k2k_{TEXT}|own"));
@@ -56,19 +56,19 @@ fn strips_a_stamp_that_came_back_with_a_turned_flow() {
 #[test]
 fn leaves_out_source_metadata_that_does_not_fit() {
     let room = METADATA_MAX_UNITS - "k2k_".len() - TEXT.len() - 1;
-    // A letter outside of the basic plane counts two, as in Java.
+    // A character outside the basic multilingual plane counts as two units, as in Java.
     let fits = "𝄞".repeat(room / 2);
     assert!(!stamp().compose("k2k_", &[], &fits).source_metadata_dropped);
     let too_long = stamp().compose("k2k_", &[], &"𝄞".repeat(room / 2 + 1));
     assert_eq!(too_long, Composed { text: format!("k2k_{TEXT}"), source_metadata_dropped: true });
     for (units, dropped) in [(room, false), (room + 1, true)] {
         let composed = stamp().compose("k2k_", &[], &"x".repeat(units));
-        assert_eq!(composed.source_metadata_dropped, dropped, "{units} beside the stamp");
+        assert_eq!(composed.source_metadata_dropped, dropped, "{units} next to the stamp");
     }
 }
 
 #[test]
-fn reads_former_prefixes_also_where_one_begins_like_another() {
+fn reads_former_prefixes_even_if_one_is_a_prefix_of_another() {
     assert!(matches!(parse(&format!("old_{TEXT}")), Metadata::Stamped { .. }));
     for prefixes in [["k2k_", "k2k_v"], ["k2k_v", "k2k_"], ["k2k_", "k2k_v1"]] {
         for written in prefixes {
@@ -82,7 +82,7 @@ fn reads_former_prefixes_also_where_one_begins_like_another() {
 }
 
 #[test]
-fn tells_foreign_newer_and_malformed_apart() {
+fn distinguishes_foreign_newer_and_malformed() {
     assert_eq!(parse(""), Metadata::Foreign);
     assert_eq!(parse("something else"), Metadata::Foreign);
     assert_eq!(parse("K2K_v1:x"), Metadata::Foreign);

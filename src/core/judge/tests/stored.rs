@@ -1,4 +1,4 @@
-//! What else is asked of a stored commit, and where one stands exactly on an edge.
+//! The other predicates on stored commits, and offsets exactly on a boundary.
 
 use super::*;
 

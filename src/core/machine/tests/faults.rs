@@ -143,7 +143,7 @@ fn an_instance_that_knows_less_of_the_mappings_is_blocked() {
     world.mapping_end = 2;
     let mut core = world.settled(policy());
     world.pass(&mut core, poll());
-    assert!(world.told("blocked: the stored commit knew mapping partition 0 up to 4"));
+    assert!(world.told("blocked: the stored commit used mapping partition 0 up to 4"));
     assert!(world.told("it lost records"));
     assert_eq!(world.stored(), Some(1250));
 }

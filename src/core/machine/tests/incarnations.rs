@@ -167,6 +167,6 @@ fn a_replay_that_an_earlier_owner_saw_end_holds_nothing_after_a_restart() {
     world.transcript.clear();
     let mut later = world.settled(policy());
     world.pass(&mut later, poll() * 2);
-    assert!(!world.told("copies again"), "{:#?}", world.transcript);
+    assert!(!world.told("copying again"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1279), "{:#?}", world.transcript);
 }

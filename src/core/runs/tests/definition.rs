@@ -1,4 +1,4 @@
-//! The staircase against its definition: the set of known copies that no other dominates.
+//! Compares the staircase with its definition: the set of known copies that no other copy dominates.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ fn copies(runs: &[Run]) -> BTreeSet<(i64, i64)> {
     runs.iter().flat_map(each).collect()
 }
 
-/// Kept iff no other known copy has a source at or above and a target at or below.
+/// The kept copies: those without another known copy that has a source offset at or above theirs and a
+/// target offset at or below theirs.
 fn kept(known: &BTreeSet<(i64, i64)>) -> BTreeSet<(i64, i64)> {
     let dominated = |copy: &(i64, i64)| {
         known.iter().any(|other| other != copy && other.0 >= copy.0 && other.1 <= copy.1)
@@ -23,7 +24,7 @@ fn kept(known: &BTreeSet<(i64, i64)>) -> BTreeSet<(i64, i64)> {
     known.iter().filter(|copy| !dominated(copy)).copied().collect()
 }
 
-/// The translation by definition, for comparison.
+/// The translation according to the definition.
 fn translated(kept: &BTreeSet<(i64, i64)>, position: i64) -> Option<i64> {
     let at = kept.iter().find(|copy| copy.0 == position).map(|copy| copy.1);
     let below = kept.iter().rev().find(|copy| copy.0 < position).map(|copy| copy.1 + 1);
@@ -35,7 +36,7 @@ fn any_runs() -> impl Strategy<Value = Vec<Run>> {
         .prop_map(|runs| runs.into_iter().map(|(s, t, len)| run(s, t, len)).collect())
 }
 
-/// Runs around the borders where numbers stop fitting in something, possible or not.
+/// Runs around the boundaries of number types, valid or not.
 fn extreme_runs() -> impl Strategy<Value = Vec<Run>> {
     let u32_end = i64::from(u32::MAX);
     let borders = vec![0, u32_end, u32_end * 3, i64::MAX / 2, i64::MAX - 40, i64::MIN];
@@ -46,7 +47,7 @@ fn extreme_runs() -> impl Strategy<Value = Vec<Run>> {
     prop::collection::vec(run.prop_map(|(s, t, len)| super::run(s, t, len)), 1..12)
 }
 
-/// Positions whose translation changes, and those beside them.
+/// Positions at which the translation changes, and their neighbours.
 fn edges(staircase: &Staircase) -> Vec<SourceOffset> {
     let around = |at: i64| (-1..=1).map(move |by| SourceOffset(at.saturating_add(by)));
     staircase
@@ -96,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn an_insertion_tells_what_it_did(all in any_runs()) {
+    fn an_insertion_returns_its_effect(all in any_runs()) {
         let mut staircase = Staircase::default();
         let mut known = BTreeSet::new();
         for run in &all {
@@ -134,8 +135,8 @@ proptest! {
         }
         for (at, newest) in fell.iter().enumerate() {
             for as_of in 0..7 {
-                let told = staircase.lowered_after(SourceOffset(at as i64), MappingOffset(as_of));
-                prop_assert_eq!(told, *newest > as_of, "{} fell at {}, as of {}", at, newest, as_of);
+                let found = staircase.lowered_after(SourceOffset(at as i64), MappingOffset(as_of));
+                prop_assert_eq!(found, *newest > as_of, "{} fell at {}, as of {}", at, newest, as_of);
             }
         }
     }
@@ -152,7 +153,7 @@ proptest! {
             prop_assert!(found >= last, "{} at {}, lower before it", position, found.unwrap_or(-1));
             last = found;
         }
-        // Every known copy at or behind its own source offset lies at or after its translation.
+        // Every known copy is at or after the translation of its source offset.
         for run in all.iter().filter(|run| Span::of(**run).is_some()) {
             for at in [0, run.len as i64 - 1] {
                 let position = SourceOffset(run.source.get() + at);

@@ -1,5 +1,5 @@
-//! Translation against a naive model of a replicator that keeps every record: where all copies are,
-//! whether they were published or not.
+//! Compares translations with a naive model of a replicator, which records where all copies are, published
+//! or not.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,18 @@ struct Copy {
     stays: bool,
 }
 
-/// How sessions follow each other.
+/// Where the replicator's sessions end.
 #[derive(Clone, Copy, Debug)]
 enum Ends {
     /// A session may end anywhere.
     Anywhere,
-    /// Every session gets beyond all before it.
+    /// Every session gets further than all earlier ones.
     Beyond,
 }
 
-/// Everything that was copied, in order. A session goes on from at or below where the one before
-/// it ended, without leaving out a record, to targets behind all before. Records vanish from the
-/// source for good (compaction), targets have gaps (transaction markers).
+/// All copies, in order. A session starts at or below the end of the previous one and leaves out no record;
+/// its targets come after all earlier ones. Records may vanish from the source for good (compaction), and
+/// targets may have gaps (transaction markers).
 fn copied(ends: Ends) -> impl Strategy<Value = Vec<Copy>> {
     let markers = prop::collection::vec(prop::sample::select(vec![0, 0, 0, 1, 2]), 60);
     let session = (0..30_i64, 1..30_i64, markers);
@@ -66,7 +66,7 @@ fn copied(ends: Ends) -> impl Strategy<Value = Vec<Copy>> {
     })
 }
 
-/// Published as runs, each as long as it gets within its session.
+/// The copies as runs, each as long as possible within its session.
 fn dense(copied: &[Copy]) -> Vec<Run> {
     let mut runs: Vec<(usize, Run)> = Vec::new();
     for copy in copied {
@@ -102,7 +102,8 @@ fn staircase(runs: impl IntoIterator<Item = Run>) -> Staircase {
     staircase
 }
 
-/// Every copy of every source offset at or above each position lies at or after its translation.
+/// Asserts that every copy of a source offset at or above a position is at or after the position's
+/// translation.
 fn assert_bound(staircase: &Staircase, copied: &[Copy]) -> Result<(), TestCaseError> {
     for position in 0..150 {
         let copies = copied.iter().filter(|copy| copy.source >= position);
@@ -139,10 +140,9 @@ proptest! {
         assert_bound(&index, &first)?;
     }
 
-    /// What a replay copies may have been copied before without a mapping: then an earlier copy may
-    /// lie below the translation. A later one lies behind it, so that the record is read all the
-    /// same, unless compaction took it from the source in between: then a newer record of its key
-    /// is read.
+    /// The records of a replay may have been copied before without a mapping, so an earlier copy may be below
+    /// the translation. The record is still read, because its later copy is above the translation. If
+    /// compaction removed the record from the source in between, a newer record of its key is read.
     #[test]
     fn sparse_mappings_never_skip_a_record(copied in copied(Ends::Beyond), keep in any::<u64>()) {
         let index = staircase(sparse(&copied, keep, |_| false));
@@ -173,7 +173,7 @@ proptest! {
 
     #[test]
     fn dense_mappings_keep_the_first_copy_of_a_replay(copied in copied(Ends::Beyond)) {
-        // Its records are re-read from their first copy on, and nothing fell.
+        // The records of a replay are re-read from their first copies on, and no translation fell.
         let index = staircase(dense(&copied));
         let mut first = BTreeMap::new();
         copied.iter().for_each(|copy| { first.entry(copy.source).or_insert(copy.target); });
