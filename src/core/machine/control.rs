@@ -122,8 +122,9 @@ impl Core {
                     self.retake_all_shards();
                 }
                 self.no_mappings(format!(
-                    "the mapping topic {} does not exist ({failure}). Check that a replicator runs \
-                     and publishes offset mappings, and that offsetMapping describes them correctly",
+                    "the mapping topic {} does not exist ({failure}). Check that a replicator \
+                     runs and publishes offset mappings, and that offsetMapping describes them \
+                     correctly",
                     self.setup.mapping_topic
                 ));
             }
@@ -187,7 +188,8 @@ impl Core {
         match self.policy().on_multiple_mappings {
             OnMultipleMappings::Fail => self.fail(format!(
                 "{source}: two publishers copied the same source offsets, and \
-                 errorHandling.onMultipleTargetCommittedOffsets is fail. Stop one of the replicators"
+                 errorHandling.onMultipleTargetCommittedOffsets is fail. Stop one of the \
+                 replicators"
             )),
             OnMultipleMappings::Ignore if self.control.twice_published_reported => {}
             OnMultipleMappings::Ignore => {

@@ -17,7 +17,7 @@ use super::super::time::Instant;
 use super::agenda::{Coordinator, READS_AT_ONCE};
 use super::{Core, Waiter};
 
-/// Groups whose requests fail within this time share a look-up of their coordinators.
+/// Groups of one cluster whose requests fail within this time share a look-up of their coordinators.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
 
 /// The coordinators of both clusters, and the reads at those of the target.

@@ -15,7 +15,7 @@ use super::super::shard::{Ends, Lane, Life, ShardState, Step};
 use super::super::time::Instant;
 use super::{Core, Waiter};
 
-/// It exists under every shard count, so instances with fewer shards left a take-over record in it.
+/// Every shard count includes it, so instances with fewer shards left a take-over record in its partition.
 const FIRST_SHARD: Shard = Shard(0);
 /// How often a keep-alive record is written. By default a `transactional.id` expires after seven days
 /// without use.
@@ -156,8 +156,8 @@ impl Core {
             // The shard must not be forgotten: the group would not assign it a second time.
             Ok(false) => {
                 let detail = format!(
-                    "the coordination group does not confirm that this instance owns shard {shard}. It \
-                     is asked again until it confirms it or takes the shard away"
+                    "the coordination group does not confirm that this instance owns shard {shard}. \
+                     It is asked again until it confirms that or takes the shard away"
                 );
                 self.fencing_failed(shard, Failure::new(FailureClass::Retry, detail), true);
             }
@@ -285,7 +285,8 @@ impl Core {
         self.report(Note::ShardActive { shard, fence });
         if self.index.is_empty() {
             self.no_mappings(format!(
-                "the mapping topic {} holds no mappings yet. Check that the replicator publishes them",
+                "the mapping topic {} holds no mappings yet. Check that the replicator publishes \
+                 them",
                 self.setup.mapping_topic
             ));
         }

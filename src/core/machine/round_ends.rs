@@ -79,8 +79,8 @@ impl Core {
         let fail_when_active = self.policy().on_active_group == OnActiveGroup::Fail;
         if failure.class == FailureClass::GroupActive && fail_when_active {
             return self.fail(format!(
-                "group {name}: {failure}, and errorHandling.onActiveConsumerGroupCommit is fail. Stop \
-                 its consumers on the target, exclude the group, or set the key to ignore"
+                "group {name}: {failure}, and errorHandling.onActiveConsumerGroupCommit is fail. \
+                 Stop its consumers on the target, exclude the group, or set the key to ignore"
             ));
         }
         let due = match has(Bug::FailedRoundForgotten) {

@@ -282,7 +282,7 @@ impl Core {
         }
     }
 
-    /// Reports the verdicts that are no commits and differ from the last ones.
+    /// Reports each verdict other than a commit, if its name differs from that of the last one.
     pub(super) fn report_verdicts(&mut self, name: &GroupId, decision: &Decision) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
