@@ -51,7 +51,7 @@ pub struct Setup {
     pub fence_topic: FenceTopic,
     /// The mapping topic's name. Only messages use it.
     pub mapping_topic: TopicName,
-    /// The seed of the back-offs' jitter, so that instances do not retry in step. No decision depends on it.
+    /// Seeds the jitter of back-offs, so that instances do not retry in step. No decision depends on it.
     pub jitter_seed: u64,
 }
 

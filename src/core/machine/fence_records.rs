@@ -70,7 +70,7 @@ impl Core {
         }
     }
 
-    /// Queues records that could not be written again, after a back-off in which the groups go on.
+    /// Puts records that could not be written back into the queue. They wait for a back-off; groups do not.
     fn put_back(&mut self, shard: Shard, batch: Records) {
         let failures =
             self.shards.get(&shard).map_or(1, |state| state.record_failures.saturating_add(1));

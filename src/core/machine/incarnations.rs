@@ -47,7 +47,7 @@ impl Core {
         true
     }
 
-    /// Notes the ids of a pair of topics. Returns true if syncs of an earlier incarnation may have been
+    /// Remembers the ids of a pair of topics. Returns true if syncs of an earlier incarnation may have been
     /// applied.
     fn incarnation_seen(
         &mut self,
@@ -81,9 +81,9 @@ impl Core {
         self.index.raise_floor(source, target, floor.floor) && recreated
     }
 
-    /// Notes the incarnations that earlier owners of the shard saw, as its fence log keeps them. If syncs of
-    /// an earlier incarnation may have been applied, the mappings are read again, all shards are taken over
-    /// again, and this returns true.
+    /// Remembers the incarnations that earlier owners of the shard saw, as its fence log keeps them. If syncs
+    /// of an earlier incarnation may have been applied, the mappings are read again, all shards are taken
+    /// over again, and this returns true.
     pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) -> bool {
         let mut raised = None;
         let present = self.index.tag();

@@ -46,8 +46,8 @@ impl Core {
         self.listings.source_due.into_iter().chain(self.listings.target_due).min()
     }
 
-    /// Whether the group has members on the target, as last listed. A list that could not be renewed for long
-    /// no longer says so; the broker's own check decides then.
+    /// Whether the group has members on the target, as last listed. If the list could not be renewed for
+    /// long, this is unknown, and the broker's own check decides.
     pub(super) fn activity(&self, group: &GroupId) -> GroupActivity {
         let known_for = self.policy().poll_interval.saturating_mul(2).max(ACTIVITY_KNOWN);
         if self.now.since(self.listings.target_at) > known_for {
@@ -204,8 +204,8 @@ impl Core {
         }
     }
 
-    /// Starts to sync the listed groups of a shard, notes which of its groups are on the source, and forgets
-    /// resting groups that are on neither cluster.
+    /// Starts rounds for newly listed groups of a shard, remembers which of its groups are on the source, and
+    /// forgets resting groups that are in neither list.
     pub(super) fn adopt_listed_groups(&mut self, shard: Shard) {
         let shards = self.setup.fence_topic.shards;
         let here = |group: &GroupId| Shard::of(group, shards) == shard;
