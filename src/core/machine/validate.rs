@@ -41,7 +41,7 @@ impl Core {
         for (shard, state) in &self.shards {
             if let Lane::Group(name) = &state.lane {
                 let open = self.groups.get(name).is_some_and(|group| group.in_transaction());
-                assert!(open, "shard {shard}: {name} has the lane and no transaction");
+                assert!(open, "shard {shard}: group {name} has the lane, but no transaction");
                 assert!(state.active_fence().is_some(), "shard {shard} writes without a fence");
             }
         }
