@@ -1,4 +1,4 @@
-//! The core itself: one event in, actions out.
+//! The core: one event in, any number of actions out.
 
 mod agenda;
 mod catching_up;
@@ -38,7 +38,7 @@ use super::time::Instant;
 
 pub use timing::Why;
 
-/// What the core is told once, at its start.
+/// What the core needs to know once, when it is created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Setup {
     /// The policy keys of the configuration.
@@ -49,25 +49,25 @@ pub struct Setup {
     pub target_cluster: ClusterId,
     /// The fence topic, as the broker described it.
     pub fence_topic: FenceTopic,
-    /// The mapping topic's name, for people.
+    /// The mapping topic's name. Only messages use it.
     pub mapping_topic: TopicName,
-    /// Spreads the back-offs of several instances; no decision depends on it.
+    /// Seeds the jitter of back-offs, so that instances do not retry in step. No decision depends on it.
     pub jitter_seed: u64,
 }
 
 /// The state machine of one Sprag instance.
 ///
-/// It reads no clock, does no I/O and draws no randomness: equal events give equal actions. The
-/// contract with whoever drives it:
+/// It reads no clock, does no I/O and draws no randomness: equal events at equal times give equal actions.
+/// This is the contract with its driver:
 ///
-/// 1. [`handle`](Self::handle) takes one event and the time at which it is handled, which never
-///    goes backwards. A call with [`Event::TimePassed`] before anything is due does nothing.
-/// 2. After each `handle`, [`poll_action`](Self::poll_action) is called until it returns `None`, and
-///    the actions are carried out in this order; those with a `request` may then run at the same
-///    time. Each such request is answered exactly once, by an event with its number, also if it
-///    failed or timed out.
-/// 3. [`poll_timeout`](Self::poll_timeout) tells until when nothing happens by itself, and why that
-///    time matters. While an action is queued, that time is now.
+/// 1. [`handle`](Self::handle) takes one event and the time at which it is handled. That time never goes
+///    backwards. A call with [`Event::TimePassed`] before anything is due does nothing.
+/// 2. After each `handle`, the driver calls [`poll_action`](Self::poll_action) until it returns `None`, and
+///    carries the actions out in this order. Actions with a `request` may then run concurrently. The driver
+///    answers each request exactly once, with an event that carries its number, even if the request failed
+///    or timed out.
+/// 3. [`poll_timeout`](Self::poll_timeout) returns the time until which nothing happens without another
+///    event, and the reason for that deadline. While an action is queued, that time is now.
 ///
 /// ```
 /// use sprag::core::{action::Action, event::Event, machine::Core, time::Instant};
@@ -87,10 +87,10 @@ pub struct Setup {
 ///         if let Action::Stop { .. } = action {
 ///             break;
 ///         }
-///         // carry it out; its answer comes back as an event
+///         // Carry it out. Its answer comes back as an event.
 ///     }
 ///     let (deadline, _why) = core.poll_timeout();
-///     now = deadline; // or earlier, with the event that came first
+///     now = deadline; // or earlier, with the first event that arrives
 ///     core.handle(now, Event::TimePassed);
 /// }
 /// ```
@@ -110,7 +110,7 @@ pub struct Core {
     shards: BTreeMap<Shard, ShardState>,
     groups: BTreeMap<GroupId, Group>,
     agenda: agenda::Agenda,
-    /// Which incarnation of each pair of topics the offset syncs belong to.
+    /// For each pair of topics, the incarnation that its offset syncs belong to.
     floors: BTreeMap<(TopicName, TopicName), incarnations::Floors>,
     limits: CommitLimits,
     stopping: Option<Instant>,
@@ -118,7 +118,7 @@ pub struct Core {
     planted: planted::Memory,
 }
 
-/// Who waits for an answer.
+/// Who waits for the answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Waiter {
     Control,
@@ -130,7 +130,7 @@ enum Waiter {
 }
 
 impl Core {
-    /// A core that owns nothing yet.
+    /// Creates a core that owns no shard yet.
     #[must_use]
     pub fn new(setup: Setup, now: Instant) -> Self {
         let name = setup.policy.pipeline.clone();
@@ -167,7 +167,10 @@ impl Core {
         core
     }
 
-    /// Something happened, and is handled at `now`.
+    /// Handles one event at the time `now`, and queues the actions that follow from it.
+    ///
+    /// A `now` before that of the previous event counts as the previous one. Once [`Action::Stop`] is
+    /// queued, further events are ignored.
     pub fn handle(&mut self, now: Instant, event: Event) {
         self.now = self.now.max(now);
         if !self.stopped {
@@ -178,7 +181,7 @@ impl Core {
         self.validate();
     }
 
-    /// The next order, oldest first.
+    /// Removes and returns the oldest queued action.
     #[must_use = "an action that is not carried out is lost"]
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -268,7 +271,7 @@ impl Core {
         }
     }
 
-    /// Everything that may go on now, by time or because something else came to an end.
+    /// Starts whatever may proceed now, because its time has come or because something else has ended.
     fn advance(&mut self) {
         if self.stopped {
             return;
@@ -318,7 +321,7 @@ impl Core {
         self.act(Action::Report { note });
     }
 
-    /// Ends the process because going on is useless.
+    /// Orders the end of the process, because it cannot usefully go on.
     fn fail(&mut self, reason: impl Into<Arc<str>>) {
         if !self.stopped {
             self.stopped = true;
@@ -326,7 +329,7 @@ impl Core {
         }
     }
 
-    /// Ends the process if the failure says that going on is useless. True if so.
+    /// Orders the end of the process if the failure is of class `Stop`, and returns whether it is.
     fn fail_if_stop(&mut self, failure: &Failure) -> bool {
         let stop = failure.class == FailureClass::Stop;
         if stop {

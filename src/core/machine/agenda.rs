@@ -1,7 +1,7 @@
 //! When the next round of each resting group is due, and how many groups may be read at once.
 //!
-//! Room is shared out by coordinator: where one does not answer, its groups wait for each other, and
-//! the groups of the others wait for none of them.
+//! Each coordinator has room of its own: if one does not answer, its groups wait for each other, and the
+//! groups of the other coordinators wait for none of them.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -11,14 +11,14 @@ use super::super::time::Instant;
 
 /// How many groups of one coordinator may be read at once.
 pub(super) const READS_AT_ONCE: usize = 64;
-/// How many of them may be groups whose previous round failed. Where it is not known which broker
-/// coordinates a group, this is what leaves room for the others.
+/// How many of them may be groups whose previous round failed. Where the coordinators are not known, this
+/// limit leaves room for the other groups.
 const RETRIES_AT_ONCE: usize = 16;
 
-/// The coordinator that a group waits for; `None` where it is not known.
+/// A group's coordinator; `None` where it is not known.
 pub(super) type Coordinator = Option<BrokerId>;
 
-/// Resting groups by when their next round is due, and those that are being read on the source.
+/// Resting groups, ordered by when their next round is due, and groups that are being read on the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Agenda {
     lanes: BTreeMap<Coordinator, Lane>,
@@ -28,15 +28,17 @@ pub(super) struct Agenda {
 /// The groups of one coordinator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Lane {
-    /// Resting groups, by whether their previous round failed.
+    /// Resting groups whose previous round did not fail.
     rounds: BTreeSet<(Instant, GroupId)>,
+    /// Resting groups whose previous round failed.
     retries: BTreeSet<(Instant, GroupId)>,
-    /// How many groups are being read, and how many of them are retries.
+    /// How many groups are being read.
     reading: usize,
+    /// How many of these are retries.
     retrying: usize,
 }
 
-/// Where a group is.
+/// A group's place in the agenda.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Place {
     coordinator: Coordinator,
@@ -46,7 +48,7 @@ struct Place {
 }
 
 impl Agenda {
-    /// The group rests until `due`; `retry` says that its previous round failed.
+    /// Lets the group rest until `due`. `retry` says whether its previous round failed.
     pub(super) fn plan(
         &mut self,
         due: Instant,
@@ -60,7 +62,7 @@ impl Agenda {
         self.places.insert(name, Place { coordinator, retry, due: Some(due) });
     }
 
-    /// The group has been read on the source, and leaves its room to the next one.
+    /// The group has been read on the source. The next one gets its room.
     pub(super) fn read(&mut self, name: &GroupId) {
         if self.is_reading(name) {
             self.forget(name);
@@ -76,7 +78,7 @@ impl Agenda {
         }
     }
 
-    /// Forgets every group that is not to be kept.
+    /// Forgets every group for which `keep` is false.
     pub(super) fn retain(&mut self, keep: impl Fn(&GroupId) -> bool) {
         let gone: Vec<_> = self.places.keys().filter(|name| !keep(name)).cloned().collect();
         for name in gone {
@@ -84,7 +86,7 @@ impl Agenda {
         }
     }
 
-    /// The group whose round is to begin now, if its coordinator has room.
+    /// Takes the next group whose round is due and whose coordinator has room.
     pub(super) fn begin(&mut self, now: Instant) -> Option<GroupId> {
         let (due, coordinator, retry) = self.next()?;
         if due > now {
@@ -103,7 +105,7 @@ impl Agenda {
         self.next().map(|(due, _, _)| due)
     }
 
-    /// When, in which lane, and whether it is a retry.
+    /// When the next round may begin, in which lane, and whether it is a retry.
     fn next(&self) -> Option<(Instant, Coordinator, bool)> {
         let lanes = self.lanes.iter();
         lanes.filter_map(|(at, lane)| lane.next().map(|(due, retry)| (due, *at, retry))).min()

@@ -1,4 +1,4 @@
-//! *CatchingUp*: the mappings are read up to the ends that stood after the fence
+//! *CatchingUp*: a shard waits until the mappings are read up to the ends that were read after the fence
 //! (`docs/protocol.md`, "The life of a shard").
 
 use alloc::collections::BTreeMap;
@@ -13,8 +13,8 @@ use super::super::shard::{Ends, Life};
 use super::{Core, Waiter};
 
 const ENDS_RETRY: Duration = Duration::from_secs(1);
-/// How long ends are waited for before they are read again: a log that was truncated, or an answer from a
-/// replica that lagged behind, may have told of records that never come.
+/// How long a shard tries to reach the ends before they are read again. They may lie above records that
+/// never come: the log was truncated, or the answer came from a replica that lagged behind.
 const ENDS_AGAIN: Duration = Duration::from_secs(30);
 
 impl Core {
@@ -54,7 +54,7 @@ impl Core {
         let again = Some(self.now + ENDS_AGAIN);
         match (known, ends) {
             (Ok(read), Ends::Known { ends, again: next }) if complete => {
-                // A later answer tells of no more than what must be caught up with.
+                // A later answer may lower an end, and never raises it: the first was after the fence.
                 for (at, end) in ends {
                     *end = read.get(at).map_or(*end, |read| (*end).min(*read));
                 }
@@ -74,7 +74,7 @@ impl Core {
         }
     }
 
-    /// The mapping topic is another one than the one that is being read: nobody is caught up until the
+    /// The ends belong to another mapping topic than the one being read. The shard is not caught up until the
     /// topics have been described again.
     fn ends_of_another_topic(&mut self, shard: Shard) {
         let due = self.now + ENDS_RETRY;
@@ -100,8 +100,8 @@ impl Core {
         }
     }
 
-    /// Caught up: everything below the ends is applied. The log end counts transaction markers that
-    /// a consumer never sees, which the reader's position counts too.
+    /// Whether everything below the ends is applied. Ends and the reader's position both count transaction
+    /// markers, which a consumer never sees.
     pub(super) fn reached(&self, ends: &BTreeMap<MappingPartition, MappingOffset>) -> bool {
         ends.iter().all(|(at, end)| self.index.as_of(*at).is_some_and(|as_of| as_of >= *end))
     }

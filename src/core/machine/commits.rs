@@ -1,7 +1,7 @@
 //! Compare-and-swap (`docs/protocol.md`, "Compare-and-swap").
 //!
-//! *Fenced*: write the half, read again what was judged, then end or abort. *Guarded*: read again
-//! what was judged, then commit plainly.
+//! *Fenced*: write the first half, read the judged offsets again, then end or abort the transaction.
+//! *Guarded*: read the judged offsets again, then send a plain commit.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -21,9 +21,10 @@ use super::super::shard::{Lane, ShardState};
 use super::super::time::Instant;
 use super::{Core, Waiter};
 
-/// How long before a plain commit is sent the check behind it may have been asked for, at the most.
+/// The maximum age of the check behind a plain commit when the commit is sent, counted from when the check
+/// was requested.
 const GUARDED_CHECK_AGE: Duration = Duration::from_secs(2);
-/// How often the end of a transaction is asked for before its producer is given up.
+/// How many times the end of a transaction is requested before its producer is given up.
 const END_ATTEMPTS: u32 = 5;
 const LATE_REQUEST: &str =
     "a transaction ended, but one of the producer's requests was never answered";
@@ -37,7 +38,7 @@ impl Core {
                     state.queue.push_back(name);
                 }
             }
-            // Nothing new begins for a shard that is to be given back.
+            // A shard that is to be given back starts nothing new.
             CommitMode::Guarded if self.is_leaving(shard) => self.round_ended(&name),
             CommitMode::Guarded => self.verify(name, decision),
         }
@@ -47,7 +48,7 @@ impl Core {
         self.stopping.is_some() || self.shards.get(&shard).is_none_or(|state| state.revoked)
     }
 
-    /// Lets the next group, or batch of records, use each producer that is free.
+    /// Gives each free producer to the next group or to the next batch of records.
     pub(super) fn advance_commits(&mut self) {
         let shards: Vec<_> = self.shards.keys().copied().collect();
         for shard in shards {
@@ -67,7 +68,7 @@ impl Core {
         if state.lane != Lane::Free || leaving {
             return;
         }
-        // Records and groups take turns, so that many records delay no group for long.
+        // Records and groups take turns, so that no group waits long for many records.
         let group_first = core::mem::take(&mut state.record_was_last) && !state.queue.is_empty();
         if !group_first && self.write_records(shard, fence) {
             return;
@@ -106,7 +107,7 @@ impl Core {
                 FailureClass::LateRequest if has(Bug::LateRequestIgnored) => {
                     self.verify(name, decision);
                 }
-                // Its half is in the open transaction, which the next producer's start aborts.
+                // The half is in the open transaction. The next producer's `init_transactions` aborts it.
                 FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
                 FailureClass::MetadataTooLarge | FailureClass::CommitTooLarge => {
                     let aborted = self.limit_found(&name, &decision, failure);
@@ -125,9 +126,10 @@ impl Core {
         }
     }
 
-    /// Reads once more what was judged: pending offsets, ours among them, do not show.
+    /// Reads the judged offsets again. In `fenced` mode this read is not stable, so that pending offsets, our
+    /// own included, do not show.
     fn verify(&mut self, name: GroupId, decision: Arc<Decision>) {
-        // All of the group: where nothing was stored, somebody may have committed meanwhile.
+        // The whole group: somebody may have committed meanwhile where nothing was stored.
         let scope = ReadScope::AllAnd(decision.judged.keys().cloned().collect());
         let stable = self.policy().commit_mode == CommitMode::Guarded;
         let stage = Stage::Verifying { decision: Arc::clone(&decision), asked: self.now };
@@ -221,7 +223,7 @@ impl Core {
                 FailureClass::OutcomeUnknown | FailureClass::Retry if attempts < END_ATTEMPTS => {
                     self.end(name, decision, aborted, attempts + 1);
                 }
-                // Whatever is open is aborted by the next producer's start.
+                // The next producer's `init_transactions` aborts whatever is open.
                 FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
                 FailureClass::Fenced
                 | FailureClass::Abort
@@ -237,7 +239,7 @@ impl Core {
         }
     }
 
-    /// Commits without a transaction, by a check that was `asked` for not long ago.
+    /// Commits without a transaction, within `GUARDED_CHECK_AGE` after the check was `asked` for.
     fn commit_plainly(&mut self, name: GroupId, decision: Arc<Decision>, asked: Instant) {
         let offsets = self.offsets(&decision);
         self.set_stage(&name, Stage::Committing(decision));
@@ -274,7 +276,7 @@ impl Core {
         }
     }
 
-    /// The commit stands, for the partitions where it `succeeded`.
+    /// Records and reports the commit, for the partitions where it `succeeded`.
     fn committed(
         &mut self,
         name: &GroupId,
@@ -286,11 +288,11 @@ impl Core {
             if let Some(group) = self.groups.get_mut(name) {
                 group.written.insert(target.clone(), now);
             }
-            self.tell_committed(name, target, planned);
+            self.report_committed(name, target, planned);
         }
     }
 
-    fn tell_committed(&mut self, name: &GroupId, target: &TargetPartition, planned: &Planned) {
+    fn report_committed(&mut self, name: &GroupId, target: &TargetPartition, planned: &Planned) {
         let (group, target) = (name.clone(), target.clone());
         match &planned.kind {
             PlannedKind::Refresh => {
@@ -350,7 +352,8 @@ impl Core {
     }
 }
 
-/// The first partition whose offset or metadata is not what was judged, or that had none then.
+/// The first partition whose offset or metadata differs from what was judged, or that has an offset now and
+/// had none then.
 fn overtaken(
     decision: &Decision,
     read: &BTreeMap<TargetPartition, Option<TargetCommit>>,

@@ -1,4 +1,4 @@
-//! The control topics, and the mappings that are read from one of them.
+//! Watches the control topics (the fence topic and the mapping topic), and applies mappings that were read.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -17,20 +17,20 @@ use super::super::policy::OnMultipleMappings;
 use super::super::time::Instant;
 use super::{Core, Waiter};
 
-/// How soon a description that failed, or a mapping topic that is missing, is looked for again.
+/// How soon a missing mapping topic is looked for again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What is known of the control topics.
+/// When the control topics are described next, and what was reported about them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Control {
-    /// When to describe them; `None` while that is under way.
+    /// When to describe them; `None` while a description is under way.
     due: Option<Instant>,
-    /// The last complaint told, so that each is told once.
-    told: Option<Arc<str>>,
-    twice_published_told: bool,
-    /// Source partitions with mappings in another mapping partition than theirs, once reported.
+    /// Why nothing can be translated, as last reported, so that it is reported once.
+    no_mappings_reported: Option<Arc<str>>,
+    twice_published_reported: bool,
+    /// Source partitions reported to have mappings in another mapping partition than their own.
     misplaced: BTreeSet<SourcePartition>,
-    /// The failed listings and descriptions that were told; none since one succeeded.
+    /// The failed listings and descriptions that were reported since both control topics were last described.
     failing: BTreeSet<Arc<str>>,
 }
 
@@ -38,8 +38,8 @@ impl Control {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             due: Some(now),
-            told: None,
-            twice_published_told: false,
+            no_mappings_reported: None,
+            twice_published_reported: false,
             misplaced: BTreeSet::new(),
             failing: BTreeSet::new(),
         }
@@ -51,7 +51,7 @@ impl Core {
         self.control.due
     }
 
-    /// The control topics are described again at once, unless they are being described.
+    /// Describes the control topics again at once, unless a description is under way.
     pub(super) fn describe_control_topics_now(&mut self) {
         if let Some(due) = &mut self.control.due {
             *due = self.now;
@@ -85,14 +85,14 @@ impl Core {
         match described {
             Ok(found) if found == expected || has(Bug::TwoShardCounts) => {}
             Ok(found) => self.fail(format!(
-                "the fence topic was changed while this instance ran: expected id {} with {} \
-                 partitions, found id {} with {}. All commits are stopped; stop all instances, \
-                 and name a new coordination.fenceTopic if the number of shards is to change",
+                "the fence topic changed while this instance was running: expected id {} with {} \
+                 partitions, found id {} with {}. All commits are stopped. Stop all instances. To \
+                 change the number of shards, set coordination.fenceTopic to a new topic",
                 expected.id, expected.shards, found.id, found.shards
             )),
             Err(failure) if failure.class == FailureClass::Missing => self.fail(format!(
-                "the fence topic was deleted while this instance ran ({failure}). All commits are \
-                 stopped; stop all instances before the next one creates it anew"
+                "the fence topic was deleted while this instance was running ({failure}). All \
+                 commits are stopped. Stop all instances before the topic is created again"
             )),
             Err(failure) => self.listing_failed(failure),
         }
@@ -113,17 +113,18 @@ impl Core {
                 );
                 self.report(Note::MappingsRestarted { detail: detail.into() });
                 self.start_mappings(found);
-                self.fence_anew();
+                self.retake_all_shards();
             }
             (Err(failure), known) if failure.class == FailureClass::Missing => {
                 self.control.due = Some(self.now + RETRY);
                 if known.is_some() {
                     self.index.forget();
-                    self.fence_anew();
+                    self.retake_all_shards();
                 }
                 self.no_mappings(format!(
-                    "the mapping topic {} does not exist ({failure}); is a replicator running \
-                     that publishes offset mappings, and is offsetMapping right?",
+                    "the mapping topic {} does not exist ({failure}). Check that a replicator \
+                     runs and publishes offset mappings, and that offsetMapping describes them \
+                     correctly",
                     self.setup.mapping_topic
                 ));
             }
@@ -132,27 +133,28 @@ impl Core {
     }
 
     fn start_mappings(&mut self, topic: MappingTopic) {
-        self.control.told = None;
+        self.control.no_mappings_reported = None;
         self.index.restart(topic);
         self.keep_floors();
         self.act(Action::ReadMappings { topic: topic.id, partitions: topic.partitions });
         self.report(Note::ReadingMappings { partitions: topic.partitions });
     }
 
-    /// Reads the mapping topic from its start once more: what was applied does not hold.
+    /// Reads the mapping topic from its start again, because what was applied is no longer valid, and takes
+    /// all shards over again.
     pub(super) fn restart_mappings(&mut self, detail: String) {
         if let Some(topic) = self.index.topic() {
             self.report(Note::MappingsRestarted { detail: detail.into() });
             self.start_mappings(topic);
-            self.fence_anew();
+            self.retake_all_shards();
         }
     }
 
-    /// Says that nothing can be translated, once per reason.
+    /// Reports that nothing can be translated, unless the last report gave the same reason.
     pub(super) fn no_mappings(&mut self, detail: String) {
         let detail: Arc<str> = detail.into();
-        if self.control.told.as_ref() != Some(&detail) {
-            self.control.told = Some(Arc::clone(&detail));
+        if self.control.no_mappings_reported.as_ref() != Some(&detail) {
+            self.control.no_mappings_reported = Some(Arc::clone(&detail));
             self.report(Note::NoMappings { detail });
         }
     }
@@ -186,11 +188,12 @@ impl Core {
         match self.policy().on_multiple_mappings {
             OnMultipleMappings::Fail => self.fail(format!(
                 "{source}: two publishers copied the same source offsets, and \
-                 errorHandling.onMultipleTargetCommittedOffsets is fail; stop one of the replicators"
+                 errorHandling.onMultipleTargetCommittedOffsets is fail. Stop one of the \
+                 replicators"
             )),
-            OnMultipleMappings::Ignore if self.control.twice_published_told => {}
+            OnMultipleMappings::Ignore if self.control.twice_published_reported => {}
             OnMultipleMappings::Ignore => {
-                self.control.twice_published_told = true;
+                self.control.twice_published_reported = true;
                 self.report(Note::TwicePublished { source });
             }
         }
@@ -215,8 +218,8 @@ impl Core {
         }
     }
 
-    /// A listing or description failed: what was known stands, and it is asked again. Each failure is
-    /// told once, until something succeeded.
+    /// A listing or description failed. The previous one stays in use, and a new one is requested later. Each
+    /// failure is reported once, until both control topics have been described.
     pub(super) fn listing_failed(&mut self, failure: Failure) {
         if !self.fail_if_stop(&failure) && self.control.failing.insert(Arc::clone(&failure.detail))
         {

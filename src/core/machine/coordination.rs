@@ -1,5 +1,5 @@
-//! Which broker coordinates which group on either cluster. Room and look-ups are shared out by it, so
-//! that a broker that does not answer delays its own groups alone (`docs/protocol.md`, "Following the
+//! Which broker coordinates which group, on both clusters. Each coordinator has room of its own for reads,
+//! so that a broker that does not answer delays only its own groups (`docs/protocol.md`, "Following the
 //! world").
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,31 +17,31 @@ use super::super::time::Instant;
 use super::agenda::{Coordinator, READS_AT_ONCE};
 use super::{Core, Waiter};
 
-/// How soon after one look-up of the coordinators the next one may follow.
+/// Groups of one cluster whose requests fail within this time share a look-up of their coordinators.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
 
-/// What is known of the coordinators.
+/// The coordinators of both clusters, and the reads at those of the target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Coordination {
     source: Known,
     target: Known,
-    /// Room at the coordinators of the target.
+    /// The reads at the coordinators of the target.
     reads: TargetReads,
-    /// Who answered last for the groups of each coordinator, where that had changed.
+    /// The answerer last reported for each coordinator of the source.
     answerers: BTreeMap<Coordinator, Option<Answerer>>,
 }
 
-/// What is known of one cluster's coordinators.
+/// The coordinators of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Known {
     coordinators: Coordinators,
-    /// When they are to be read again; `None` while that is under way.
+    /// When they are read again; `None` while a read is under way.
     due: Option<Instant>,
-    /// After which time a group whose request failed wants its coordinator looked up.
+    /// Groups whose request failed need a coordinator that was looked up after this.
     look_up_after: Option<Instant>,
 }
 
-/// Groups that are read on the target, and those that wait for room there.
+/// Groups that are being read on the target, and groups that wait for room there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct TargetReads {
     under_way: BTreeMap<GroupId, Coordinator>,
@@ -61,7 +61,7 @@ impl Coordination {
         }
     }
 
-    /// The group's coordinator on the source, as far as it is known.
+    /// The group's coordinator on the source; `None` where it is not known.
     pub(super) fn source_of(&self, group: &GroupId) -> Coordinator {
         self.source.coordinators.of(group)
     }
@@ -93,7 +93,7 @@ impl Core {
         }
     }
 
-    /// Where they cannot be read, what was known stands: it shares out room and nothing else.
+    /// If they could not be read, the previous ones stay in use.
     pub(super) fn coordinators_read(&mut self, side: Side, outcome: Result<Coordinators, Failure>) {
         let next = self.now + self.policy().poll_interval;
         let known = self.coordination.side(side);
@@ -117,8 +117,8 @@ impl Core {
         }
     }
 
-    /// Another broker coordinates the group now: a client that looked it up before would go on to ask
-    /// the former one.
+    /// The group has another coordinator. Clients that looked it up before would still ask the former one, so
+    /// the next reads need a new look-up.
     fn coordinator_moved(&mut self, side: Side, name: &GroupId) {
         let now = self.now;
         let Some(group) = self.groups.get_mut(name) else {
@@ -149,7 +149,7 @@ impl Core {
         }
     }
 
-    /// The former coordinator may never answer: the read counts as failed, and the new one is asked.
+    /// The former coordinator may never answer. The read counts as failed, and the new one is asked.
     fn read_source_again(&mut self, name: &GroupId) {
         self.abandon_read(name);
         self.agenda.read(name);
@@ -165,10 +165,11 @@ impl Core {
         self.rest(name, self.now);
     }
 
-    /// The group's transaction does not wait for the former coordinator's answer.
+    /// Fails the verification: the transaction does not wait for the former coordinator's answer.
     fn unverified(&mut self, name: GroupId) {
         self.abandon_read(&name);
-        let detail = format!("the coordinator of group {name} moved while its commit was verified");
+        let detail =
+            format!("the coordinator of group {name} moved while its commit was being verified");
         self.verified(name, Err(Failure::new(FailureClass::Retry, detail)));
     }
 
@@ -176,7 +177,7 @@ impl Core {
         self.requests.abandon(|waiter| matches!(waiter, Waiter::Group(group) if group == name));
     }
 
-    /// The coordinator of the group on this cluster, as far as it is known.
+    /// The group's coordinator on this cluster; `None` where it is not known.
     pub(super) fn coordinator(&self, side: Side, name: &GroupId) -> Coordinator {
         match side {
             Side::Source => self.coordination.source.coordinators.of(name),
@@ -184,8 +185,8 @@ impl Core {
         }
     }
 
-    /// A request to the group's coordinator failed: the next one looks the coordinator up. Groups
-    /// that fail together share a look-up.
+    /// A request to the group's coordinator failed. The next one looks the coordinator up first. Groups that
+    /// fail together share a look-up.
     pub(super) fn look_up_again(&mut self, side: Side, name: &GroupId) {
         let now = self.now;
         let known = self.coordination.side(side);
@@ -202,7 +203,7 @@ impl Core {
         }
     }
 
-    /// A resting group whose round failed is looked at now.
+    /// Makes the next round of a resting group due now.
     pub(super) fn wake(&mut self, name: &GroupId) {
         let now = self.now;
         if let Some(group) = self.groups.get_mut(name)
@@ -215,8 +216,8 @@ impl Core {
         }
     }
 
-    /// Whether the coordinator of the group on the target has room for one more read, which begins.
-    /// Otherwise the group waits for it.
+    /// Takes room for a read of the group at its coordinator on the target. If there is none, the group waits
+    /// for it, and this returns false.
     pub(super) fn begin_target_read(&mut self, name: &GroupId) -> bool {
         let coordinator = self.coordinator(Side::Target, name);
         let reads = &mut self.coordination.reads;
@@ -230,7 +231,7 @@ impl Core {
         true
     }
 
-    /// The group's read on the target came to an end: the next one that waits for that coordinator.
+    /// The group's read on the target ended. The next group that waits for that coordinator gets its room.
     pub(super) fn target_read_ended(&mut self, name: &GroupId) {
         if let Some(coordinator) = self.coordination.reads.under_way.remove(name) {
             let at = self.coordination.reads.at.entry(coordinator).or_default();
@@ -248,7 +249,7 @@ impl Core {
             Some(Stage::WaitingForTarget { since, .. })
                 if self.now.since(since) > self.policy().poll_interval =>
             {
-                // What was read on the source is old by now.
+                // The source offsets that it read are out of date by now.
                 self.rest(&next, self.now);
                 self.next_target_read(coordinator);
             }
@@ -264,8 +265,7 @@ impl Core {
         self.coordination.reads.waiting.values().any(|queue| queue.contains(name))
     }
 
-    /// Another connection, or another coordinator, answered for the group than before. Each is
-    /// reported once.
+    /// Another connection or another coordinator than before answered for the group. Each is reported once.
     pub(super) fn answered_by_another(&mut self, name: &GroupId, by: Option<Answerer>) {
         let coordinator = self.coordinator(Side::Source, name);
         if self.coordination.answerers.insert(coordinator, by) != Some(by) {
@@ -273,7 +273,7 @@ impl Core {
         }
     }
 
-    /// Forgets every group that is not kept.
+    /// Forgets the target reads of groups that are no longer kept.
     pub(super) fn forget_target_reads(&mut self) {
         let groups: BTreeSet<GroupId> = self.groups.keys().cloned().collect();
         let reads = &mut self.coordination.reads;

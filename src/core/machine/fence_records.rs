@@ -1,4 +1,5 @@
-//! Records that go to a shard's fence partition beside its take-over: incarnations, keep-alives.
+//! The records of a shard's fence partition other than take-overs: incarnations and keep-alives
+//! (`docs/protocol.md`, "The fence log").
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -12,14 +13,14 @@ use super::incarnations::Floors;
 use super::timing::BackOff;
 use super::{Core, Waiter};
 
-/// How many bytes of records one transaction writes at the most: a quarter of what a broker takes as one
-/// batch by default (`max.message.bytes`).
+/// How many bytes of records one transaction writes at most: a quarter of the largest batch that a broker
+/// accepts by default (`max.message.bytes`).
 const MOST_BYTES: usize = 256 * 1024;
-/// What a record takes beside its key and value.
+/// How many bytes a record takes in addition to its key and value.
 const RECORD_BYTES: usize = 32;
 
 impl Core {
-    /// Writes the next records of the shard, in one transaction. False if there are none that are due.
+    /// Writes the next records of the shard in one transaction. Returns false if none are due.
     pub(super) fn write_records(&mut self, shard: Shard, fence: Fence) -> bool {
         let Some(state) = self.shards.get_mut(&shard) else {
             return false;
@@ -45,7 +46,7 @@ impl Core {
         };
         let lane = core::mem::replace(&mut state.lane, Lane::Free);
         if let (Err(_), Lane::Records(batch)) = (&outcome, &lane) {
-            // It may have been too much at once. The next producer of the shard remembers it too.
+            // The batch may have been too large. The shard's next producer keeps this limit.
             state.records_most = (batch.len() / 2).max(1);
         }
         match (outcome, lane) {
@@ -55,7 +56,7 @@ impl Core {
                 FailureClass::Stop => self.fail(failure.detail),
                 FailureClass::Retry => self.put_back(shard, batch),
                 FailureClass::LateRequest => self.replace_producer(shard, &failure.detail),
-                // Its transaction is still open, and ends with the producer.
+                // The transaction is still open, and ends with the producer.
                 FailureClass::Abort
                 | FailureClass::Fenced
                 | FailureClass::OutcomeUnknown
@@ -69,7 +70,7 @@ impl Core {
         }
     }
 
-    /// Records that could not be written wait, and let the groups go first.
+    /// Puts records that could not be written back into the queue. They wait for a back-off; groups do not.
     fn put_back(&mut self, shard: Shard, batch: Records) {
         let failures =
             self.shards.get(&shard).map_or(1, |state| state.record_failures.saturating_add(1));
@@ -82,7 +83,7 @@ impl Core {
     }
 }
 
-/// Takes out what goes into one transaction, and what its records say.
+/// Takes the next transaction's batch out of `waiting`. Returns it with its records.
 fn next_batch(
     waiting: &mut Records,
     most: usize,

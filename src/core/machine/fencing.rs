@@ -1,5 +1,4 @@
-//! The life of a shard: assigned, fenced, caught up, loaded, active, and left
-//! (`docs/protocol.md`, "The life of a shard").
+//! The life of a shard, from its assignment to its release (`docs/protocol.md`, "The life of a shard").
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -16,9 +15,10 @@ use super::super::shard::{Ends, Lane, Life, ShardState, Step};
 use super::super::time::Instant;
 use super::{Core, Waiter};
 
-/// Whoever ran with fewer shards owned this one too.
+/// Every shard count includes it, so instances with fewer shards left a take-over record in its partition.
 const FIRST_SHARD: Shard = Shard(0);
-/// A transactional.id expires after seven days without use.
+/// How often a keep-alive record is written. By default a `transactional.id` expires after seven days
+/// without use.
 const KEEP_ALIVE: Duration = Duration::from_secs(24 * 3600);
 
 impl Core {
@@ -30,8 +30,8 @@ impl Core {
         if shard.get() >= shards.get() {
             self.fail(format!(
                 "the coordination group assigned shard {shard}, but the fence topic had {shards} \
-                 partitions when this instance started: it was given more. Stop all instances and \
-                 name a new coordination.fenceTopic"
+                 partitions when this instance started: partitions were added since. Stop all \
+                 instances, and set coordination.fenceTopic to a new topic"
             ));
             return;
         }
@@ -56,15 +56,15 @@ impl Core {
         self.leave(shard);
     }
 
-    /// Whether something that changes the target is under way for the shard. A take-over is that too:
-    /// its `init_transactions` would fence whoever owns the shard next.
+    /// Whether something that changes the target is under way for the shard. A take-over counts too: its
+    /// `init_transactions` would fence the shard's next owner.
     pub(super) fn in_flight(&self, shard: Shard) -> bool {
         let lane = self.shards.get(&shard).is_some_and(|state| state.lane != Lane::Free);
         let lane = lane || self.takes_over(shard);
         lane || self.groups.values().any(|group| group.shard == shard && group.in_transaction())
     }
 
-    /// Whether a take-over of the shard is being carried out.
+    /// Whether the shard's `init_transactions` or take-over record is under way.
     pub(super) fn takes_over(&self, shard: Shard) -> bool {
         self.shards.get(&shard).is_some_and(|state| match &state.life {
             Life::Fencing(Step::Initialising | Step::TakingOver) => true,
@@ -81,7 +81,7 @@ impl Core {
         })
     }
 
-    /// A take-over was answered after other mappings had come: it begins again. True if so.
+    /// Starts a take-over again if the mappings were restarted before its answer, and returns whether it did.
     fn begun_again(&mut self, shard: Shard) -> bool {
         let again = self.shards.get_mut(&shard).filter(|state| state.begins_again);
         let Some(state) = again else {
@@ -93,7 +93,7 @@ impl Core {
         true
     }
 
-    /// Gives the shard back: nothing of it is in flight, or it is not ours any more.
+    /// Gives the shard back, and forgets what is known of it.
     pub(super) fn leave(&mut self, shard: Shard) {
         if self.shards.contains_key(&shard) {
             self.drop_shard(shard);
@@ -102,7 +102,7 @@ impl Core {
         self.act(Action::ReleaseShard { shard });
     }
 
-    /// Forgets the shard, its producer and every decision made under it.
+    /// Forgets the shard and every decision made for it, and destroys its producer.
     pub(super) fn drop_shard(&mut self, shard: Shard) {
         if self.shards.remove(&shard).is_some() {
             self.forget_decisions(shard);
@@ -152,12 +152,12 @@ impl Core {
     pub(super) fn assignment_checked(&mut self, shard: Shard, outcome: Result<bool, Failure>) {
         match outcome {
             Ok(true) => self.begin(shard, Step::ReadingLog),
-            // The group will say that it is lost, or was between two generations; whoever forgot the shard
-            // here would not be told again that it is theirs.
+            // Either the group will report the shard as lost, or this instance is between two generations.
+            // The shard must not be forgotten: the group would not assign it a second time.
             Ok(false) => {
                 let detail = format!(
-                    "the coordination group does not know this instance as the owner of shard {shard} \
-                     now; it is asked again until it takes the shard away"
+                    "the coordination group does not confirm that this instance owns shard {shard}. \
+                     It is asked again until it confirms that or takes the shard away"
                 );
                 self.fencing_failed(shard, Failure::new(FailureClass::Retry, detail), true);
             }
@@ -285,7 +285,8 @@ impl Core {
         self.report(Note::ShardActive { shard, fence });
         if self.index.is_empty() {
             self.no_mappings(format!(
-                "the mapping topic {} holds no mappings yet; is the replicator publishing?",
+                "the mapping topic {} holds no mappings yet. Check that the replicator publishes \
+                 them",
                 self.setup.mapping_topic
             ));
         }
@@ -294,7 +295,7 @@ impl Core {
         self.queue_floors(shard);
     }
 
-    /// Queues the keep-alive record when it is due.
+    /// Queues the keep-alive record if it is due.
     pub(super) fn advance_keep_alive(&mut self, shard: Shard) {
         let now: Instant = self.now;
         if let Some(state) = self.shards.get_mut(&shard)

@@ -1,4 +1,4 @@
-//! Which incarnation of a pair of topics MirrorMaker's offset syncs belong to: they do not say, so the
+//! Which incarnation of a pair of topics MirrorMaker's offset syncs belong to. The syncs do not say, so the
 //! as-of from which they count is kept in the fence log (`docs/protocol.md`, "The fence log").
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -13,17 +13,17 @@ use super::super::ids::{
 use super::super::note::Note;
 use super::Core;
 
-/// Offset syncs stand in this partition alone.
+/// The only partition with offset syncs.
 const SYNC_PARTITION: MappingPartition = MappingPartition(0);
 /// Kafka's zero id, which no topic has.
 const NO_TOPIC: TopicId = TopicId([0; 16]);
 
-/// What is known of one pair of topics, for each mapping topic that told of it.
+/// What is known of one pair of topics, for each mapping topic in which it was seen.
 pub(super) type Floors = BTreeMap<MappingTopicTag, IncarnationFloor>;
 
 impl Core {
-    /// Compares the ids of the topics behind offset syncs with those that the fence log keeps. True
-    /// if a topic was recreated, and everything starts anew.
+    /// Compares the ids of the topics behind offset syncs with the ids that the fence log keeps. If a topic
+    /// was recreated, the mappings are read again, all shards are taken over again, and this returns true.
     pub(super) fn recreated(&mut self, name: &GroupId, topics: &Topics) -> bool {
         let commits = self.groups.get(name).into_iter().flat_map(|group| group.source.commits());
         let sources: BTreeSet<SourcePartition> = commits.map(|(at, _)| at.clone()).collect();
@@ -47,7 +47,8 @@ impl Core {
         true
     }
 
-    /// True if syncs that were applied belong to an earlier incarnation.
+    /// Remembers the ids of a pair of topics. Returns true if syncs of an earlier incarnation may have been
+    /// applied.
     fn incarnation_seen(
         &mut self,
         source: &TopicName,
@@ -80,8 +81,9 @@ impl Core {
         self.index.raise_floor(source, target, floor.floor) && recreated
     }
 
-    /// A shard's fence log tells which incarnations its earlier owners saw. True if that is news, and
-    /// everything starts anew.
+    /// Remembers the incarnations that earlier owners of the shard saw, as its fence log keeps them. If syncs
+    /// of an earlier incarnation may have been applied, the mappings are read again, all shards are taken
+    /// over again, and this returns true.
     pub(super) fn floors_read(&mut self, shard: Shard, log: &FenceLog) -> bool {
         let mut raised = None;
         let present = self.index.tag();
@@ -114,8 +116,8 @@ impl Core {
         true
     }
 
-    /// The mapping topic is read from its start: what is known of its earlier incarnations counts
-    /// for that, and what is known of another mapping topic does not.
+    /// The mapping topic is about to be read from its start. The floors known in it count for that; floors in
+    /// another mapping topic do not.
     pub(super) fn keep_floors(&mut self) {
         let Some(present) = self.index.tag() else {
             return;
@@ -128,8 +130,8 @@ impl Core {
         }
     }
 
-    /// Replays that came to their end are kept in the fence log: an instance that reads their syncs later
-    /// need not wait for a source log end that may have moved on, or that no sync ever reaches.
+    /// Keeps in the fence log that replays have ended. An instance that reads their syncs later then need not
+    /// wait for a source log end that may have moved on, or that no sync ever reaches.
     pub(super) fn replays_ended(&mut self) {
         let (Some(present), Some(as_of)) = (self.index.tag(), self.index.as_of(SYNC_PARTITION))
         else {
@@ -149,8 +151,8 @@ impl Core {
         }
     }
 
-    /// Keeps in the fence log of this shard, which is active now, what is known of incarnations and does
-    /// not stand there yet.
+    /// Queues what is known of incarnations for the fence log of this shard, which is active now, unless the
+    /// log has it already.
     pub(super) fn queue_floors(&mut self, shard: Shard) {
         let (Some(state), Some(present)) = (self.shards.get_mut(&shard), self.index.tag()) else {
             return;
@@ -164,8 +166,8 @@ impl Core {
         }
     }
 
-    /// Keeps what has become known of these topics in the fence logs of all shards. Those that are not
-    /// active yet look at all pairs once they are.
+    /// Queues what has become known of these topics for the fence logs of all active shards. The others go
+    /// through all pairs once they are active.
     fn keep_floor(&mut self, topics: &(TopicName, TopicName)) {
         for state in self.shards.values_mut().filter(|state| state.active_fence().is_some()) {
             state.records.incarnations.insert(topics.clone());
@@ -173,8 +175,9 @@ impl Core {
     }
 }
 
-/// What two fence logs keep of the same topics and the same mapping topic, as one. Two owners may have
-/// come first upon different incarnations: which one is present decides, and it is neither's word.
+/// Merges what two fence logs keep of the same topics in the same mapping topic. The higher floor counts. If
+/// the floors are equal and the ids differ, two owners saw different incarnations first, and neither is
+/// believed: no topic has the ids of the result, so the pair counts as recreated at the next look.
 fn later(known: IncarnationFloor, read: IncarnationFloor) -> IncarnationFloor {
     if known.floor != read.floor {
         return if known.floor > read.floor { known } else { read };

@@ -1,4 +1,4 @@
-//! Which groups there are, on both clusters.
+//! Lists the groups of both clusters.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -19,24 +19,24 @@ use super::super::time::Instant;
 use super::{Core, Waiter};
 
 const RETRY: Duration = Duration::from_secs(1);
-/// For how long a list of the target's groups tells who has members, at the least.
+/// For at least this long, a list of the target's groups says which of them have members.
 const ACTIVITY_KNOWN: Duration = Duration::from_secs(60);
 
-/// The groups as last listed. Where some broker did not contribute to a list, what was known before
-/// stands.
+/// The groups as last listed. If some broker did not contribute to a list, the groups known before are
+/// kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Listings {
     source: BTreeSet<GroupId>,
     target: BTreeMap<GroupId, GroupActivity>,
-    /// The last list of the target was complete: a group that it lacks does not exist there.
+    /// Whether the last list of the target was complete, so that a group it lacks does not exist there.
     target_complete: bool,
-    /// Why the last lists lack some broker, as it was reported.
+    /// Why the last lists lack the groups of some broker, as reported.
     gaps: BTreeMap<Side, Arc<str>>,
-    /// Selected groups without offsets, and their protocol types.
+    /// Selected groups whose protocol commits no offsets, and their protocol types.
     left_out: BTreeMap<GroupId, String>,
-    /// When the target was listed.
+    /// When the target was last listed.
     target_at: Instant,
-    /// When to list again; `None` while it is under way or not wanted.
+    /// When to list again; `None` while a listing is under way or not needed.
     source_due: Option<Instant>,
     target_due: Option<Instant>,
 }
@@ -46,8 +46,8 @@ impl Core {
         self.listings.source_due.into_iter().chain(self.listings.target_due).min()
     }
 
-    /// Whether the group has members on the target, as last listed; a list that could not be renewed
-    /// for long says nothing of that any more, and the broker's own check decides.
+    /// Whether the group has members on the target, as last listed. If the list could not be renewed for
+    /// long, this is unknown, and the broker's own check decides.
     pub(super) fn activity(&self, group: &GroupId) -> GroupActivity {
         let known_for = self.policy().poll_interval.saturating_mul(2).max(ACTIVITY_KNOWN);
         if self.now.since(self.listings.target_at) > known_for {
@@ -60,7 +60,7 @@ impl Core {
         self.listings.target.get(group).copied().unwrap_or(unlisted)
     }
 
-    /// *Loading*: lists that were asked for before the fence do not count.
+    /// Starts *Loading*. Lists that were requested before do not count.
     pub(super) fn start_loading(&mut self, shard: Shard, fence: Fence) {
         if let Some(state) = self.shards.get_mut(&shard) {
             state.life = Life::Loading { fence, source_listed: false, target_listed: false };
@@ -127,8 +127,8 @@ impl Core {
         self.policy().groups.names().into_iter().flatten().cloned().collect()
     }
 
-    /// When to list again after a list that lacks the groups of some broker, or of none. A gap is reported
-    /// when it opens.
+    /// When to list again. `missing` says why the list lacks the groups of some broker. Such a gap is
+    /// reported when it opens and when its reason changes.
     fn next_list(&mut self, side: Side, missing: Option<Failure>) -> Instant {
         let Some(failure) = missing else {
             self.listings.gaps.remove(&side);
@@ -141,7 +141,7 @@ impl Core {
         self.now + RETRY
     }
 
-    /// Groups that are selected, but whose protocol commits no offsets. Each is reported once.
+    /// Remembers selected groups whose protocol commits no offsets. Each is reported once.
     fn left_out(&mut self, groups: BTreeMap<GroupId, String>, complete: bool) {
         let groups = groups.into_iter();
         let mut groups: BTreeMap<_, _> =
@@ -204,14 +204,14 @@ impl Core {
         }
     }
 
-    /// Begins to look after the groups of a shard that were listed, and notes which of those known
-    /// the source has.
+    /// Starts rounds for newly listed groups of a shard, remembers which of its groups are on the source, and
+    /// forgets resting groups that are in neither list.
     pub(super) fn adopt_listed_groups(&mut self, shard: Shard) {
         let shards = self.setup.fence_topic.shards;
         let here = |group: &GroupId| Shard::of(group, shards) == shard;
         let on_target = self.admitted(self.listings.target.keys().cloned());
         let on_source = &self.listings.source;
-        // The last owner may have followed newer offsets than an old coordinator would report.
+        // The last owner may have followed newer offsets than a former coordinator would report.
         let since = self.shards.get(&shard).map(|state| state.fenced_at);
         let since = since.filter(|_| !has(Bug::UnconfirmedFollowed));
         for group in on_source.union(&on_target).filter(|group| here(group)) {

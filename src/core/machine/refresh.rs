@@ -1,5 +1,5 @@
-//! Refresh: what we committed is written again, byte for byte, before it expires. It needs neither the
-//! source nor the topics, and goes on when they cannot be read.
+//! Refresh: writes our commits again, byte for byte, before they expire. It needs neither the source nor
+//! the topics, and goes on when they cannot be read.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -15,15 +15,14 @@ use super::super::time::Instant;
 use super::Core;
 
 impl Core {
-    /// What was written, or first seen, so long ago that it may expire.
+    /// The partitions whose commit was written, or first seen, at least `groups.refreshInterval` ago.
     pub(super) fn refresh_due(&self, group: &Group) -> BTreeSet<TargetPartition> {
         let interval = self.policy().refresh_interval;
         let due = |since: &Instant| self.now.since(*since) >= interval || has(Bug::RefreshedAtOnce);
         group.written.iter().filter(|(_, at)| due(at)).map(|(at, _)| at.clone()).collect()
     }
 
-    /// The group's source offsets could not be read: the round goes on only where something must be
-    /// refreshed.
+    /// The group's source offsets could not be read. The round goes on only if a refresh is due.
     pub(super) fn source_unread(&mut self, name: GroupId, failure: Failure) {
         let due = self.groups.get(&name).map(|group| self.refresh_due(group)).unwrap_or_default();
         if due.is_empty() || failure.class == FailureClass::Stop {
@@ -32,7 +31,7 @@ impl Core {
         self.read_target(name, Some(failure), due);
     }
 
-    /// The topics could not be read.
+    /// The topics could not be read. The round goes on with refreshes alone.
     pub(super) fn topics_unread(&mut self, name: GroupId, failure: Failure) {
         if let Some(Group { stage: Stage::ReadingTopics { target }, .. }) = self.groups.get(&name)
             && failure.class != FailureClass::Stop
@@ -44,7 +43,7 @@ impl Core {
         }
     }
 
-    /// Judges nothing but what may be refreshed; where that is nothing, the round failed by `unread`.
+    /// Decides about refreshes alone. If there is nothing to refresh, the round fails with `unread`.
     pub(super) fn refresh_alone(&mut self, name: GroupId, target: TargetOffsets, unread: Failure) {
         let target = match decide::all_read(target) {
             Ok(target) => target,

@@ -1,4 +1,4 @@
-//! Commits that are larger than the target's brokers accept: the next round makes a smaller one.
+//! Commits that are larger than the target's brokers accept. The next round makes a smaller one.
 
 use super::super::decide::Decision;
 use super::super::failure::{Failure, FailureClass};
@@ -27,8 +27,8 @@ impl Core {
         }
     }
 
-    /// A commit was refused because it, or its metadata, is larger than the broker accepts. Where a
-    /// smaller one is possible, the next round makes it.
+    /// A commit was refused because it, or its metadata, is larger than the broker accepts. Remembers the
+    /// limit, so that the next round makes a smaller one if that is possible.
     pub(super) fn limit_found(
         &mut self,
         name: &GroupId,
@@ -52,7 +52,7 @@ impl Core {
                 self.limits.commit_refused(bytes.sum());
                 match decision.commits.len() > 1 {
                     true => Aborted::Again,
-                    // The broker may have failed for another reason: it is tried again.
+                    // The broker may have had another reason, so the same commit is tried again.
                     false => Aborted::Failed(failure),
                 }
             }
@@ -69,7 +69,7 @@ impl Core {
         }
     }
 
-    /// The commit stands. What was too much for one commit follows at once.
+    /// Ends the round of a commit that succeeded. What did not fit into the commit follows at once.
     pub(super) fn commit_round_ended(&mut self, name: &GroupId, decision: &Decision) {
         let metadata = decision.commits.values().map(|planned| &planned.commit.metadata);
         self.limits.metadata_accepted(metadata.map(|text| units(text)).max().unwrap_or(0));

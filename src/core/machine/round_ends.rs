@@ -15,17 +15,17 @@ use super::super::time::Instant;
 use super::Core;
 use super::timing::BackOff;
 
-/// After this many rounds without a change the group is polled less often, and then again, ...
+/// Each time this many rounds pass without a change, the group's interval grows by one poll interval.
 const IDLE_ROUNDS: u32 = 12;
-/// ... but never less often than at this multiple of the poll interval.
+/// The longest interval of an idle group, in poll intervals.
 const IDLE_MOST: u32 = 4;
-/// How long a foreign transaction may be pending before it is reported as a hold: the longest
-/// `transaction.timeout.ms` that brokers allow by default is 15 minutes, most clients' is one.
+/// How long a foreign transaction may be pending before its partitions are held. Most clients set
+/// `transaction.timeout.ms` to one minute; brokers allow 15 minutes by default.
 const PENDING_IS_NORMAL: Duration = Duration::from_secs(60);
 
 impl Core {
-    /// The round came to a good end; the next one is due after the poll interval, later for an idle
-    /// group, sooner where a source read waits to be confirmed.
+    /// Ends a round that succeeded. The next one is due after the poll interval: later if the group is idle
+    /// or not on the source, sooner if a source read waits to be confirmed.
     pub(super) fn round_ended(&mut self, name: &GroupId) {
         let policy = self.policy();
         let (poll, confirm, refresh) =
@@ -42,8 +42,8 @@ impl Core {
         self.rest(name, due);
     }
 
-    /// A transaction with offsets of the group is pending, so that nobody knows what will be stored.
-    /// For a while that is every commit's way; one that lasts is a hold, and needs somebody to look.
+    /// A transaction with offsets of the group is pending, so that it is not known what will be stored. For a
+    /// short time that is normal. If it lasts, the partitions are held, and somebody should look.
     pub(super) fn transaction_pending(
         &mut self,
         name: GroupId,
@@ -62,11 +62,11 @@ impl Core {
             verdicts: decide::held_by_pending(&self.index, &group.source, pending),
             ..Decision::default()
         };
-        self.tell_verdicts(&name, &decision);
+        self.report_verdicts(&name, &decision);
         self.round_ended(&name);
     }
 
-    /// The round came to nothing; it is tried again after a back-off of this group alone.
+    /// Ends a round that failed. It is tried again after the group's own back-off.
     pub(super) fn round_failed(&mut self, name: GroupId, failure: Failure) {
         if self.fail_if_stop(&failure) {
             return;
@@ -78,8 +78,10 @@ impl Core {
         let failures = group.failures;
         let fail_when_active = self.policy().on_active_group == OnActiveGroup::Fail;
         if failure.class == FailureClass::GroupActive && fail_when_active {
-            return self
-                .fail(format!("{failure}; errorHandling.onActiveConsumerGroupCommit is fail"));
+            return self.fail(format!(
+                "group {name}: {failure}, and errorHandling.onActiveConsumerGroupCommit is fail. \
+                 Stop its consumers on the target, exclude the group, or set the key to ignore"
+            ));
         }
         let due = match has(Bug::FailedRoundForgotten) {
             true => self.now + Duration::from_secs(24 * 3600),
@@ -87,7 +89,7 @@ impl Core {
         };
         self.rest(&name, due);
         self.outage_for_all(&failure);
-        // An outage fails every group again and again; ever fewer of these are news.
+        // An outage fails every group again and again, so the reports become ever rarer.
         if failures.is_power_of_two() {
             self.report(Note::GroupFailed { group: name, failure });
         }

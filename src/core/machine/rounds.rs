@@ -86,7 +86,7 @@ impl Core {
         self.read_target(name, None, targets);
     }
 
-    /// Reads the group on the target, when its coordinator there has room.
+    /// Reads the group's target offsets, as soon as its coordinator there has room.
     pub(super) fn read_target(
         &mut self,
         name: GroupId,
@@ -181,7 +181,7 @@ impl Core {
         }
     }
 
-    /// Everything was read: judge, and go on to commit if there is something to.
+    /// Everything is read: decides, and commits if there is something to commit.
     fn decide_round(&mut self, name: GroupId, topics: &Topics) {
         let Some(group) = self.groups.get(&name) else {
             return;
@@ -221,8 +221,8 @@ impl Core {
         let now = self.now;
         if let Some(group) = self.groups.get_mut(&name) {
             group.source = source;
-            // A fence above ours stays a regressed one for as long as the first look finds it, also
-            // where another reason comes before it.
+            // As long as a first look finds a fence above ours, the next look counts as a first one too, even
+            // where the verdict gives another reason.
             group.loaded |= !decision.later_fence;
             group.saw_stored(&target, now);
             group.saw_short_logs(&decision.short_logs, now);
@@ -235,10 +235,10 @@ impl Core {
         if let Some(stored) = decision.regressed()
             && self.shards.get_mut(&shard).is_some_and(|state| state.is_overtaken(stored))
         {
-            let detail = format!("{name} has a commit of fence {stored}, above ours");
+            let detail = format!("group {name} has a commit under fence {stored}, above ours");
             return self.stand_down(shard, &detail);
         }
-        self.tell_verdicts(&name, &decision);
+        self.report_verdicts(&name, &decision);
         for verdict in decision.verdicts.values() {
             match verdict {
                 Verdict::Block(reason @ (BlockReason::Stale { .. } | BlockReason::Refence)) => {
@@ -248,9 +248,9 @@ impl Core {
                     if self.policy().on_active_group == OnActiveGroup::Fail =>
                 {
                     return self.fail(format!(
-                        "{name} has members on the target and \
-                         errorHandling.onActiveConsumerGroupCommit is fail; stop its consumers \
-                         there, exclude the group, or set ignore"
+                        "group {name} has members on the target, and \
+                         errorHandling.onActiveConsumerGroupCommit is fail. Stop its consumers \
+                         there, exclude the group, or set the key to ignore"
                     ));
                 }
                 Verdict::Block(BlockReason::Behind { .. })
@@ -259,7 +259,7 @@ impl Core {
                 | Verdict::Keep(_) => {}
             }
         }
-        self.tell_unknown(&name, &decision);
+        self.report_unknown(&name, &decision);
         if !decision.commits.is_empty() {
             self.queue_commit(name, shard, Arc::new(decision));
         } else if let Some(failure) = decision.unknown {
@@ -269,8 +269,8 @@ impl Core {
         }
     }
 
-    /// Where the rest of the group goes on, a partition without a verdict is told of here.
-    fn tell_unknown(&mut self, name: &GroupId, decision: &Decision) {
+    /// Reports a partition without a verdict, where the rest of the group goes on.
+    fn report_unknown(&mut self, name: &GroupId, decision: &Decision) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -282,16 +282,17 @@ impl Core {
         }
     }
 
-    pub(super) fn tell_verdicts(&mut self, name: &GroupId, decision: &Decision) {
+    /// Reports each verdict other than a commit, if its name differs from that of the last one.
+    pub(super) fn report_verdicts(&mut self, name: &GroupId, decision: &Decision) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
         let before = core::mem::replace(&mut group.verdicts, decision.verdicts.clone());
         for (subject, verdict) in &decision.verdicts {
-            let told = before.get(subject).is_some_and(|before| before.name() == verdict.name());
+            let same = before.get(subject).is_some_and(|before| before.name() == verdict.name());
             match verdict {
                 Verdict::Commit(_) => {}
-                Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) if told => {}
+                Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) if same => {}
                 Verdict::Keep(_) | Verdict::Hold(_) | Verdict::Block(_) => {
                     self.report(Note::Judged {
                         group: name.clone(),

@@ -1,5 +1,5 @@
-//! What makes an owner drop its decisions and take its shard over again: another owner, a producer
-//! beyond use, a late request, other mappings.
+//! Drops an owner's decisions and takes its shard over again: because of another owner, an unusable
+//! producer, a late request, or other mappings.
 
 use alloc::vec::Vec;
 
@@ -13,8 +13,8 @@ use super::Core;
 use super::timing::BackOff;
 
 impl Core {
-    /// Another instance took the shard over, or its producer is beyond use: every decision made
-    /// under the present fence is dropped, and the shard is taken over anew if it is still ours.
+    /// Another instance took the shard over, or its producer is unusable. Every decision made under the
+    /// current fence is dropped, and the shard is taken over again if it is still ours.
     pub(super) fn stand_down(&mut self, shard: Shard, detail: &str) {
         if has(Bug::StandDownIgnored) {
             return self.go_on(shard, detail);
@@ -23,9 +23,9 @@ impl Core {
         self.back_to_fencing(shard, true);
     }
 
-    /// A broker may carry out a request of the shard's producer late: inside the next transaction of
-    /// that producer, or after it. A new producer begins with a new epoch, and the broker refuses the
-    /// late request (`docs/protocol.md`, "Late requests").
+    /// Replaces the shard's producer, because a broker may carry out one of its requests late: inside the
+    /// producer's next transaction, or after it. A new producer has a new epoch, so that the broker refuses
+    /// the late request (`docs/protocol.md`, "Late requests").
     pub(super) fn replace_producer(&mut self, shard: Shard, detail: &str) {
         let Some(state) = self.shards.get(&shard) else {
             return;
@@ -46,12 +46,12 @@ impl Core {
         self.begin(shard, step);
     }
 
-    /// All shards are taken over anew.
-    pub(super) fn fence_anew(&mut self) {
+    /// Takes all shards over again.
+    pub(super) fn retake_all_shards(&mut self) {
         let shards: Vec<_> = self.shards.keys().copied().collect();
         for shard in shards {
             if self.takes_over(shard) {
-                // The broker may yet carry it out, so nothing of the shard is given up before that.
+                // The broker may still carry the take-over out, so nothing is dropped before its answer.
                 if let Some(state) = self.shards.get_mut(&shard) {
                     state.begins_again = true;
                 }
@@ -63,7 +63,7 @@ impl Core {
                 continue;
             };
             let ShardState { failures, regressed, revoked, .. } = *state;
-            // Whoever has to ask first whether the shard is still its own has to ask still.
+            // A shard that was backing off, or checking whether it is still ours, does that first.
             let waits = match state.life {
                 Life::Fencing(step @ Step::BackingOff { .. }) => Some(step),
                 Life::Fencing(Step::CheckingAssignment) => Some(Step::CheckingAssignment),
@@ -78,7 +78,8 @@ impl Core {
         }
     }
 
-    /// Destroys the producer and waits; `check` asks the coordination group first.
+    /// Destroys the producer and backs off. With `check`, the coordination group is then asked whether the
+    /// shard is still ours, before it is taken over again.
     fn back_to_fencing(&mut self, shard: Shard, check: bool) {
         let Some(state) = self.shards.get(&shard) else {
             return;

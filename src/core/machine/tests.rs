@@ -1,4 +1,4 @@
-//! The core as a whole: what it orders in which order, and what comes of it.
+//! Tests of the core as a whole: its actions, their order, and what follows from them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -57,11 +57,11 @@ fn a_group_is_followed_forwards_and_what_did_not_change_is_not_written() {
     assert_eq!(world.stored(), Some(1150));
     world.transcript.clear();
     world.pass(&mut core, poll());
-    assert!(!world.told("write half"), "{:#?}", world.transcript);
+    assert!(!world.logged("write half"), "{:#?}", world.transcript);
     world.source = Some(200);
     world.pass(&mut core, poll());
     assert_eq!(world.stored(), Some(1250));
-    assert!(world.told("committed 1250 over 1150 for source offset 200"));
+    assert!(world.logged("committed 1250 over 1150 for source offset 200"));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn nothing_is_decided_before_the_ends_read_after_the_fence_are_reached() {
     world.mapping_end = 5;
     let mut core = world.settled(policy());
     world.pass(&mut core, poll() * 3);
-    assert!(!world.told("read source offsets"), "{:#?}", world.transcript);
+    assert!(!world.logged("read source offsets"), "{:#?}", world.transcript);
     world.mappings.push((250, 1300));
     let event = world.mappings_read(super::super::ids::TopicId([8; 16]));
     core.handle(world.now, event);
@@ -142,7 +142,7 @@ fn a_group_with_members_is_left_alone_and_served_when_they_are_gone() {
     world.activity = GroupActivity::Active;
     let mut core = world.settled(policy());
     assert_eq!(world.stored(), None);
-    assert!(world.told("hold: the group has members on the target"));
+    assert!(world.logged("hold: the group has members on the target"));
     world.activity = GroupActivity::Empty;
     world.pass(&mut core, poll() * 3);
     assert_eq!(world.stored(), Some(1150));
@@ -155,7 +155,7 @@ fn a_stop_gives_the_shards_back_and_ends() {
     core.handle(world.now, Event::StopRequested);
     world.settle(&mut core);
     assert_eq!(world.stopped, Some(StopReason::Asked));
-    assert!(world.told("release shard"));
+    assert!(world.logged("release shard"));
 }
 
 #[test]
@@ -181,10 +181,10 @@ fn a_revoked_shard_is_given_back_only_when_its_commit_is_resolved() {
     let half = until(&mut world, &mut core, |action| matches!(action, Action::Commit(_)));
     core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
     world.settle(&mut core);
-    assert!(!world.told("release shard"));
+    assert!(!world.logged("release shard"));
     world.answer(&mut core, half);
     world.settle(&mut core);
-    assert!(world.told("release shard"));
+    assert!(world.logged("release shard"));
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -204,14 +204,14 @@ fn a_record_that_waits_for_a_shard_that_is_leaving_wakes_nobody() {
     assert!(deadline > later, "{why:?} is due at once, and nothing is done about it");
 }
 
-/// Settles until the core orders an action for which `is` holds, and keeps that one back.
+/// Answers the core's actions until one for which `is` holds, and returns that one unanswered.
 fn until(world: &mut World, core: &mut Core, is: impl Fn(&Action) -> bool) -> Action {
     for _ in 0..1000 {
-        let action = core.poll_action().expect("the core ordered something before");
+        let action = core.poll_action().expect("the core came to rest before that action");
         if is(&action) {
             return action;
         }
         world.answer(core, action);
     }
-    panic!("never ordered");
+    panic!("that action never came");
 }

@@ -10,22 +10,22 @@ use super::super::shard::{Ends, Lane, Life, Step};
 use super::super::time::Instant;
 use super::Core;
 
-/// How long an orderly stop waits for commits in flight before it ends without them.
+/// How long an orderly stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
 
 /// What a back-off waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BackOff {
-    /// A broker or a connection, which may come back at any time: what waits for it is served within
-    /// seconds of that.
+    /// A broker or a connection, which may come back at any time. What waits for it is served within seconds
+    /// of its return.
     Connection,
-    /// Somebody who changes rights, limits or the group.
+    /// A person who has to change rights, limits or the group.
     Person,
 }
 
 impl BackOff {
-    /// What is waited for after this failure.
+    /// What a retry after this failure waits for.
     pub(super) fn after(failure: &Failure) -> Self {
         match failure.class {
             FailureClass::Retry
@@ -50,7 +50,7 @@ impl BackOff {
         }
     }
 }
-/// The longest the core asks to be left alone; a bound for drivers, nothing waits for it.
+/// The deadline when nothing is due. It only bounds the driver's wait: nothing happens when it passes.
 const REST: Duration = Duration::from_secs(3600);
 
 /// Why a deadline exists.
@@ -58,30 +58,30 @@ const REST: Duration = Duration::from_secs(3600);
 pub enum Why {
     /// An action is queued.
     ActionQueued,
-    /// The fence topic and the mapping topic are to be described again.
+    /// The fence topic and the mapping topic must be described again.
     ControlTopics,
-    /// Groups are to be listed again.
+    /// Groups must be listed again.
     Listings,
-    /// The groups' coordinators are to be read again.
+    /// The groups' coordinators must be read again.
     Coordinators,
-    /// A shard is to be taken over after a back-off.
+    /// A shard's back-off ends.
     FencingBackOff,
-    /// The ends of the mapping partitions are to be read again.
+    /// The ends of the mapping partitions must be read.
     MappingEnds,
     /// A group's next round is due.
     GroupRound,
     /// A keep-alive record is due.
     KeepAlive,
-    /// Records of the fence partition are to be written again.
+    /// Records must be written to a fence partition.
     FenceRecord,
-    /// The stop waits no longer.
+    /// An orderly stop has waited long enough.
     StopPatience,
     /// Nothing is due.
     Nothing,
 }
 
 impl Core {
-    /// Until when nothing happens by itself, and why then.
+    /// Until when nothing happens without another event, and the reason for that deadline.
     #[must_use]
     pub fn poll_timeout(&self) -> (Instant, Why) {
         if !self.actions.is_empty() {
@@ -126,7 +126,7 @@ impl Core {
         (due.max(self.now), why)
     }
 
-    /// Exponential, with up to half of it taken off so that instances do not move in step.
+    /// Exponential back-off. Jitter takes off up to half of it, so that instances do not retry in step.
     pub(super) fn back_off(&mut self, failures: u32, of: BackOff) -> Duration {
         if has(Bug::NoBackOff) {
             return Duration::from_millis(1);
@@ -143,7 +143,8 @@ impl Core {
         }
     }
 
-    /// Gives the shards back one by one as they come to rest.
+    /// Gives back each shard once nothing of it is in flight, and all of them when the stop has waited long
+    /// enough.
     pub(super) fn advance_stop(&mut self) {
         let Some(until) = self.stopping else {
             return;
@@ -161,7 +162,7 @@ impl Core {
         }
     }
 
-    /// SplitMix64: a fixed walk from the seed, so that equal histories stay equal.
+    /// SplitMix64: the seed determines the sequence, so that equal histories give equal states.
     fn next_jitter(&mut self) -> u64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.jitter;

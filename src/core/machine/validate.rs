@@ -1,24 +1,23 @@
-//! What must hold of the core's own state after every event.
+//! The invariants of the core's own state, which hold after every event.
 
 use super::super::group::Stage;
 use super::super::shard::Lane;
 use super::{Core, Waiter};
 
 impl Core {
-    /// Checks the core's own invariants; debug, simulation and fuzz builds call it after every
-    /// event.
+    /// Checks the core's own invariants. Debug, simulation and fuzz builds call it after every event.
     ///
     /// # Panics
     ///
-    /// When one is broken: that is a defect of the core, never of its input.
+    /// If an invariant is broken. That is a bug in the core, whatever its input was.
     pub fn validate(&self) {
         for (name, group) in &self.groups {
             let active = self.shards.get(&group.shard).and_then(|state| state.active_fence());
-            assert!(active.is_some(), "{name} is looked after, but its shard is not active");
+            assert!(active.is_some(), "group {name} is kept, but its shard is not active");
             let resting = match &group.stage {
                 Stage::Resting { due } => {
                     let planned = self.agenda.rests_until(name);
-                    assert_eq!(planned, Some(*due), "{name} rests without a next round");
+                    assert_eq!(planned, Some(*due), "group {name} rests without a next round");
                     true
                 }
                 Stage::ReadingSource { .. }
@@ -32,14 +31,17 @@ impl Core {
                 | Stage::Committing(_) => false,
             };
             let waiting = self.waits(name);
-            assert!(resting || waiting || self.stopped, "{name} is stuck: nobody will wake it");
+            assert!(
+                resting || waiting || self.stopped,
+                "group {name} is stuck: nothing will wake it"
+            );
         }
         let known = self.agenda.groups().all(|name| self.groups.contains_key(name));
-        assert!(known, "the agenda names a group that nobody looks after");
+        assert!(known, "the agenda has a group that is not kept");
         for (shard, state) in &self.shards {
             if let Lane::Group(name) = &state.lane {
                 let open = self.groups.get(name).is_some_and(|group| group.in_transaction());
-                assert!(open, "shard {shard}: the lane is {name}'s, which has no transaction");
+                assert!(open, "shard {shard}: group {name} has the lane, but no transaction");
                 assert!(state.active_fence().is_some(), "shard {shard} writes without a fence");
             }
         }

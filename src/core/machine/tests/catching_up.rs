@@ -15,7 +15,7 @@ fn ends_of_another_mapping_topic_activate_no_shard() {
     let mut world = World::new();
     let mut core = world.core(policy());
     world.settle(&mut core);
-    // The topic is recreated between its description and the take-over: nothing stands in it yet.
+    // The topic is recreated between its description and the take-over, and still empty.
     world.mapping_topic = Some([18; 16]);
     world.mappings.clear();
     world.mapping_end = 0;
@@ -45,10 +45,10 @@ fn a_revocation_waits_for_the_take_over_that_is_under_way() {
         let held = until(&mut world, &mut core, is(step));
         core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
         world.settle(&mut core);
-        assert!(!world.told("release shard"), "{step}: the broker may carry it out yet");
+        assert!(!world.logged("release shard"), "{step}: the broker may carry it out yet");
         world.answer(&mut core, held);
         world.settle(&mut core);
-        assert!(world.told("release shard"), "{:#?}", world.transcript);
+        assert!(world.logged("release shard"), "{:#?}", world.transcript);
     }
 }
 
@@ -58,12 +58,12 @@ fn other_mappings_do_not_make_a_fenced_owner_take_over_without_asking() {
     world.assigned = false;
     world.fail("write half", FailureClass::Fenced);
     let mut core = world.settled(policy());
-    assert!(world.told("stood down"));
+    assert!(world.logged("stood down"));
     world.transcript.clear();
     world.mapping_topic = Some([18; 16]);
     world.pass(&mut core, poll() * 3);
-    assert!(world.told("changed from id") && world.told("check assignment"));
-    assert!(!world.told("init transactions"), "{:#?}", world.transcript);
+    assert!(world.logged("changed from id") && world.logged("check assignment"));
+    assert!(!world.logged("init transactions"), "{:#?}", world.transcript);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_log_that_ends_below_what_is_stored_corrects_nothing_until_it_is_confirmed()
     world.source = Some(200);
     world.pass(&mut core, poll() * 4);
     assert_eq!(world.stored(), Some(1250));
-    assert!(!world.told("committed 1150"), "{:#?}", world.transcript);
+    assert!(!world.logged("committed 1150"), "{:#?}", world.transcript);
 
     // The log was truncated for good.
     world.source = Some(150);
@@ -108,7 +108,7 @@ fn a_position_that_is_older_than_the_topics_is_read_again() {
     assert_eq!(world.stored(), Some(1150), "{:#?}", world.transcript);
     world.source = Some(10);
     world.pass(&mut core, Duration::from_secs(90));
-    assert!(!world.told("committed 2160"), "{:#?}", world.transcript);
+    assert!(!world.logged("committed 2160"), "{:#?}", world.transcript);
 }
 
 #[test]

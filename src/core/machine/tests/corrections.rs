@@ -11,8 +11,8 @@ use super::world::{World, source, target};
 /// Source offset, target offset, length.
 type Copied = (i64, i64, u64);
 
-/// Where a chunk stands in the mapping partition, and its runs.
-type Stands<'a> = (i64, &'a [Copied]);
+/// A chunk's offset in the mapping partition, and its runs.
+type Placed<'a> = (i64, &'a [Copied]);
 
 fn chunk(runs: &[Copied]) -> MappingRecord {
     let run = |(source, target, len): &Copied| Run {
@@ -31,7 +31,7 @@ fn chunk(runs: &[Copied]) -> MappingRecord {
 }
 
 /// A new owner that finds these chunks, and nothing else, below the end of the mapping partition.
-fn owner_reads(world: &mut World, chunks: &[Stands<'_>], end: i64) {
+fn owner_reads(world: &mut World, chunks: &[Placed<'_>], end: i64) {
     world.mappings.clear();
     world.mapping_end = end;
     let mut core = world.core(policy());
@@ -51,14 +51,14 @@ fn what_compaction_moved_behind_the_copies_that_lowered_it_is_corrected_all_the_
     let (late, early) = ([(100, 1600, 100)], [(100, 1050, 200)]);
     owner_reads(&mut world, &[(0, &late)], 1);
     assert_eq!(world.stored(), Some(1665));
-    // The late copies were published once more, and compaction removed the record at 0: whoever
-    // begins now sees nothing fall.
+    // The late copies were published again, and compaction removed the record at 0. An instance that
+    // starts now sees no translation fall.
     owner_reads(&mut world, &[(1, &early), (2, &late)], 3);
     assert_eq!(world.stored(), Some(1115), "{:#?}", world.transcript);
 }
 
 #[test]
-fn what_an_earlier_owner_knew_better_stands_where_it_skips_nothing_known() {
+fn what_an_earlier_owner_knew_better_is_kept_where_it_skips_nothing_known() {
     let mut world = World::new();
     world.source = Some(165);
     owner_reads(&mut world, &[(0, &[(100, 1600, 100)])], 1);
@@ -68,5 +68,5 @@ fn what_an_earlier_owner_knew_better_stands_where_it_skips_nothing_known() {
     world.transcript.clear();
     owner_reads(&mut world, &[(2, &[(100, 1600, 20), (180, 1700, 5)])], 3);
     assert_eq!(world.stored(), Some(1665));
-    assert!(world.told("an earlier owner knew more of the history"), "{:#?}", world.transcript);
+    assert!(world.logged("an earlier owner knew more of the history"), "{:#?}", world.transcript);
 }

@@ -1,4 +1,4 @@
-//! What fails, hangs or is called back delays nothing beside it, and is not tried without a pause.
+//! What fails, hangs or is revoked delays nothing else, and is never retried without a pause.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,7 @@ fn groups_of(shard: u32, shards: u32, count: usize) -> Vec<GroupId> {
     names.filter(|name| Shard::of(name, ShardCount(shards)) == Shard(shard)).take(count).collect()
 }
 
-/// Settles, but keeps back the actions for which `is` holds.
+/// Settles the core, but returns the actions for which `is` holds unanswered.
 fn settle_but(
     world: &mut World,
     core: &mut Core,
@@ -55,7 +55,7 @@ fn a_fence_record_that_cannot_be_written_waits_and_holds_no_group() {
     assert_eq!(world.stored(), Some(1150));
     world.pass(&mut core, Duration::from_secs(60));
     assert_eq!(tries(&world), 4);
-    assert!(!world.told("stood down"));
+    assert!(!world.logged("stood down"));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_fence_record_whose_transaction_must_be_aborted_takes_the_producer_with_it()
     let mut world = World::new();
     world.fail("write fence records", FailureClass::Abort);
     world.settled(policy());
-    assert!(world.told("destroy producer") && world.told("stood down"));
+    assert!(world.logged("destroy producer") && world.logged("stood down"));
 }
 
 #[test]
@@ -88,7 +88,11 @@ fn groups_that_wait_for_a_producer_that_hangs_leave_room_for_the_other_shards() 
     world.now = world.now + poll();
     core.handle(world.now, Event::TimePassed);
     settle_but(&mut world, &mut core, hangs);
-    assert!(world.told(&format!("{other} dr.orders-0: committed 1250")), "{:#?}", world.transcript);
+    assert!(
+        world.logged(&format!("{other} dr.orders-0: committed 1250")),
+        "{:#?}",
+        world.transcript
+    );
 }
 
 #[test]
@@ -109,12 +113,12 @@ fn a_revoked_shard_begins_no_plain_commit() {
         world.answer(&mut core, read);
     }
     world.settle(&mut core);
-    assert!(!world.told("commit plainly"), "{:#?}", world.transcript);
+    assert!(!world.logged("commit plainly"), "{:#?}", world.transcript);
     for commit in commits {
         world.answer(&mut core, commit);
     }
     world.settle(&mut core);
-    assert!(world.told("release shard"), "{:#?}", world.transcript);
+    assert!(world.logged("release shard"), "{:#?}", world.transcript);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_partition_that_is_refused_again_and_again_makes_its_group_wait_longer() {
 }
 
 #[test]
-fn members_that_were_listed_long_ago_hold_nothing_any_more() {
+fn members_that_were_listed_long_ago_no_longer_hold_a_group() {
     let mut world = World::new();
     world.activity = GroupActivity::Active;
     let mut core = world.settled(policy());
@@ -161,7 +165,7 @@ fn groups_whose_coordinator_does_not_answer_leave_room_for_the_others() {
     world.groups = names.chain([other.clone()]).collect();
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
-    // Each request of theirs fails after ten seconds, as one that times out does.
+    // Each of their requests fails after ten seconds, like one that times out.
     let mut hanging: VecDeque<(Instant, Action)> = VecDeque::new();
     let (mut last, mut longest) = (0, 0);
     for second in 0..500 {
@@ -180,7 +184,7 @@ fn groups_whose_coordinator_does_not_answer_leave_room_for_the_others() {
         let until = world.now + Duration::from_secs(10);
         hanging.extend(kept.into_iter().map(|action| (until, action)));
         if served.get() {
-            // The first rounds of all go by their turn: nobody is known to hang yet.
+            // First rounds run in order, because no group is known to hang yet.
             longest = if second > 200 { longest.max(second - last) } else { 0 };
             last = second;
         }
@@ -194,13 +198,13 @@ fn groups_whose_coordinator_does_not_answer_leave_room_for_the_others() {
 fn a_partition_that_waits_to_be_confirmed_does_not_slow_the_groups_others_down() {
     let mut world = World::new();
     let other = SourcePartition::new("orders", 1);
-    world.beside.insert(other.clone(), 90);
+    world.other_commits.insert(other.clone(), 90);
     let mut core = world.settled(policy());
     assert_eq!(world.stored(), Some(1150));
-    world.beside.insert(other, 80);
+    world.other_commits.insert(other, 80);
     world.pass(&mut core, poll());
     world.source = Some(200);
     world.pass(&mut core, poll());
-    assert!(policy().confirm_after > poll(), "else nothing is shown");
+    assert!(policy().confirm_after > poll(), "otherwise this shows nothing");
     assert_eq!(world.stored(), Some(1250), "{:#?}", world.transcript);
 }

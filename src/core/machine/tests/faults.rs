@@ -1,4 +1,4 @@
-//! What goes wrong between a decision and its commit, and what must not come of it.
+//! What goes wrong between a decision and its commit, and what must not follow from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use super::world::{World, target};
 use super::{policy, poll, until};
 
 #[test]
-fn a_commit_by_somebody_else_between_check_and_end_stands() {
+fn a_commit_by_somebody_else_between_check_and_end_is_kept() {
     let mut world = World::new();
     world.before.insert("verify target offsets", |world| world.store(7, "theirs"));
     let mut core = world.settled(policy());
-    assert!(world.told("abort transaction") && !world.told("commit transaction"));
+    assert!(world.logged("abort transaction") && !world.logged("commit transaction"));
     assert_eq!(world.stored(), Some(7));
     world.before.clear();
     world.pass(&mut core, poll() * 3);
     assert_eq!(world.stored(), Some(7), "held as foreign");
-    assert!(world.told("the stored commit is not Sprag's"));
+    assert!(world.logged("the stored commit is not Sprag's"));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_commit_of_another_partition_by_somebody_else_is_seen_too() {
         world.target.insert(sibling, theirs);
     });
     world.settled(policy());
-    assert!(world.told("abort transaction") && !world.told("commit transaction"));
+    assert!(world.logged("abort transaction") && !world.logged("commit transaction"));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_failed_verification_aborts() {
     let mut world = World::new();
     world.fail("verify target offsets", FailureClass::Retry);
     let mut core = world.settled(policy());
-    assert!(world.told("abort transaction"));
+    assert!(world.logged("abort transaction"));
     assert_eq!(world.stored(), None);
     world.pass(&mut core, Duration::from_secs(5));
     assert_eq!(world.stored(), Some(1150), "tried again after a back-off");
@@ -106,8 +106,8 @@ fn an_unknown_outcome_is_asked_for_again_and_then_given_up_with_the_producer() {
         world.fail("commit transaction", FailureClass::OutcomeUnknown);
     }
     let mut core = world.settled(policy());
-    assert!(world.told("destroy producer") && world.told("stood down"));
-    assert!(!world.told("committed 1150"), "an unknown outcome is no commit");
+    assert!(world.logged("destroy producer") && world.logged("stood down"));
+    assert!(!world.logged("committed 1150"), "an unknown outcome is no commit");
     world.pass(&mut core, Duration::from_secs(30));
     assert_eq!(world.stored(), Some(1150), "under a new fence");
 }
@@ -117,7 +117,7 @@ fn the_brokers_refusal_holds_the_group_alone_and_backs_off() {
     let mut world = World::new();
     world.fail("write half", FailureClass::GroupActive);
     let mut core = world.settled(policy());
-    assert!(world.told("abort transaction") && !world.told("stood down"));
+    assert!(world.logged("abort transaction") && !world.logged("stood down"));
     world.pass(&mut core, Duration::from_secs(5));
     assert_eq!(world.stored(), Some(1150));
 }
@@ -128,7 +128,11 @@ fn an_offset_that_the_source_lost_is_held_and_what_is_stored_stays() {
     let mut core = world.settled(policy());
     world.source = None;
     world.pass(&mut core, poll() * 2);
-    assert!(world.told("the source group has no committed offset here"), "{:#?}", world.transcript);
+    assert!(
+        world.logged("the source group has no committed offset here"),
+        "{:#?}",
+        world.transcript
+    );
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -143,8 +147,8 @@ fn an_instance_that_knows_less_of_the_mappings_is_blocked() {
     world.mapping_end = 2;
     let mut core = world.settled(policy());
     world.pass(&mut core, poll());
-    assert!(world.told("blocked: the stored commit used mapping partition 0 up to 4"));
-    assert!(world.told("it lost records"));
+    assert!(world.logged("blocked: the stored commit used mapping partition 0 up to 4"));
+    assert!(world.logged("it lost records"));
     assert_eq!(world.stored(), Some(1250));
 }
 
@@ -162,19 +166,20 @@ fn only_replays_that_a_waiting_group_depends_on_are_asked_for() {
 }
 
 #[test]
-fn a_partition_without_a_verdict_is_told_of_once_while_the_rest_of_its_group_goes_on() {
+fn a_partition_without_a_verdict_is_reported_once_while_the_rest_of_its_group_goes_on() {
     let mut world = World::new();
     let mut core = world.settled(policy());
     core.handle(world.now, other_syncs("hidden", [5, 9]));
-    world.beside.insert(SourcePartition::new("hidden", 0), 9);
+    world.other_commits.insert(SourcePartition::new("hidden", 0), 9);
     world.undescribed.insert("hidden".into());
     world.transcript.clear();
     for source in [160, 200] {
         world.source = Some(source);
         world.pass(&mut core, poll());
     }
-    let told = world.transcript.iter().filter(|line| line.contains("billing: HoldGroup")).count();
-    assert_eq!((told, world.stored()), (1, Some(1250)), "{:#?}", world.transcript);
+    let reported =
+        world.transcript.iter().filter(|line| line.contains("billing: HoldGroup")).count();
+    assert_eq!((reported, world.stored()), (1, Some(1250)), "{:#?}", world.transcript);
 }
 
 /// Two syncs of another topic, behind the four of the world's own.
@@ -197,7 +202,7 @@ fn other_syncs(name: &str, source_offsets: [i64; 2]) -> Event {
 }
 
 #[test]
-fn failures_of_two_descriptions_by_turns_are_told_once_each() {
+fn alternating_failures_of_two_descriptions_are_reported_once_each() {
     let mut world = World::new();
     let mut core = world.settled(policy());
     let described = |core: &mut Core, world: &mut World, topic: &str| {
@@ -209,6 +214,6 @@ fn failures_of_two_descriptions_by_turns_are_told_once_each() {
         described(&mut core, &mut world, "fences");
         described(&mut core, &mut world, "mappings");
     }
-    let told = world.transcript.iter().filter(|line| line.contains("no answer")).count();
-    assert_eq!(told, 2);
+    let reported = world.transcript.iter().filter(|line| line.contains("no answer")).count();
+    assert_eq!(reported, 2);
 }

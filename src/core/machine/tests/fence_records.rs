@@ -1,5 +1,5 @@
 //! Records of the fence partitions other than take-overs: how they share the shard's producer with the
-//! groups, and what becomes of those that could not be written.
+//! groups, and what happens when they cannot be written.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::world::World;
 
 const WRITE: &str = "write fence records";
 
-/// A fence log with the incarnations of so many pairs of topics, whose names are `name` and a number.
+/// A fence log with the incarnations of `pairs` pairs of topics, whose names are `name` and a number.
 fn log_of(pairs: usize, name: &str) -> FenceLog {
     let floor = IncarnationFloor {
         source: TopicId([1; 16]),
@@ -34,8 +34,8 @@ fn log_of(pairs: usize, name: &str) -> FenceLog {
     FenceLog { newest: (0..pairs).map(record).collect(), members: Some(1) }
 }
 
-/// A world of two shards, and an instance that learns of `log` from the fence log of the one without
-/// groups, before it takes over the other, whose fence log is empty.
+/// A world of two shards, and an instance that reads `log` as the fence log of the shard without groups,
+/// before it takes over the other shard, whose fence log is empty.
 fn taught(log: &FenceLog, world: &mut World) -> Core {
     world.shards = 2;
     let Shard(with_groups) = Shard::of(&world.groups[0], ShardCount(2));
@@ -43,7 +43,7 @@ fn taught(log: &FenceLog, world: &mut World) -> Core {
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(1 - with_groups) });
     world.settle(&mut core);
-    assert!(world.batches.is_empty(), "it stands there already");
+    assert!(world.batches.is_empty(), "the log has them already");
     world.fences = FenceLog { members: Some(1), ..FenceLog::default() };
     core.handle(world.now, Event::ShardAssigned { shard: Shard(with_groups) });
     world.settle(&mut core);
@@ -106,7 +106,7 @@ fn a_batch_that_fails_is_tried_again_in_halves() {
     let mut core = taught(&log, &mut world);
     assert_eq!(world.stored(), Some(1150), "the group does not wait for the records");
     world.pass(&mut core, Duration::from_secs(60));
-    assert!(!world.told("stood down"), "{:#?}", world.transcript);
+    assert!(!world.logged("stood down"), "{:#?}", world.transcript);
     let sizes = sizes(&world).into_iter().filter(|size| *size > 1).collect::<Vec<_>>();
     // One of the failures is the other shard's, which has one record to write.
     assert!(sizes.starts_with(&[500, 250, 125, 125, 125]), "{sizes:?}");
@@ -119,7 +119,7 @@ fn a_batch_whose_outcome_is_unknown_is_written_after_the_next_take_over_in_halve
     world.fail(WRITE, FailureClass::OutcomeUnknown);
     let mut core = taught(&log, &mut world);
     world.pass(&mut core, Duration::from_secs(10));
-    assert!(world.told("stood down"), "{:#?}", world.transcript);
+    assert!(world.logged("stood down"), "{:#?}", world.transcript);
     let sizes: Vec<_> = sizes(&world).into_iter().filter(|size| *size > 1).collect();
     assert_eq!(sizes[..2], [500, 250]);
     assert!(log.newest.keys().all(|key| world.fences.newest.contains_key(key)));
@@ -144,7 +144,7 @@ fn a_replay_that_ended_before_the_topics_were_described_is_kept_once_they_are() 
     world.source_end = 200;
     world.undescribed.insert("orders".into());
     let mut core = world.settled(policy());
-    assert!(world.told("read topics") && world.batches.is_empty(), "{:#?}", world.batches);
+    assert!(world.logged("read topics") && world.batches.is_empty(), "{:#?}", world.batches);
     world.undescribed.clear();
     world.pass(&mut core, Duration::from_secs(120));
     let written: Vec<_> = world.batches.iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! Topics that are made again behind offset syncs, and what the fence log keeps of them.
+//! Recreated topics behind offset syncs, and what the fence log keeps about them.
 
 use super::super::super::action::{Action, Read};
 use super::super::super::event::Event;
@@ -8,7 +8,7 @@ use super::super::Core;
 use super::world::World;
 use super::{policy, poll, until};
 
-/// The fence log keeps that the topics of `ids` were first synced at `floor` of a mapping topic.
+/// Adds to the fence log that the topics with these ids were first synced at `floor` of a mapping topic.
 fn keep(world: &mut World, ids: [u8; 2], mapping_topic: [u8; 16], floor: i64) {
     let floor = IncarnationFloor {
         source: TopicId([ids[0]; 16]),
@@ -21,13 +21,13 @@ fn keep(world: &mut World, ids: [u8; 2], mapping_topic: [u8; 16], floor: i64) {
     world.fences.newest.insert(record.key, (Fence(1), record.value));
 }
 
-/// A world whose source topic was made again after all four syncs, and an instance that saw it.
+/// A world whose source topic was recreated after all four syncs, and an instance that saw it.
 fn recreated() -> (World, Core) {
     let mut world = World::new();
     let mut core = world.settled(policy());
     world.source_topic = [77; 16];
     world.pass(&mut core, poll() * 2);
-    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
+    assert!(world.logged("orders or dr.orders was recreated"), "{:#?}", world.transcript);
     (world, core)
 }
 
@@ -37,9 +37,9 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     let mut core = world.settled(policy());
     world.source_topic = [77; 16];
     world.pass(&mut core, poll() * 2);
-    assert!(world.told("orders or dr.orders was recreated"), "{:#?}", world.transcript);
+    assert!(world.logged("orders or dr.orders was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
-    assert!(world.told("write fence records"));
+    assert!(world.logged("write fence records"));
 
     // The new topics are copied past the position that the group committed in the old ones.
     world.mappings.extend([(20, 2020), (150, 2150)]);
@@ -47,7 +47,7 @@ fn a_recreated_source_topic_is_held_until_the_group_commits_again() {
     let event = world.mappings_read(TopicId([8; 16]));
     core.handle(world.now, event);
     world.pass(&mut core, poll() * 10);
-    assert!(world.told("hold: a topic was recreated"), "{:#?}", world.transcript);
+    assert!(world.logged("hold: a topic was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150), "150 is a position in the old topic");
 
     world.source = Some(20);
@@ -113,12 +113,12 @@ fn what_a_shard_kept_of_an_earlier_mapping_topic_is_not_news_about_the_present_o
     }
     world.source = Some(200);
     world.pass(&mut core, poll() * 3);
-    assert!(!world.told("was recreated"), "{:#?}", world.transcript);
+    assert!(!world.logged("was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1250));
 }
 
 #[test]
-fn a_kept_incarnation_begins_the_take_over_anew_and_nothing_else() {
+fn a_kept_incarnation_starts_the_take_over_again_and_nothing_else() {
     let mut world = World::new();
     let mut core = world.core(policy());
     world.settle(&mut core);
@@ -130,11 +130,11 @@ fn a_kept_incarnation_begins_the_take_over_anew_and_nothing_else() {
     let reads = asked.iter().filter(|action| matches!(action, Action::ReadFenceLog { .. }));
     assert_eq!(reads.count(), 1, "{asked:#?}");
     let initialises = |action: &Action| matches!(action, Action::InitTransactions { .. });
-    assert!(!asked.iter().any(initialises), "before the log was read anew: {asked:#?}");
+    assert!(!asked.iter().any(initialises), "before the log was read again: {asked:#?}");
 }
 
 #[test]
-fn owners_that_came_first_upon_different_topics_are_neither_believed() {
+fn owners_that_first_saw_different_topics_are_both_disbelieved() {
     let mut world = World::new();
     world.shards = 2;
     let mut core = world.core(policy());
@@ -146,7 +146,7 @@ fn owners_that_came_first_upon_different_topics_are_neither_believed() {
     }
     world.source = Some(200);
     world.pass(&mut core, poll() * 3);
-    assert!(world.told("was recreated"), "{:#?}", world.transcript);
+    assert!(world.logged("was recreated"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -161,12 +161,12 @@ fn a_replay_that_an_earlier_owner_saw_end_holds_nothing_after_a_restart() {
     world.pass(&mut core, poll() * 2);
     assert_eq!(world.stored(), Some(1101), "the replay is over: {:#?}", world.transcript);
 
-    // The log has gone on behind the last sync, where nothing is published on a quiet partition.
+    // The log has grown since the last sync, and nothing is published for a quiet partition.
     world.source_end = 230;
     world.source = Some(199);
     world.transcript.clear();
     let mut later = world.settled(policy());
     world.pass(&mut later, poll() * 2);
-    assert!(!world.told("copying again"), "{:#?}", world.transcript);
+    assert!(!world.logged("copying again"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1279), "{:#?}", world.transcript);
 }

@@ -1,4 +1,4 @@
-//! A producer one of whose requests was never answered is replaced before the shard goes on.
+//! A producer with a request that was never answered is replaced before the shard goes on.
 
 use super::super::super::event::{Aftermath, Event};
 use super::super::super::failure::FailureClass;
@@ -7,11 +7,11 @@ use super::world::World;
 use super::{policy, poll};
 
 fn position(world: &World, line: &str) -> Option<usize> {
-    world.transcript.iter().position(|told| told.contains(line))
+    world.transcript.iter().position(|entry| entry.contains(line))
 }
 
 #[test]
-fn a_commit_that_leaves_a_late_request_stands_and_a_new_producer_follows() {
+fn a_commit_that_leaves_a_late_request_counts_and_a_new_producer_follows() {
     let mut world = World::new();
     world.aftermath = Aftermath::LateRequest;
     let mut core = world.core(policy());
@@ -33,7 +33,7 @@ fn a_half_with_a_late_request_is_never_ended_by_its_producer() {
     let mut world = World::new();
     world.fail("write half", FailureClass::LateRequest);
     world.settled(policy());
-    assert!(!world.told("stood down"), "nobody else owns the shard");
+    assert!(!world.logged("stood down"), "nobody else owns the shard");
     assert_eq!(world.stored(), Some(1150), "by the next producer");
     let replaced = position(&world, "gets a new producer");
     let before = &world.transcript[..replaced.unwrap_or_default()];
@@ -46,7 +46,7 @@ fn an_end_that_fails_with_a_late_request_is_not_asked_for_again() {
     let mut world = World::new();
     world.fail("commit transaction", FailureClass::LateRequest);
     world.settled(policy());
-    assert!(world.told("gets a new producer") && !world.told("stood down"));
+    assert!(world.logged("gets a new producer") && !world.logged("stood down"));
     assert_eq!(world.stored(), Some(1150), "by the next producer");
     let replaced = position(&world, "gets a new producer").unwrap_or_default();
     let ends = world.transcript[..replaced].iter().filter(|line| *line == "commit transaction");
@@ -54,7 +54,7 @@ fn an_end_that_fails_with_a_late_request_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_take_over_with_a_late_request_is_none() {
+fn a_take_over_with_a_late_request_does_not_count() {
     let mut world = World::new();
     world.fail("write take-over", FailureClass::LateRequest);
     let mut core = world.settled(policy());
@@ -70,7 +70,7 @@ fn a_fence_record_with_a_late_request_replaces_the_producer_too() {
     let mut world = World::new();
     world.fail("write fence records", FailureClass::LateRequest);
     world.settled(policy());
-    assert!(world.told("gets a new producer") && !world.told("stood down"));
+    assert!(world.logged("gets a new producer") && !world.logged("stood down"));
     assert_eq!(world.stored(), Some(1150));
 }
 
@@ -83,5 +83,5 @@ fn a_shard_that_is_asked_for_is_given_back_instead_of_getting_a_new_producer() {
     world.before.insert("commit transaction", |world| world.revoke = true);
     world.transcript.clear();
     world.pass(&mut core, poll());
-    assert!(world.told("release shard") && !world.told("init transactions"));
+    assert!(world.logged("release shard") && !world.logged("init transactions"));
 }

@@ -6,7 +6,7 @@ use super::super::super::policy::{CommitMode, Policy};
 use super::world::{World, target};
 use super::{policy, poll};
 
-/// How long the stamp of the world's first commit is, more or less.
+/// The approximate length of the stamp in the world's first commit.
 const STAMP: usize = 120;
 
 #[test]
@@ -19,7 +19,7 @@ fn metadata_that_is_too_long_for_the_broker_leaves_the_stamp_alone() {
         world.pass(&mut core, poll());
         assert_eq!(world.stored(), Some(1150), "{:#?}", world.transcript);
         assert!(world.target[&target()].metadata.len() < STAMP + 10);
-        assert!(world.told("metadata"), "{:#?}", world.transcript);
+        assert!(world.logged("metadata"), "{:#?}", world.transcript);
 
         world.source_metadata = "m".repeat(150);
         world.source = Some(200);
@@ -45,7 +45,7 @@ fn a_stamp_that_is_too_long_by_itself_holds_its_group_alone() {
 fn a_group_with_very_many_partitions_is_committed_in_parts_at_once() {
     let mut world = World::new();
     for nth in 1..=300 {
-        world.beside.insert(SourcePartition::new("orders", nth), 150);
+        world.other_commits.insert(SourcePartition::new("orders", nth), 150);
         world.mirrored.push(nth);
     }
     world.source_metadata = "m".repeat(3800);
@@ -62,7 +62,7 @@ fn a_group_with_very_many_partitions_is_committed_in_parts_at_once() {
 fn a_commit_that_the_broker_finds_too_large_is_halved() {
     let mut world = World::new();
     for nth in 1..=20 {
-        world.beside.insert(SourcePartition::new("orders", nth), 150);
+        world.other_commits.insert(SourcePartition::new("orders", nth), 150);
         world.mirrored.push(nth);
     }
     world.partitions_max = Some(3);
@@ -77,7 +77,7 @@ fn a_transaction_that_stays_pending_is_a_hold_with_its_own_reason() {
     world.unstable = true;
     let mut core = world.settled(policy());
     world.pass(&mut core, poll());
-    assert!(!world.told("kafka-transactions.sh"), "for a while that is normal");
+    assert!(!world.logged("kafka-transactions.sh"), "for a while that is normal");
     world.pass(&mut core, poll() * 30);
     let reported = world.transcript.iter().filter(|line| line.contains("kafka-transactions.sh"));
     assert_eq!(reported.count(), 1, "{:#?}", world.transcript);

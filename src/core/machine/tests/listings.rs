@@ -1,4 +1,4 @@
-//! What follows from lists of groups to which some broker did not contribute.
+//! Lists of groups to which some broker did not contribute.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! For every policy key two values that lead to different orders.
+//! For every policy key, two values that lead to different actions.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::super::super::stamp::Metadata;
 use super::world::{World, target};
 use super::{policy, poll};
 
-/// The stored offset after a while, with the world and the policy made ready by the caller.
+/// The offset that is stored after a minute, under this policy. `prepare` changes the world before the core
+/// runs, and `then` after it has settled.
 fn after(prepare: impl Fn(&mut World), policy: Policy, then: impl Fn(&mut World)) -> Option<i64> {
     let mut world = World::new();
     prepare(&mut world);
@@ -62,7 +63,7 @@ fn the_commit_mode_decides_how_it_is_written() {
     {
         let mut world = World::new();
         world.settled(Policy { commit_mode: mode, ..policy() });
-        assert!(world.told(way), "{mode:?}: {:#?}", world.transcript);
+        assert!(world.logged(way), "{mode:?}: {:#?}", world.transcript);
         assert_eq!(world.stored(), Some(1150));
     }
 }
@@ -97,7 +98,7 @@ fn a_stored_offset_beyond_the_end_is_corrected_or_held() {
         world.source = Some(200);
         let mut core = world.settled(policy);
         assert_eq!(world.stored(), Some(1250));
-        // The target's log lost its end, and was written anew from there with other records.
+        // The target's log lost its end, and other records were written there.
         world.log.end = super::super::super::ids::TargetOffset(1240);
         world.mappings.push((199, 1230));
         let event = world.mappings_read(super::super::super::ids::TopicId([8; 16]));
@@ -139,7 +140,7 @@ fn an_active_group_stops_everything_or_only_itself() {
 }
 
 #[test]
-fn a_doubtful_read_waits_as_long_as_it_is_told_to() {
+fn a_doubtful_read_waits_as_long_as_the_policy_says() {
     let followed_after = |seconds: u64| {
         let policy = Policy { confirm_after: Duration::from_secs(seconds), ..policy() };
         let mut world = World::new();
@@ -162,14 +163,14 @@ fn a_commit_is_written_again_when_it_is_old() {
         world.transcript.clear();
         world.pass(&mut core, Duration::from_secs(5 * 3600));
         assert_eq!(world.target, before, "byte for byte");
-        world.told("written again before it expires")
+        world.logged("written again before it expires")
     };
     assert!(refreshed(4));
     assert!(!refreshed(24));
 }
 
 #[test]
-fn groups_are_polled_as_often_as_it_says() {
+fn groups_are_polled_as_often_as_the_policy_says() {
     let rounds = |seconds: u64| {
         let mut world = World::new();
         let poll_interval = Duration::from_secs(seconds);
@@ -186,5 +187,5 @@ fn groups_that_are_not_selected_are_not_read() {
     let mut world = World::new();
     let groups = GroupFilter::all("dr").named([]);
     world.settled(Policy { groups, ..policy() });
-    assert!(!world.told("read source offsets"));
+    assert!(!world.logged("read source offsets"));
 }

@@ -43,15 +43,15 @@ fn what_somebody_else_committed_is_not_written_again_while_the_source_cannot_be_
         world.fail("read source offsets", FailureClass::Retry);
     }
     world.pass(&mut core, Duration::from_secs(5 * 3600));
-    assert!(!world.told(REFRESHED));
+    assert!(!world.logged(REFRESHED));
 }
 
 #[test]
-fn a_refresh_that_is_refused_does_not_hold_what_is_committed_beside_it() {
+fn a_refresh_that_is_refused_does_not_hold_the_groups_other_commits() {
     let mut world = World::new();
     let gone = TargetPartition::new("dr.gone", 0);
     let mut core = world.settled(four_hours());
-    // Ours, of a partition that nothing is translated to any more.
+    // Our commit of a partition to which nothing is translated any more.
     world.target.insert(gone.clone(), world.target[&target()].clone());
     world.pass(&mut core, Duration::from_secs(4 * 3600 - 30));
     let mut refused = Vec::new();
@@ -75,7 +75,7 @@ fn a_refresh_that_is_refused_does_not_hold_what_is_committed_beside_it() {
 }
 
 #[test]
-fn what_is_gone_on_both_sides_is_not_asked_for_any_more() {
+fn what_is_gone_on_both_sides_is_no_longer_read() {
     let mut world = World::new();
     let mut core = world.settled(four_hours());
     world.target.clear();

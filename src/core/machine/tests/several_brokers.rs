@@ -20,8 +20,8 @@ fn coordinators() -> Coordinators {
     Coordinators::new((0..50).map(|nth| Some(BrokerId(nth % BROKERS))).collect())
 }
 
-/// Each request to the bad broker fails after ten seconds, as one that times out does. Returns the
-/// longest time between two looks at a group of the other brokers, from the first second on.
+/// Each request to the bad broker fails after ten seconds, like one that times out. Returns the longest
+/// time between two reads of a group of the other brokers, from the first second on.
 fn longest_wait(bad_source: bool) -> Duration {
     let mut world = World::new();
     let all = coordinators();
@@ -67,12 +67,12 @@ fn longest_wait(bad_source: bool) -> Duration {
         core.handle(world.now, Event::TimePassed);
     }
     let good = world.groups.iter().filter(|group| !is_bad(group)).count();
-    assert_eq!(seen.len(), good, "every group of the other brokers was looked at");
+    assert_eq!(seen.len(), good, "every group of the other brokers was read");
     longest
 }
 
 #[test]
-fn a_coordinator_that_does_not_answer_delays_its_own_groups_alone() {
+fn a_coordinator_that_does_not_answer_delays_only_its_own_groups() {
     for bad_source in [true, false] {
         let longest = longest_wait(bad_source);
         let most = policy().poll_interval + Duration::from_secs(1);
@@ -80,7 +80,7 @@ fn a_coordinator_that_does_not_answer_delays_its_own_groups_alone() {
     }
 }
 
-/// A read of a group hangs, and its coordinator moves: what follows before the read is answered.
+/// The world after a read of a group hangs and its coordinator moves, before that read is answered.
 fn moved_while(hangs: impl Fn(&Action) -> bool) -> World {
     let mut world = World::new();
     world.coordinators = Coordinators::new(vec![Some(BrokerId(1))]);

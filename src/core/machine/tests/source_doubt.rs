@@ -1,4 +1,4 @@
-//! Source reads that are in doubt, and what follows from a coordinator that does not answer.
+//! Source reads that are in doubt, and coordinators that do not answer.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Storms: faults in any order. The core comes to rest after each, and when they are over the group is
-//! served again, soon.
+//! Storms: faults in any order. The core comes to rest after each of them. Soon after the last one, the
+//! group is served again.
 
 #![allow(clippy::wildcard_enum_match_arm)]
 
@@ -14,7 +14,7 @@ use super::super::super::policy::{CommitMode, Policy};
 use super::policy;
 use super::world::World;
 
-/// What the world orders by name, and may fail.
+/// The names of the actions that may fail.
 const ORDERS: [&str; 19] = [
     "read source coordinators",
     "read target coordinators",

@@ -1,4 +1,4 @@
-//! Who owns a shard, and since when: fences, take-overs, and what each of them begins anew.
+//! Ownership of shards: fences, take-overs, and what each take-over starts again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::world::{GROUP, World};
 use super::{policy, poll, until};
 
 #[test]
-fn a_fenced_owner_drops_its_decision_and_takes_over_anew_only_if_still_assigned() {
+fn a_fenced_owner_drops_its_decision_and_takes_over_again_only_if_still_assigned() {
     for (assigned, again) in [(true, 2), (false, 1)] {
         let mut world = World::new();
         world.fail("write half", FailureClass::Fenced);
@@ -21,10 +21,10 @@ fn a_fenced_owner_drops_its_decision_and_takes_over_anew_only_if_still_assigned(
         let mut core = world.core(policy());
         core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
         world.settle(&mut core);
-        assert!(world.told("stood down") && world.told("destroy producer"));
-        assert!(!world.told("commit transaction"));
+        assert!(world.logged("stood down") && world.logged("destroy producer"));
+        assert!(!world.logged("commit transaction"));
         world.pass(&mut core, Duration::from_secs(30));
-        assert!(world.told("check assignment"), "{:#?}", world.transcript);
+        assert!(world.logged("check assignment"), "{:#?}", world.transcript);
         let taken = world.transcript.iter().filter(|line| *line == "write take-over").count();
         assert_eq!(taken, again, "{:#?}", world.transcript);
     }
@@ -46,7 +46,7 @@ fn a_shard_that_the_group_denies_for_a_while_is_taken_over_when_it_no_longer_doe
 }
 
 #[test]
-fn a_shard_that_nobody_owned_is_not_taken_over_beside_owners_of_fewer_shards() {
+fn a_shard_that_nobody_owned_is_not_taken_over_alongside_owners_of_fewer_shards() {
     for (shards, ends) in [(8, true), (16, false)] {
         let mut world = World::new();
         world.shards = shards;
@@ -65,10 +65,10 @@ fn a_shard_that_nobody_owned_is_not_taken_over_beside_owners_of_fewer_shards() {
         assert!(matches!(firsts, Action::ReadFenceLog { of: Shard(0), .. }), "{firsts:?}");
         world.answer(&mut core, firsts);
         world.settle(&mut core);
-        assert_eq!(world.told("was written for 8 shards"), ends, "{:#?}", world.transcript);
-        assert_eq!(world.told("fence partition 0: "), ends, "it stands in the first one");
+        assert_eq!(world.logged("was written for 8 shards"), ends, "{:#?}", world.transcript);
+        assert_eq!(world.logged("fence partition 0: "), ends, "the record is in the first one");
         assert_eq!(world.stopped.is_some(), ends);
-        assert_eq!(world.told("init transactions"), !ends);
+        assert_eq!(world.logged("init transactions"), !ends);
     }
 }
 
@@ -87,7 +87,7 @@ fn a_shard_that_was_owned_before_has_its_own_terms_to_follow() {
 }
 
 #[test]
-fn an_answer_that_comes_after_a_new_take_over_is_nobodys() {
+fn an_answer_that_comes_after_a_new_take_over_is_ignored() {
     let mut world = World::new();
     let mut core = world.core(policy());
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
@@ -100,7 +100,7 @@ fn an_answer_that_comes_after_a_new_take_over_is_nobodys() {
     world.transcript.clear();
     world.answer(&mut core, half);
     world.settle(&mut core);
-    assert!(!world.told("commit transaction"), "{:#?}", world.transcript);
+    assert!(!world.logged("commit transaction"), "{:#?}", world.transcript);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn every_initialisation_is_a_take_over_with_its_own_ends_lists_and_reads() {
     assert_eq!(world.stored(), Some(1250));
 }
 
-/// Else a client that was connected long before could answer from a coordinator that lost its
+/// Otherwise a client that was connected long before could answer from a coordinator that lost its
 /// leadership, with older offsets than the shard's last owner has followed.
 #[test]
 fn the_first_look_at_a_group_asks_a_coordinator_that_was_looked_up_after_the_take_over() {
@@ -160,7 +160,7 @@ fn the_first_look_at_a_group_asks_a_coordinator_that_was_looked_up_after_the_tak
     world.source = Some(200);
     world.fail("write half", FailureClass::Fenced);
     world.pass(&mut core, poll());
-    assert!(world.told("stood down"), "{:#?}", world.transcript);
+    assert!(world.logged("stood down"), "{:#?}", world.transcript);
     let (back_off_ends, _) = core.poll_timeout();
     world.now = back_off_ends;
     core.handle(world.now, Event::TimePassed);
@@ -180,13 +180,13 @@ fn a_zombie_that_finds_a_higher_fence_stands_down() {
     world.now = world.now + poll();
     zombie.handle(world.now, Event::TimePassed);
     world.settle(&mut zombie);
-    assert!(world.told("stood down"), "{:#?}", world.transcript);
+    assert!(world.logged("stood down"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1250));
 }
 
-/// In `guarded` mode nothing fences the owner whose take-over a zombie's followed.
+/// In `guarded` mode, a later take-over by a zombie does not fence the owner.
 #[test]
-fn an_owner_whose_take_over_was_followed_by_another_takes_over_anew() {
+fn an_owner_whose_take_over_was_followed_by_another_takes_over_again() {
     let mut world = World::new();
     let mut core = world.core(Policy { commit_mode: CommitMode::Guarded, ..policy() });
     core.handle(world.now, Event::ShardAssigned { shard: Shard(0) });
@@ -197,7 +197,7 @@ fn an_owner_whose_take_over_was_followed_by_another_takes_over_anew() {
     world.source = Some(200);
     world.answer(&mut core, read);
     world.pass(&mut core, Duration::from_secs(10));
-    assert!(!world.told("the fence topic lost records"), "{:#?}", world.transcript);
+    assert!(!world.logged("the fence topic lost records"), "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1250));
 }
 
@@ -211,7 +211,7 @@ fn a_fence_log_that_lost_records_holds_instead_of_standing_down_for_ever() {
     world.source = Some(200);
     let mut core = world.settled(policy());
     world.pass(&mut core, poll() * 400);
-    assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
+    assert!(world.logged("the fence topic lost records"), "{:#?}", world.transcript);
     let stood_down = world.transcript.iter().filter(|line| line.contains("stood down"));
     assert_eq!(stood_down.count(), 1, "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
@@ -230,7 +230,7 @@ fn a_group_that_comes_and_goes_does_not_make_a_fence_log_that_lost_records_look_
         world.activity = activity;
         world.pass(&mut core, poll() * 10);
     }
-    assert!(world.told("the fence topic lost records"), "{:#?}", world.transcript);
+    assert!(world.logged("the fence topic lost records"), "{:#?}", world.transcript);
     let stood_down = world.transcript.iter().filter(|line| line.contains("stood down"));
     assert_eq!(stood_down.count(), 1, "{:#?}", world.transcript);
     assert_eq!(world.stored(), Some(1150));
@@ -276,11 +276,11 @@ fn a_shard_is_given_back_only_when_its_plain_commit_is_answered() {
     let commit = until(&mut world, &mut core, is_commit);
     core.handle(world.now, Event::ShardRevoked { shard: Shard(0) });
     world.settle(&mut core);
-    assert!(!world.told("release shard"), "{:#?}", world.transcript);
+    assert!(!world.logged("release shard"), "{:#?}", world.transcript);
     world.answer(&mut core, commit);
     world.settle(&mut core);
-    assert!(world.told("release shard"), "{:#?}", world.transcript);
-    assert!(world.told("committed 1150"), "{:#?}", world.transcript);
+    assert!(world.logged("release shard"), "{:#?}", world.transcript);
+    assert!(world.logged("committed 1150"), "{:#?}", world.transcript);
 }
 
 #[test]
@@ -309,13 +309,13 @@ fn a_fence_topic_of_another_pipeline_ends_the_process() {
 }
 
 #[test]
-fn whoever_is_fenced_while_taking_over_asks_whether_the_shard_is_still_theirs() {
+fn an_instance_fenced_while_taking_over_asks_whether_the_shard_is_still_its_own() {
     for (class, asks) in [(FailureClass::Fenced, true), (FailureClass::Retry, false)] {
         let mut world = World::new();
         world.fail("init transactions", class);
         let mut core = world.settled(policy());
         world.pass(&mut core, poll());
-        assert_eq!(world.told("check assignment"), asks, "{:#?}", world.transcript);
+        assert_eq!(world.logged("check assignment"), asks, "{:#?}", world.transcript);
         assert_eq!(world.stored(), Some(1150), "{class:?}");
     }
 }
@@ -332,7 +332,7 @@ fn ends_that_leave_a_mapping_partition_out_are_asked_for_again() {
     let nothing = ReadDone::MappingEnds { request, outcome: Ok(nothing) };
     core.handle(world.now, Event::Read(nothing));
     world.settle(&mut core);
-    assert!(!world.told("list source groups"), "{:#?}", world.transcript);
+    assert!(!world.logged("list source groups"), "{:#?}", world.transcript);
     world.pass(&mut core, Duration::from_secs(2));
     assert_eq!(world.stored(), Some(1150));
 }

@@ -1,5 +1,5 @@
-//! A small world that answers the core's actions at once, with everything the tests may change in
-//! it, and a transcript of what the core ordered and told.
+//! A small world that answers the core's actions at once, with everything that tests may change in it,
+//! and a transcript of the actions and log lines.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use super::super::{Core, Setup};
 mod answers;
 
 pub(super) const GROUP: &str = "billing";
-/// The most answers and jumps of the clock in one test: what never ends fails.
+/// The maximum number of answers and clock jumps in one test, so that a test that never ends fails.
 const MOST_STEPS: u32 = 500_000;
 
-/// Both clusters, as far as one group and one topic of one partition go.
+/// Both clusters, reduced to one group and one topic with one partition.
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) source: Option<i64>,
@@ -41,8 +41,8 @@ pub(super) struct World {
     pub(super) mapping_topic: Option<[u8; 16]>,
     pub(super) groups: Vec<GroupId>,
     pub(super) shards: u32,
-    /// What the group has committed on the source beside `source`.
-    pub(super) beside: BTreeMap<SourcePartition, i64>,
+    /// The group's other commits on the source.
+    pub(super) other_commits: BTreeMap<SourcePartition, i64>,
     /// Source topics whose description fails.
     pub(super) undescribed: BTreeSet<TopicName>,
     pub(super) source_end: i64,
@@ -50,7 +50,7 @@ pub(super) struct World {
     pub(super) answered_by: Option<Answerer>,
     pub(super) coordinators: Coordinators,
     pub(super) without_offsets: BTreeMap<GroupId, String>,
-    /// Why lists of groups lack those of some broker.
+    /// Why lists lack the groups of some broker.
     pub(super) listing_lacks: Option<Failure>,
     /// The consumer's own metadata on the source.
     pub(super) source_metadata: String,
@@ -65,10 +65,10 @@ pub(super) struct World {
     pub(super) revoke: bool,
     /// What the next end of a transaction leaves behind.
     pub(super) aftermath: Aftermath,
-    /// The fence records of each transaction, also of those that failed.
+    /// The fence records of each transaction, including those that failed.
     pub(super) batches: Vec<Vec<FenceRecord>>,
     pending: Option<BTreeMap<TargetPartition, TargetCommit>>,
-    /// Answers to give instead of the usual ones, by the name of the action.
+    /// Failures instead of the usual answers, by the name of the action.
     pub(super) instead: BTreeMap<&'static str, VecDeque<Failure>>,
     /// What happens right before the answer to an action of this name.
     pub(super) before: BTreeMap<&'static str, fn(&mut World)>,
@@ -106,7 +106,7 @@ impl World {
             mapping_topic: Some([8; 16]),
             groups: vec![GroupId::from(GROUP)],
             shards: 1,
-            beside: BTreeMap::new(),
+            other_commits: BTreeMap::new(),
             undescribed: BTreeSet::new(),
             source_end: 300,
             answered_by: Some(Answerer::default()),
@@ -154,7 +154,7 @@ impl World {
         core
     }
 
-    /// Answers everything that the core orders, until it orders nothing more.
+    /// Answers the core's actions until there are none.
     pub(super) fn settle(&mut self, core: &mut Core) {
         for _ in 0..1000 {
             let Some(action) = core.poll_action() else {
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    /// Lets time pass up to each deadline of the core's in turn, for `duration` in all.
+    /// Lets `duration` pass, from one deadline of the core to the next.
     pub(super) fn pass(&mut self, core: &mut Core, duration: Duration) {
         let end = self.now + duration;
         loop {
@@ -200,7 +200,7 @@ impl World {
 
     fn step(&mut self) {
         self.steps += 1;
-        assert!(self.steps <= MOST_STEPS, "this never ends");
+        assert!(self.steps <= MOST_STEPS, "the test never ends");
     }
 
     pub(super) fn stored(&self) -> Option<i64> {
@@ -222,7 +222,7 @@ impl World {
         self.instead.entry(action).or_default().push_back(failure(class));
     }
 
-    pub(super) fn told(&self, part: &str) -> bool {
+    pub(super) fn logged(&self, part: &str) -> bool {
         self.transcript.iter().any(|line| line.contains(part))
     }
 }

@@ -1,4 +1,4 @@
-//! How the world answers the core's orders.
+//! How the world answers the core's actions.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -168,8 +168,8 @@ impl World {
                         offset: SourceOffset(offset),
                         metadata: world.source_metadata.clone(),
                     };
-                    let beside = world.beside.clone().into_iter();
-                    let all = beside.chain(world.source.map(|offset| (source(), offset)));
+                    let others = world.other_commits.clone().into_iter();
+                    let all = others.chain(world.source.map(|offset| (source(), offset)));
                     let commits = all.map(|(at, offset)| (at, commit(offset))).collect();
                     SourceOffsets { commits, answered_by: world.answered_by }
                 });
