@@ -3,7 +3,7 @@
 use crate::ports::Clock;
 use sprag_core::time::Instant;
 
-/// Milliseconds since this clock was made.
+/// Counts the milliseconds since it was started.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessClock {
     start: tokio::time::Instant,
@@ -28,7 +28,7 @@ impl Clock for ProcessClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     async fn sleep_until(&self, deadline: Instant) {
         let passed = std::time::Duration::from_millis(deadline.as_millis());
-        // The driver asks again after at most an hour, so a deadline out of range is only far away.
+        // A deadline that is out of range is never reached. The driver calls again after at most an hour.
         match self.start.checked_add(passed) {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,

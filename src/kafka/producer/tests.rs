@@ -1,4 +1,4 @@
-//! On librdkafka's mock cluster, which breaks a connection where it is asked to.
+//! Tests on librdkafka's mock cluster, which can break a connection at a chosen request.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -88,7 +88,7 @@ fn a_half_whose_requests_may_come_late_has_not_been_written() {
         cluster.request_errors(key, BREAKS);
         let failure = write(&owner).unwrap_err();
         assert_eq!(failure.class, FailureClass::LateRequest, "{key:?}: {failure}");
-        assert!(failure.detail.contains("done; a request"), "{failure}");
+        assert!(failure.detail.contains("done; an earlier request"), "{failure}");
     }
 }
 
