@@ -1,5 +1,5 @@
 //! The clients of a cluster: their properties, and a small pool of admin clients. librdkafka caches the
-//! leaders and coordinators that it has looked up, so a request that needs a newer look-up uses a newer
+//! leaders and coordinators that it has looked up, so a request that needs a newer lookup uses a newer
 //! client.
 
 use std::cell::{Cell, RefCell};
@@ -107,8 +107,8 @@ impl ClientContext for Watch {
 impl ConsumerContext for Watch {}
 
 /// A cluster's admin clients. librdkafka never drops the leaders and coordinators that a client has looked
-/// up, so another look-up by librdkafka takes another client. Requests that an older client serves well stay
-/// with it: a failing broker forces no look-ups for the other brokers, and casts no doubt on what an
+/// up, so another lookup by librdkafka takes another client. Requests that an older client serves well stay
+/// with it: a failing broker forces no lookups for the other brokers, and casts no doubt on what an
 /// unchanged connection answers.
 pub struct AdminClient {
     properties: Properties,
@@ -171,7 +171,7 @@ impl AdminClient {
     }
 
     /// The oldest client that was made after `since`; a new one if there is none. Callers share one client
-    /// until one of them needs a later look-up.
+    /// until one of them needs a later lookup.
     ///
     /// # Errors
     ///

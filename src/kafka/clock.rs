@@ -12,20 +12,20 @@ pub struct ProcessClock {
 impl ProcessClock {
     /// A clock that starts now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     pub fn start() -> Self {
         Self { start: tokio::time::Instant::now() }
     }
 }
 
 impl Clock for ProcessClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     fn now(&self) -> Instant {
         let passed = tokio::time::Instant::now().duration_since(self.start).as_millis();
         Instant::from_millis(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only clock")]
     async fn sleep_until(&self, deadline: Instant) {
         let passed = std::time::Duration::from_millis(deadline.as_millis());
         // A deadline that is out of range is never reached. The driver calls again after at most an hour.

@@ -115,7 +115,7 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     Ok((setup, ports))
 }
 
-/// A seed that differs between processes. A process id would not: in containers it is always 1.
+/// A seed that differs between processes. A process id would not do: in containers it is always 1.
 fn jitter_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -175,7 +175,7 @@ fn ports(
 }
 
 /// Raises `max.poll.interval.ms`, which is five minutes by default, to the session timeout if it is lower:
-/// librdkafka refuses a longer session timeout.
+/// librdkafka refuses a session timeout above it.
 fn polled_as_long(mut properties: Properties, session_timeout: Duration) -> Properties {
     const NAME: &str = "max.poll.interval.ms";
     const DEFAULT: u128 = 300_000;
@@ -250,7 +250,7 @@ fn why(client: &AdminClient) -> String {
     format!("{complaint}{hint}")
 }
 
-/// Adds the address that could not be reached to the failure of a start-up request. A time-out does not name
+/// Adds the address that could not be reached to the failure of a start-up request. A timeout does not name
 /// one.
 fn with_address(client: &AdminClient, failure: Failure) -> Failure {
     let broken = matches!(failure.class, FailureClass::Retry | FailureClass::OutcomeUnknown);

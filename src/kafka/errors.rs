@@ -19,7 +19,7 @@ const UNLISTED: &str = "unexpected error; Sprag tries again";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     /// Starting up, before anything runs. Same as `Fencing`, except that refused credentials end the
-    /// process: they have never been accepted yet.
+    /// process: no login has succeeded with them yet.
     Connecting,
     /// Reading; the request changes nothing.
     Reading,

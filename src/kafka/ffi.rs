@@ -81,7 +81,7 @@ impl NativeError {
         })
     }
 
-    /// Replaces the message by the broker's or the client's specific one, if there is one.
+    /// Replaces the message with the broker's or the client's specific one, if there is one.
     ///
     /// # Safety
     ///
@@ -131,7 +131,7 @@ impl NativeError {
     }
 }
 
-/// A time-out in librdkafka's format: milliseconds, at most `i32::MAX`.
+/// A timeout in librdkafka's format: milliseconds, at most `i32::MAX`.
 fn milliseconds(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }

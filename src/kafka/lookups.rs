@@ -1,6 +1,6 @@
 //! Finds the broker that coordinates a group.
 //!
-//! librdkafka's own look-ups are not enough. A client caches those of eleven groups
+//! librdkafka's own lookups are not enough. A client caches those of eleven groups
 //! (`rd_kafka_coord_cache_add()`). For every other group it asks some connected broker each time, and waits
 //! for that broker without a limit. So the adapter looks up the leaders of `__consumer_offsets` for all
 //! groups at once, from a broker that answers, and sends requests to the coordinators by their ids.
@@ -25,17 +25,17 @@ use sprag_core::ids::{BrokerId, GroupId, TopicName};
 use sprag_core::time::Instant;
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// How long a look-up is valid if the topic was not found or may not be described.
+/// How long a lookup is valid if the topic was not found or may not be described.
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
 /// `None` if the topic does not exist or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
 
-/// The coordinators of one cluster, as of the last look-up.
+/// The coordinators of one cluster, as of the last lookup.
 pub(super) struct Lookups {
     client: Rc<AdminClient>,
-    /// The newest coordinators that were found, and when that look-up began.
+    /// The newest coordinators that were found, and when that lookup began.
     found: RefCell<Option<(Rc<Coordinators>, Instant)>>,
-    /// The last look-up, which may still be in progress.
+    /// The last lookup, which may still be in progress.
     last: RefCell<Option<Lookup>>,
     refuted: RefCell<Refuted>,
 }
@@ -52,9 +52,9 @@ impl Lookups {
         Self { client, found, last, refuted }
     }
 
-    /// The coordinator of the group, from a look-up that began after `since`, and a client for a request to
+    /// The coordinator of the group, from a lookup that began after `since`, and a client for a request to
     /// it. `None` if librdkafka must look up the coordinator itself. In that case the client was made after
-    /// `since`, so its look-ups are newer too.
+    /// `since`, so its lookups are newer too.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Lookups {
         }
     }
 
-    /// The coordinators that are known, if their look-up began after `since`. A later look-up that is in
+    /// The coordinators that are known, if their lookup began after `since`. A later lookup that is in
     /// progress for another request causes no delay.
     fn found_after(&self, since: Option<Instant>) -> Option<Rc<Coordinators>> {
         let found = self.found.borrow();
@@ -98,7 +98,7 @@ impl Lookups {
         found.as_ref().filter(will_do).map(|(found, _)| Rc::clone(found))
     }
 
-    /// The result of the last look-up, if it began after `since`; of a new one otherwise.
+    /// The result of the last lookup, if it began after `since`; of a new one otherwise.
     async fn look_up_after(&self, since: Option<Instant>) -> Found {
         let lookup = self.lookup(since)?;
         let outcome = lookup.outcome.await;
@@ -126,7 +126,7 @@ impl Lookups {
         if let Some(lookup) = last.as_ref().filter(will_do) {
             return Ok(lookup.clone());
         }
-        // A look-up that begins in the same millisecond as `since` must still count as later.
+        // A lookup that begins in the same millisecond as `since` must still count as later.
         let begun = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         let (client, live) = (Rc::clone(&self.client), self.client.since(None)?);
         let lookup = Lookup { outcome: look_up(client, live).boxed_local().shared(), begun };

@@ -68,7 +68,7 @@ impl Drop for KafkaMappings {
 }
 
 impl Mappings for KafkaMappings {
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread polls the native client")]
     fn read(&self, topic: TopicId, partitions: i32) {
         let number = self.present.fetch_add(1, Ordering::AcqRel) + 1;
         let reading = Reading {
@@ -196,7 +196,7 @@ impl Reading {
         self.number == self.present.load(Ordering::Acquire)
     }
 
-    /// Creates the client. If that fails, for lack of threads or sockets for example, it tries again until it
+    /// Creates the client. If that fails, for example for lack of threads or sockets, it tries again until it
     /// succeeds. `None` if nobody listens any more.
     #[expect(clippy::disallowed_methods, reason = "this thread has nothing to do until then")]
     fn begun(&self, properties: &Properties) -> Option<BatchReader<DefaultConsumerContext>> {
@@ -274,8 +274,8 @@ impl Reading {
         }
     }
 
-    /// Logs an error of the client as a whole, once until it delivers something again. The client keeps
-    /// trying. That all brokers are down is not logged after a more specific error.
+    /// Logs an error of the client as a whole, but each only once until the client delivers something again.
+    /// The client keeps trying. "All brokers are down" is not logged if it follows another error.
     fn client_failed(&mut self, error: &NativeError) {
         let sentence = plain_sentence(&error.message);
         let follows = error.code == Code::AllBrokersDown && !self.failing.is_empty();

@@ -147,7 +147,7 @@ impl Membership {
     }
 
     fn send(&self, event: Event) {
-        // The receiver is gone while the process ends.
+        // The receiver is gone if the process is ending.
         let _ = self.events.send(event);
     }
 }
@@ -162,7 +162,7 @@ impl KafkaOwnership {
     /// # Errors
     ///
     /// If librdkafka refuses the properties.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread polls the native client")]
     pub fn join(
         properties: &Properties,
         group: &str,
@@ -266,8 +266,8 @@ fn serve(
     }
 }
 
-/// Whether this instance still owns the shard. It commits an offset with its generation, which the
-/// coordinator accepts only from a current member.
+/// Whether this instance still owns the shard. It commits an offset with its generation, and the coordinator
+/// accepts that only from a member of the current generation.
 #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
 fn still_assigned(
     consumer: &BaseConsumer<Membership>,

@@ -38,7 +38,7 @@ const INITIALISATION: Duration = Duration::from_secs(5);
 /// group's coordinator has left the cluster or come back to it (librdkafka issues 5456 and 5511).
 const RETURNS_AFTER: Duration = Duration::from_secs(1);
 
-/// The maximum number of blocking calls that write records: two, and one to abort.
+/// The maximum number of blocking calls needed to write records: two, and one to abort.
 const CALLS_FOR_RECORDS: u32 = 3;
 
 /// Appended to a failure's text if an earlier request was never answered.
@@ -83,7 +83,7 @@ impl Producers {
     /// # Errors
     ///
     /// If librdkafka refuses the properties.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own makes the blocking calls")]
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread makes the blocking calls")]
     pub(super) fn make(&self, shard: Shard) -> Result<ShardProducer, Failure> {
         let transactional_id = format!("{}.{shard}", self.prefix);
         let mut ours = vec![("enable.idempotence", "true"), ("linger.ms", "0")];

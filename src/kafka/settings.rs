@@ -1,5 +1,5 @@
-//! Settings of the target's brokers and of the fence topic that the daemon depends on. Start-up and `sprag
-//! check` read and report them. A setting that cannot be read is reported as unknown, never as correct.
+//! Settings of the target's brokers and of the fence topic that the daemon depends on. The daemon's start-up
+//! and `sprag check` read and report them. A setting that cannot be read is unknown, never correct.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

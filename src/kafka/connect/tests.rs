@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::disallowed_methods, reason = "a broker of the test's own, and deadlines")]
+#![allow(clippy::disallowed_methods, reason = "the test's own broker, and deadlines")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -75,7 +75,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         Ok(Self { requests: Requests::start(config, context)? })
     }
 
-    /// The state of its connections, and how often they have ended.
+    /// The client's connections.
     #[must_use]
     pub fn connections(&self) -> &Connections {
         self.requests.connections()
@@ -168,8 +168,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         })
     }
 
-    /// Commits offsets of a group without a transaction, and without a membership in the group (generation
-    /// -1). The request goes to the broker `at`; librdkafka looks up the coordinator if `at` is `None`.
+    /// Commits offsets of a group without a transaction and not as a member (its generation is -1). The
+    /// request goes to the broker `at`; librdkafka looks up the coordinator if `at` is `None`.
     ///
     /// # Errors
     ///

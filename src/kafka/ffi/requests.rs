@@ -35,7 +35,7 @@ const LATER: Duration = Duration::from_secs(1);
 /// A client and the queue of its answers.
 pub(super) struct Requests<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
-    /// The queue of events that answer no request, such as errors of connections.
+    /// The queue of events that answer no request, such as connection errors.
     main: *mut sys::rd_kafka_queue_t,
     client: Client<C>,
     /// After the client: fields are dropped in order, and the client's threads use the watch.
@@ -77,7 +77,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     /// # Errors
     ///
     /// If librdkafka refuses the configuration.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread serves the native queue")]
     pub(super) fn start(config: &ClientConfig, context: C) -> Result<Arc<Self>, KafkaError> {
         let refused = |error: NativeError| KafkaError::ClientCreation(error.message);
         let native = config.create_native_config()?;
@@ -253,7 +253,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         answer.error().map_or(Ok(answer), Err)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    #[expect(clippy::disallowed_methods, reason = "the timeout of a native client's request")]
     fn wait(
         &self,
         sender: oneshot::Sender<Result<Answer, NativeError>>,
@@ -276,8 +276,8 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Returns a time-out error to the callers that have waited too long.
-    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    /// Returns a timeout error to the callers that have waited too long.
+    #[expect(clippy::disallowed_methods, reason = "the timeout of a native client's request")]
     fn time_out(&self) {
         let now = Instant::now();
         let over: Vec<Waiter> = {

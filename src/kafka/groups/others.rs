@@ -29,7 +29,7 @@ impl Others {
         due
     }
 
-    /// Notes a new list.
+    /// Records a new list.
     pub(super) fn listed(&mut self, groups: BTreeMap<GroupId, String>) {
         self.before = std::mem::replace(&mut self.latest, groups);
     }
@@ -54,11 +54,11 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_gone_when_two_lists_in_a_row_lack_it() {
+    fn a_group_is_gone_if_it_is_missing_from_two_lists_in_a_row() {
         let mut others = Others::default();
         others.listed(list(&["a", "b"]));
         others.listed(list(&["b"]));
-        assert_eq!(names(&others), ["b", "a"], "one list may lack a broker");
+        assert_eq!(names(&others), ["b", "a"], "a broker may be missing from one list");
         others.listed(list(&["a", "b"]));
         others.listed(list(&["b"]));
         others.listed(list(&["b"]));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_listed_once_a_minute_even_where_a_list_does_not_come() {
+    fn groups_are_listed_once_a_minute_even_if_a_list_fails() {
         let mut others = Others::default();
         let at = |millis| Instant::from_millis(millis);
         let due: Vec<bool> =

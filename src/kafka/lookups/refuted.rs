@@ -21,7 +21,7 @@ impl Refuted {
     }
 
     /// Notes the result of a request about the group to the broker `at`; `at` is `None` if librdkafka looked
-    /// up the broker, and `error` is `None` on success. If librdkafka's look-up fails too, ours gets another
+    /// up the broker, and `error` is `None` on success. If librdkafka's lookup fails too, ours gets another
     /// try: a slow election may have caused the NOT_COORDINATOR answers.
     pub(super) fn answered(&mut self, at: Option<BrokerId>, group: &GroupId, error: Option<Code>) {
         match (at, error) {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_client_fails_too_the_coordinator_that_was_looked_up_is_asked_again() {
+    fn if_the_clients_lookup_fails_too_the_coordinator_that_was_looked_up_is_asked_again() {
         let refusal = (AT, Some(Code::NotCoordinator));
         for error in [Code::NotCoordinator, Code::OperationTimedOut] {
             let failed = [refusal, refusal, refusal, (None, Some(error))];

@@ -50,7 +50,7 @@ pub enum First {
     Another,
 }
 
-/// Describes one topic, with the requests sent by `admin`.
+/// Describes one topic. `admin` sends the requests.
 ///
 /// # Errors
 ///

@@ -111,8 +111,8 @@ impl LogOffsets {
         Ok(listed.map(of_part).collect())
     }
 
-    /// Notes if a broker said that it does not lead the partition. A broker that cannot be reached says
-    /// nothing about its leadership; the next description of the topic does.
+    /// Notes that the leader moved, if `error` says that the broker does not lead the partition. A broker
+    /// that cannot be reached says nothing about its leadership; the next description of the topic does.
     fn moved(&self, place: &Place, error: &NativeError) {
         let says_so = matches!(
             error.code,
