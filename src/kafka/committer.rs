@@ -72,7 +72,7 @@ impl KafkaCommitter {
         }
     }
 
-    /// How many members the coordination group has.
+    /// The number of members of the coordination group.
     async fn members(&self) -> Result<Option<usize>, Failure> {
         let group = &self.coordination_group;
         // Take-overs are rare, and a lost broker is a common cause, so the coordinator is always looked up

@@ -57,7 +57,7 @@ pub fn said(error: &KafkaError) -> String {
         return error.to_string();
     };
     if is_secret(name) {
-        return format!("librdkafka refuses the value of {name}, or does not know the property");
+        return format!("{name} has an invalid value, or is not a known property");
     }
     why.trim().to_owned()
 }

@@ -242,7 +242,7 @@ fn serve(
 ) {
     loop {
         if let Some(Err(error)) = consumer.poll(POLL) {
-            tracing::debug!(%error, "coordination group");
+            tracing::debug!(%error, "polling the coordination group failed");
         }
         loop {
             match orders.try_recv() {

@@ -94,8 +94,9 @@ impl Producers {
             }
             CommitMode::Guarded => ours.push(("message.timeout.ms", "10000")),
         }
-        let producer = Producer::new(&client_config(&self.properties, &ours))
-            .map_err(|error| failed(&error, Doing::Fencing, &format!("shard {shard}: producer")))?;
+        let producer = Producer::new(&client_config(&self.properties, &ours)).map_err(|error| {
+            failed(&error, Doing::Fencing, &format!("shard {shard}: creating the producer"))
+        })?;
         let (fence_topic, mode) = (self.fence_topic.clone(), self.mode);
         let worker = Worker { producer, fence_topic, shard, mode };
         let (jobs, received) = channel();

@@ -96,10 +96,9 @@ fn policy_doubt(topic: &TopicName, settings: &Result<Settings, Unread>) -> Optio
         return None;
     }
     let found = format!(
-        "expected {POLICY}=compact on the fence topic {topic}, found {POLICY}={policy}: the topic deletes \
-         records by age or size, such as the take-over record of a shard that was last taken over long ago, \
-         and the incarnation records of topics; without these records Sprag does not notice a changed shard \
-         count, or mappings from an earlier incarnation of a topic"
+        "expected {POLICY}=compact on the fence topic {topic}, found {POLICY}={policy}: old take-over records \
+         and incarnation records are deleted by age or size; without them Sprag does not notice a changed \
+         shard count, or mappings from an earlier incarnation of a topic"
     );
     let remedy = format!(
         "kafka-configs --bootstrap-server … --alter --entity-type topics --entity-name {topic} \

@@ -54,7 +54,7 @@ pub enum First {
 ///
 /// # Errors
 ///
-/// As [`describe_one`].
+/// Same as [`describe_one`].
 pub async fn describe_one_by(
     client: &AdminClient,
     admin: &Admin<Watch>,
