@@ -1,4 +1,4 @@
-//! The rdkafka adapter: the ports of [`crate::ports`] on real clusters.
+//! The rdkafka adapter: implements the ports of [`crate::ports`] on real clusters.
 
 mod addresses;
 pub mod client;

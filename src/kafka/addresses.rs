@@ -1,21 +1,21 @@
-//! What librdkafka's sentences about connections say: which broker refused, and whether it refused
-//! the credentials.
+//! Parses librdkafka's messages about connections: which broker refused the connection, and whether a broker
+//! refused the credentials.
 
-/// What librdkafka calls every failed `SaslAuthenticateRequest`.
+/// librdkafka's message for every failed `SaslAuthenticateRequest`.
 const LOGIN_FAILED: &str = ": SASL authentication error: ";
 
-/// What follows where the request was not answered: a broker that went away has refused nothing.
+/// What follows [`LOGIN_FAILED`] if the request was not answered: then no broker has refused the credentials.
 const NOT_ANSWERED: [&str; 2] =
     ["SaslAuthenticateRequest failed: ", "SaslAuthenticateResponse parsing failed: "];
 
-/// Whether a broker refused the credentials, by librdkafka's sentence.
+/// Whether librdkafka's message says that a broker refused the credentials.
 pub(super) fn credentials_refused(complaint: &str) -> bool {
     let answer = complaint.split_once(LOGIN_FAILED).map(|(_, answer)| answer);
     answer.is_some_and(|answer| !NOT_ANSWERED.iter().any(|start| answer.starts_with(start)))
 }
 
-/// Points at `advertised.listeners` where the connection that failed went to an address that is
-/// none of `bootstrap`: the clients learnt it from a broker.
+/// A hint about `advertised.listeners`, if the connection that failed went to an address that is not in
+/// `bootstrap`: the client got such an address from a broker. Empty otherwise.
 pub(super) fn advertised_hint(complaint: &str, bootstrap: &str) -> String {
     const PORT: &str = ":9092";
     let Some(address) = address(complaint) else {
@@ -35,7 +35,7 @@ pub(super) fn advertised_hint(complaint: &str, bootstrap: &str) -> String {
     )
 }
 
-/// The `host:port` that a sentence begins with, as in `sasl_ssl://host:9092/1: Connect to …`.
+/// The `host:port` at the start of a message, as in `sasl_ssl://host:9092/1: Connect to …`.
 fn address(complaint: &str) -> Option<&str> {
     let sentence = complaint.trim_start().trim_start_matches('(');
     let (name, _) = sentence.split_once(": ")?;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_brokers_refusal_is_one() {
+    fn only_a_brokers_refusal_counts_as_refused_credentials() {
         for (complaint, refused) in [
             (
                 " (sasl_plaintext://b:9092/bootstrap: SASL authentication error: Authentication \
@@ -87,11 +87,11 @@ mod tests {
             ("b:9092/2", "b", None),
             ("GroupCoordinator", "b", None),
         ] {
-            let told = advertised_hint(&refused(name), bootstrap);
+            let found = advertised_hint(&refused(name), bootstrap);
             let want =
                 hint.map_or(String::new(), |hint| format!("; {hint} is not one of bootstrap"));
-            assert_eq!(told.is_empty(), hint.is_none(), "{name}: {told}");
-            assert!(told.starts_with(&want), "{name}: {told}");
+            assert_eq!(found.is_empty(), hint.is_none(), "{name}: {found}");
+            assert!(found.starts_with(&want), "{name}: {found}");
         }
         assert_eq!(advertised_hint("", "b:9092"), "");
     }

@@ -1,5 +1,6 @@
-//! Clients of a cluster: their properties, and a few admin clients, so that one which has looked up what has
-//! moved since need not be asked.
+//! The clients of a cluster: their properties, and a small pool of admin clients. librdkafka caches the
+//! leaders and coordinators that it has looked up, so a request that needs a newer lookup uses a newer
+//! client.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,37 +25,37 @@ use crate::ports::Clock;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::time::Instant;
 
-/// How long one request may take.
+/// The time limit of one request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often another client is made for requests for which a client chooses the broker, at the most.
+/// The minimum time between two clients that are made for requests whose broker the client chooses.
 const LEAST_CLIENT_LIFE: Duration = Duration::from_secs(1);
-/// How long a client that nobody uses is kept.
+/// How long an unused client is kept.
 const UNUSED_LIFE: Duration = Duration::from_secs(60);
-/// How long a client is used after a request timed out that librdkafka goes on with: it must be gone before librdkafka's own
-/// timer ends that request ([`NATIVE_PATIENCE`]).
+/// How long a client is kept after one of its requests timed out that librdkafka still works on. The client
+/// must be destroyed before librdkafka's own timer ends that request ([`NATIVE_PATIENCE`]).
 const TIMED_OUT_LIFE: Duration = Duration::from_secs(NATIVE_PATIENCE.as_secs() / 2);
-/// How many clients are kept. Each has a thread per broker.
+/// The maximum number of clients. Each has a thread per broker.
 const MOST_CLIENTS: usize = 5;
 
-/// librdkafka's properties of a client.
+/// librdkafka's client properties, by name.
 pub type Properties = BTreeMap<String, String>;
 
-/// librdkafka's configuration with these properties, and ours over them.
+/// A librdkafka configuration with `properties`. Where `ours` sets the same property, `ours` wins.
 #[must_use]
 pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("client.id", "sprag").set("log.connection.close", "false");
-    // A broker that is back is connected to within a second; one that is away is not hammered.
-    // librdkafka refuses a first back-off above the longest one, so a user's own are not mixed with ours.
+    // Clients reconnect within a second once a broker is back, and do not hammer it while it is down.
+    // librdkafka refuses a first back-off above the maximum, so ours are not mixed with the user's.
     if !properties.keys().any(|key| key.starts_with("reconnect.backoff.")) {
         config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
     }
-    // So long a broker that came back may be waited for by a connection that was begun before.
+    // A connection attempt that began before the broker came back can delay the next attempt by this long.
     if !properties.contains_key("socket.connection.setup.timeout.ms") {
         config.set("socket.connection.setup.timeout.ms", "5000");
     }
-    // What it would log comes back as an error of some request, and is told with that.
+    // What librdkafka would log also comes back as the error of a request, and is logged with that request.
     config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {
         config.set(key, value);
@@ -65,12 +66,12 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
     config
 }
 
-/// What hears of broken connections.
+/// Receives the clients' connection errors.
 #[derive(Clone)]
 pub struct Watch {
     side: &'static str,
     complaints: Complaints,
-    /// What went wrong last, and what it is about.
+    /// The last connection error: librdkafka's message.
     last: Arc<Mutex<Option<String>>>,
 }
 
@@ -105,38 +106,39 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {}
 
-/// A cluster's admin clients. A client keeps the leaders and coordinators that librdkafka has looked up, so
-/// another look-up of its own takes another client. Requests that are served well by an older one keep it: a
-/// broker in trouble makes nothing else look anything up, nor doubt what the same connection says.
+/// A cluster's admin clients. librdkafka never drops the leaders and coordinators that a client has looked
+/// up, so another lookup by librdkafka takes another client. Requests that an older client serves well stay
+/// with it: a failing broker forces no lookups for the other brokers, and casts no doubt on what an
+/// unchanged connection answers.
 pub struct AdminClient {
     properties: Properties,
-    /// `source` or `target`, for people.
+    /// `source` or `target`, for messages.
     pub side: &'static str,
     clock: ProcessClock,
     watch: Watch,
-    /// The clients in use, oldest first.
+    /// The clients that are kept, oldest first.
     live: RefCell<Vec<Rc<Live>>>,
     made: Cell<u64>,
-    /// Requests for which a client chooses the broker use one made after this.
+    /// Requests whose broker the client chooses need a client that was made after this time.
     moved: Cell<Option<Instant>>,
-    /// The broker that described topics last.
+    /// The broker that answered the last description of topics.
     describer: Cell<Option<i32>>,
 }
 
 /// One admin client.
 pub struct Live {
-    /// Its number, which no other client of this cluster has.
+    /// Its number, unique among the clients of this cluster.
     pub number: u64,
-    /// For its requests.
+    /// The native client that sends its requests.
     pub admin: Rc<Admin<Watch>>,
     made: Instant,
     used: Cell<Instant>,
-    /// When a request timed out for the first time that librdkafka goes on with.
+    /// When one of its requests first timed out that librdkafka still works on.
     timed_out: Cell<Option<Instant>>,
 }
 
 impl AdminClient {
-    /// Clients of the cluster `side`; nothing is connected yet.
+    /// The clients of the cluster `side`. This connects to nothing yet.
     #[must_use]
     pub fn new(properties: Properties, side: &'static str, clock: ProcessClock) -> Self {
         let watch = Watch { side, complaints: Complaints::new(clock), last: Arc::default() };
@@ -145,35 +147,35 @@ impl AdminClient {
         Self { properties, side, clock, watch, live, made, moved, describer }
     }
 
-    /// What went wrong with a connection last, as a clause to put behind a sentence.
+    /// The last connection error in parentheses, with a space in front; empty if there was none.
     #[must_use]
     pub fn last_complaint(&self) -> String {
         let last = self.watch.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().map_or(String::new(), |last| format!(" ({last})"))
     }
 
-    /// The brokers that it begins with, as they are configured.
+    /// `bootstrap.servers`, as configured.
     #[must_use]
     pub fn bootstrap(&self) -> &str {
         self.properties.get("bootstrap.servers").map_or("", String::as_str)
     }
 
-    /// A client for requests for which a client chooses the broker. Another one is made where leaders or
-    /// coordinators may have moved since.
+    /// A client for requests whose broker the client chooses. If leaders or coordinators may have moved, it
+    /// is one that was made since.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the properties.
+    /// If librdkafka refuses the properties.
     pub fn present(&self) -> Result<Rc<Admin<Watch>>, Failure> {
         Ok(Rc::clone(&self.since(self.moved.get())?.admin))
     }
 
-    /// The oldest client that was made after `since`: for as long as nobody asks for a later look-up,
-    /// it is the same one.
+    /// The oldest client that was made after `since`; a new one if there is none. Callers share one client
+    /// until one of them needs a later lookup.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the properties.
+    /// If librdkafka refuses the properties.
     pub fn since(&self, since: Option<Instant>) -> Result<Rc<Live>, Failure> {
         let now = self.clock.now();
         self.drop_unused(now);
@@ -189,7 +191,7 @@ impl AdminClient {
 
     fn another(&self, since: Option<Instant>) -> Result<Rc<Live>, Failure> {
         let admin = self.fresh()?;
-        // It has looked nothing up by now, so it will do when this time is asked for again.
+        // The new client has looked nothing up yet, so it also serves later calls with the same `since`.
         let now = self.clock.now();
         let made = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         self.made.set(self.made.get() + 1);
@@ -202,7 +204,7 @@ impl AdminClient {
         });
         let mut all = self.live.borrow_mut();
         if all.len() >= MOST_CLIENTS {
-            // The oldest one serves groups that had no trouble, the newest those that look up again.
+            // The oldest client serves the groups that had no trouble, the newest those that look up again.
             all.remove(1);
         }
         all.push(Rc::clone(&live));
@@ -219,8 +221,8 @@ impl AdminClient {
         });
     }
 
-    /// A request for which librdkafka looks the coordinator up was not answered in time, and still waits in
-    /// some client.
+    /// Notes that a request whose coordinator librdkafka looks up has timed out. It still waits in one of the
+    /// clients, and it is not known in which.
     pub(super) fn waits(&self) {
         let now = self.clock.now();
         for live in self.live.borrow().iter().filter(|live| live.timed_out.get().is_none()) {
@@ -228,17 +230,17 @@ impl AdminClient {
         }
     }
 
-    /// A client of its own, which has looked nothing up yet.
+    /// A new client, which has looked nothing up yet. It is not added to the pool.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the properties.
+    /// If librdkafka refuses the properties.
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
-        // Where librdkafka connects only on demand, a request that waits for a broker orders a new
-        // connection at each of its states, without a back-off: one that refuses makes it spin.
+        // With sparse connections, a request that waits for a broker starts a new connection in each of the
+        // request's states, without a back-off. A broker that refuses connections would make librdkafka spin.
         let mut ours = vec![("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
-        // A broker that leaves a request unanswered for longer than any request waits is not asked for
-        // anything else: its connection is closed.
+        // No request of ours waits longer than this. librdkafka then closes the connection, so that nothing
+        // else is sent to a broker that does not answer.
         let patience = REQUEST_TIMEOUT.as_millis().to_string();
         if !self.properties.contains_key("socket.timeout.ms") {
             ours.push(("socket.timeout.ms", &patience));
@@ -251,8 +253,8 @@ impl AdminClient {
         })
     }
 
-    /// The next request for which a client chooses the broker is made by another client, unless one was made
-    /// a moment ago.
+    /// The next request whose broker the client chooses uses a new client, unless the last change was less
+    /// than [`LEAST_CLIENT_LIFE`] ago.
     fn look_up_again(&self) {
         let now = self.clock.now();
         if self.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
@@ -260,29 +262,28 @@ impl AdminClient {
         }
     }
 
-    /// The broker that described topics last, where it is known.
+    /// The broker that answered the last description of topics, if known.
     pub(super) fn describer(&self) -> Option<i32> {
         self.describer.get()
     }
 
-    /// This broker described topics; `None` where librdkafka chose it.
+    /// Notes that `broker` has described topics; `None` if librdkafka chose the broker.
     pub(super) fn described_by(&self, broker: Option<i32>) {
         self.describer.set(broker.or(self.describer.get()));
     }
 
-    /// The present time.
+    /// The current time.
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// Waits for so long.
+    /// Waits for `duration`.
     pub async fn pause(&self, duration: Duration) {
         self.clock.sleep_until(self.clock.now() + duration).await;
     }
 
-    /// The failure that follows from `error` of a request for which the client chose the broker. Where a
-    /// leader or a coordinator may have moved, or no broker answered, the next such request is made by
-    /// another client.
+    /// Turns `error` into a failure, for a request whose broker the client chose. If a leader or a
+    /// coordinator may have moved, or no broker answered, the next such request uses a new client.
     #[must_use]
     pub fn client_failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
         if coordinator_moved(error) {
@@ -291,14 +292,14 @@ impl AdminClient {
         self.failed(error, doing, what)
     }
 
-    /// The failure that follows from `error`.
+    /// Turns `error` into a failure; `what` names the operation.
     #[must_use]
     pub fn failed(&self, error: &NativeError, doing: Doing, what: &str) -> Failure {
         failure(error, doing, &format!("{what} on the {}", self.side))
     }
 }
 
-/// The failure that follows from an error of rdkafka's own.
+/// Turns an rdkafka error into a failure.
 #[must_use]
 pub fn failed(error: &KafkaError, doing: Doing, what: &str) -> Failure {
     failure(&native(error), doing, what)

@@ -1,5 +1,5 @@
-//! Fenced commits: one transactional producer per shard, each with a thread of its own, because
-//! librdkafka's transactional calls block.
+//! Fenced commits. Each shard has one transactional producer with a dedicated thread, because librdkafka's
+//! transactional calls block.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use sprag_core::fence_log::{FenceLog, FenceRecord};
 use sprag_core::ids::{BrokerId, Fence, GroupId, Shard, TargetPartition, TopicName};
 use sprag_core::policy::CommitMode;
 
-/// How long the number of the coordination group's members is waited for: a take-over waits as long.
+/// The time limit for reading the number of members of the coordination group. It delays a take-over.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The fence partitions and the shards' producers.
@@ -35,14 +35,14 @@ pub struct KafkaCommitter {
     live: RefCell<BTreeMap<Shard, Owned>>,
 }
 
-/// A shard's producer, and the ownership it belongs to once the take-over record stands.
+/// A shard's producer, and the fence of its ownership once the take-over record is written.
 struct Owned {
     producer: Arc<ShardProducer>,
     fence: Option<Fence>,
 }
 
 impl KafkaCommitter {
-    /// A committer on the target cluster. `prefix` is the transactional.ids', without the shard.
+    /// A committer on the target cluster. `prefix` is the transactional.id without the shard.
     #[must_use]
     pub fn new(
         admin: Rc<AdminClient>,
@@ -72,10 +72,11 @@ impl KafkaCommitter {
         }
     }
 
-    /// How many members the coordination group has.
+    /// The number of members of the coordination group.
     async fn members(&self) -> Result<Option<usize>, Failure> {
         let group = &self.coordination_group;
-        // A shard is taken over seldom, and often because a broker has gone.
+        // Take-overs are rare, and a lost broker is a common cause, so the coordinator is always looked up
+        // again.
         let (live, at) = self.lookups.coordinator(group, Some(self.admin.now())).await?;
         let described = live.admin.describe_group(group.as_str(), at.map(BrokerId::get), PATIENCE);
         let described = described.await;
@@ -86,7 +87,7 @@ impl KafkaCommitter {
             .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))
     }
 
-    fn made_anew(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
+    fn replace_producer(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
         self.live.borrow_mut().remove(&shard);
         let producer = Arc::new(self.producers.make(shard)?);
         let owned = Owned { producer: Arc::clone(&producer), fence: None };
@@ -94,12 +95,13 @@ impl KafkaCommitter {
         Ok(producer)
     }
 
-    /// The producer that `init_transactions` made; in `guarded` mode nothing made one before.
+    /// The producer that `init_transactions` made. `guarded` mode has no `init_transactions`, so the producer
+    /// may have to be made here.
     fn initialised(&self, shard: Shard) -> Result<Arc<ShardProducer>, Failure> {
         let present = self.live.borrow().get(&shard).map(|owned| Arc::clone(&owned.producer));
         match (present, self.producers.mode) {
             (Some(producer), CommitMode::Fenced | CommitMode::Guarded) => Ok(producer),
-            (None, CommitMode::Guarded) => self.made_anew(shard),
+            (None, CommitMode::Guarded) => self.replace_producer(shard),
             (None, CommitMode::Fenced) => {
                 let detail = format!("shard {shard}: its producer was destroyed");
                 Err(Failure::new(FailureClass::Fenced, detail))
@@ -115,20 +117,20 @@ impl Committer for KafkaCommitter {
             self.members(),
         );
         let members = members.unwrap_or_else(|failure| {
-            tracing::debug!(%failure, "the number of members is unknown");
+            tracing::debug!(%failure, "the number of members of the coordination group is unknown");
             None
         });
         Ok(FenceLog { newest: newest?, members })
     }
 
     async fn init_transactions(&self, shard: Shard) -> Result<(), Failure> {
-        self.made_anew(shard)?.init_transactions().await
+        self.replace_producer(shard)?.init_transactions().await
     }
 
     async fn take_over(&self, shard: Shard, record: &FenceRecord) -> Result<Fence, Failure> {
         let producer = self.initialised(shard)?;
         let fence = producer.write_records(vec![record.clone()]).await?;
-        // Only the producer that wrote the record belongs to its fence, not one made since.
+        // The fence belongs to the producer that wrote the record, not to one that replaced it meanwhile.
         if let Some(owned) = self.live.borrow_mut().get_mut(&shard)
             && Arc::ptr_eq(&owned.producer, &producer)
         {

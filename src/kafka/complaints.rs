@@ -1,5 +1,5 @@
-//! What the clients' threads say of their connections. An outage says the same thing many times a
-//! second; people are told it at once, and then now and again while it lasts.
+//! Rate limiting of the clients' connection errors. During an outage librdkafka reports the same error many
+//! times a second. Each is logged at once, and again every [`AGAIN`] while the outage lasts.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,38 +9,38 @@ use super::clock::ProcessClock;
 use crate::ports::Clock;
 use sprag_core::time::Instant;
 
-/// The same sentence is told again after this long.
+/// The minimum time between two log lines for the same error.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// What was said, and when it was told.
+/// The errors that were logged recently, and when.
 #[derive(Clone, Debug)]
 pub(super) struct Complaints {
     clock: ProcessClock,
-    told: Arc<Mutex<BTreeMap<String, Instant>>>,
+    logged: Arc<Mutex<BTreeMap<String, Instant>>>,
 }
 
 impl Complaints {
     pub(super) fn new(clock: ProcessClock) -> Self {
-        Self { clock, told: Arc::default() }
+        Self { clock, logged: Arc::default() }
     }
 
-    /// Whether to tell `sentence`.
+    /// Whether to log `sentence` now. If so, it counts as logged.
     pub(super) fn is_news(&self, sentence: &str) -> bool {
         self.is_news_at(self.clock.now(), sentence)
     }
 
     fn is_news_at(&self, now: Instant, sentence: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| now.since(*at) < AGAIN);
-        let news = !told.contains_key(sentence);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.retain(|_, at| now.since(*at) < AGAIN);
+        let news = !logged.contains_key(sentence);
         if news {
-            told.insert(sentence.to_owned(), now);
+            logged.insert(sentence.to_owned(), now);
         }
         news
     }
 }
 
-/// librdkafka's sentence without what differs each time: `(after 3ms in state CONNECT, …)`.
+/// librdkafka's message without its variable part, `(after 3ms in state CONNECT, …)`.
 pub(super) fn plain_sentence(reason: &str) -> &str {
     let end = reason.find(" (after ").unwrap_or(reason.len());
     reason[..end].trim_end()
@@ -51,21 +51,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_sentence_is_told_once_in_a_while() {
+    fn the_same_error_is_logged_once_in_five_minutes() {
         let complaints = Complaints::new(ProcessClock::start());
         let at = |seconds: u64| Instant::from_millis(seconds * 1000);
-        let heard = [(0, "a"), (1, "a"), (2, "b"), (299, "a"), (301, "a"), (302, "a")];
-        let told: Vec<_> =
-            heard.into_iter().filter(|(s, what)| complaints.is_news_at(at(*s), what)).collect();
-        assert_eq!(told, [(0, "a"), (2, "b"), (301, "a")]);
+        let reported = [(0, "a"), (1, "a"), (2, "b"), (299, "a"), (301, "a"), (302, "a")];
+        let logged: Vec<_> =
+            reported.into_iter().filter(|(s, what)| complaints.is_news_at(at(*s), what)).collect();
+        assert_eq!(logged, [(0, "a"), (2, "b"), (301, "a")]);
     }
 
     #[test]
-    fn what_differs_each_time_is_left_out() {
-        let said = "h:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in \
-                    state CONNECT, 3 identical error(s) suppressed)";
+    fn the_variable_part_is_left_out() {
+        let reason = "h:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in \
+                      state CONNECT, 3 identical error(s) suppressed)";
         assert_eq!(
-            plain_sentence(said),
+            plain_sentence(reason),
             "h:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused"
         );
         assert_eq!(plain_sentence("1/1 brokers are down"), "1/1 brokers are down");

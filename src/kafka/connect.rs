@@ -1,5 +1,5 @@
-//! From the configuration to running ports: both clusters are waited for, the fence topic is
-//! created if it is missing, and the core learns who it is.
+//! Turns the configuration into running ports: waits for both clusters, creates the fence topic if it is
+//! missing, and gathers the core's set-up.
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ use sprag_mapping::replication_policy::ReplicationPolicy;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// How long the start-up waits for settings that are only reported.
+/// How long the start-up waits for settings that it only reports.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The ports on real clusters.
@@ -86,12 +86,11 @@ impl Ports for KafkaPorts {
     }
 }
 
-/// Connects to both clusters and joins the coordination group. A cluster that is down is waited
-/// for.
+/// Connects to both clusters and joins the coordination group. Waits for a cluster that is down.
 ///
 /// # Errors
 ///
-/// Where waiting is useless.
+/// If waiting cannot help.
 pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     let clock = ProcessClock::start();
     let admin =
@@ -116,7 +115,7 @@ pub async fn connect(config: &Config) -> Result<(Setup, KafkaPorts), Failure> {
     Ok((setup, ports))
 }
 
-/// Another one in each process. A process id would not do: in containers they are all 1.
+/// A seed that differs between processes. A process id would not do: in containers it is always 1.
 fn jitter_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -175,13 +174,13 @@ fn ports(
     })
 }
 
-/// The properties, so that librdkafka takes a session that lasts this long: it refuses one beyond
-/// `max.poll.interval.ms`, which is five minutes by default.
+/// Raises `max.poll.interval.ms`, which is five minutes by default, to the session timeout if it is lower:
+/// librdkafka refuses a session timeout above it.
 fn polled_as_long(mut properties: Properties, session_timeout: Duration) -> Properties {
     const NAME: &str = "max.poll.interval.ms";
     const DEFAULT: u128 = 300_000;
     let session = session_timeout.as_millis();
-    // A value that is no number is left for librdkafka to refuse, with the name of the property.
+    // librdkafka refuses a value that is not a number, and names the property.
     let polled = properties.get(NAME).map_or(Ok(DEFAULT), |value| value.trim().parse());
     if polled.is_ok_and(|polled| polled < session) {
         properties.insert(NAME.to_owned(), session.to_string());
@@ -189,7 +188,7 @@ fn polled_as_long(mut properties: Properties, session_timeout: Duration) -> Prop
     properties
 }
 
-/// What the mapping topic is written in, for the decoder.
+/// The decoder's format for the configured format of the mapping topic.
 #[must_use]
 pub fn mapping_format(format: &MappingFormat) -> Format {
     match format {
@@ -208,7 +207,7 @@ pub fn mapping_format(format: &MappingFormat) -> Format {
     }
 }
 
-/// A cluster's properties, to be handed to librdkafka.
+/// A cluster's properties with their secrets in plain text, for librdkafka only.
 #[must_use]
 pub fn plain(properties: &BTreeMap<String, Secret>) -> Properties {
     properties.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect()
@@ -219,40 +218,40 @@ async fn cluster_id(client: &AdminClient) -> Result<ClusterId, Failure> {
     id.map(|id| ClusterId::from(id.as_str())).ok_or_else(|| unanswered(client))
 }
 
-/// Why the cluster did not say its id.
+/// The failure to report when no broker answers with the cluster id.
 fn unanswered(client: &AdminClient) -> Failure {
     let said = no_answer(client);
-    // librdkafka's call returns no error code, and its own `_AUTHENTICATION` would not do either: it
-    // also stands for a handshake that broke off and for a token that could not be fetched. Only
-    // its sentence says that a broker refused the credentials.
+    // librdkafka's call returns no error code. Its code `_AUTHENTICATION` would not be enough either: it also
+    // means that a handshake broke off, or that a token could not be fetched. Only the message says that a
+    // broker refused the credentials.
     if credentials_refused(&client.last_complaint()) {
         let refused = NativeError::of(RDKafkaErrorCode::SaslAuthenticationFailed);
         return failure(&refused, Doing::Connecting, &said);
     }
     let side = client.side;
     let detail = format!(
-        "{said}; is the cluster up, and are bootstrap.servers and security.protocol in \
-         {side}.kafka.common right?"
+        "{said}; check that the cluster is up, and that bootstrap.servers and security.protocol in \
+         {side}.kafka.common are correct"
     );
     Failure::new(FailureClass::Retry, detail)
 }
 
-/// That no broker answers, with what is known of why.
+/// A message that no broker answers, with the cause as far as it is known.
 #[must_use]
 pub fn no_answer(client: &AdminClient) -> String {
     let (side, servers, why) = (client.side, client.bootstrap(), why(client));
     format!("no broker of the {side} cluster answers at {servers}{why}")
 }
 
-/// What went wrong with a connection last, as a clause to put behind a sentence.
+/// The last connection error in parentheses, with a hint if there is one; empty if there was no error.
 fn why(client: &AdminClient) -> String {
     let complaint = client.last_complaint();
     let hint = advertised_hint(&complaint, client.bootstrap());
     format!("{complaint}{hint}")
 }
 
-/// A failed request of the start-up, with the address that could not be reached: a time-out names
-/// none.
+/// Adds the address that could not be reached to the failure of a start-up request. A timeout does not name
+/// one.
 fn with_address(client: &AdminClient, failure: Failure) -> Failure {
     let broken = matches!(failure.class, FailureClass::Retry | FailureClass::OutcomeUnknown);
     let complaint = client.last_complaint();
@@ -260,14 +259,14 @@ fn with_address(client: &AdminClient, failure: Failure) -> Failure {
         return failure;
     }
     let why = why(client);
-    Failure::new(failure.class, format!("{failure}; the last connection that failed{why}"))
+    Failure::new(failure.class, format!("{failure}; last connection error:{why}"))
 }
 
-/// The fence topic, created if it is missing and may be.
+/// Describes the fence topic. Creates it if it is missing and `features.autoCreateControlTopics` allows it.
 ///
 /// # Errors
 ///
-/// Where it is missing, or cannot be described or created.
+/// If it is missing, or cannot be described or created.
 pub async fn fence_topic(
     config: &Config,
     target: &AdminClient,
@@ -282,7 +281,7 @@ pub async fn fence_topic(
     };
     match described {
         Ok(described) => Ok(described),
-        // Just created, and not known to every broker yet.
+        // The topic was just created, and not every broker knows it yet.
         Err(failure) if failure.class == FailureClass::Missing => {
             Err(Failure { class: FailureClass::Retry, ..failure })
         }
@@ -290,7 +289,7 @@ pub async fn fence_topic(
     }
 }
 
-/// Logs what is not as it should be with the fence topic.
+/// Logs problems with the settings of the fence topic.
 async fn report_fence_topic(config: &Config, target: &AdminClient, replicas: i32) {
     let name = TopicName::from(config.coordination.fence_topic.as_str());
     for doubt in fence_topic_doubts(target, &name, replicas, SETTINGS_PATIENCE).await {
@@ -335,7 +334,7 @@ async fn create_fence_topic(
     }
 }
 
-/// Tries until it succeeds or waiting is useless, with a log line per failure and a back-off.
+/// Repeats `attempt` until it succeeds or waiting cannot help. Logs each failure and backs off after it.
 async fn waited_for<T, F: Future<Output = Result<T, Failure>>>(
     clock: &ProcessClock,
     attempt: impl Fn() -> F,

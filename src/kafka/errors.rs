@@ -1,4 +1,4 @@
-//! The one table that says what follows from a broker's or a client's error.
+//! Classifies the errors of brokers and of librdkafka, by one table.
 
 mod table;
 
@@ -12,16 +12,16 @@ use super::ffi::NativeError;
 use crate::config::properties::is_secret;
 use sprag_core::failure::{Failure, FailureClass};
 
-/// What is told of a code that is in no row.
-const UNLISTED: &str = "not an error that was expected here; tried again";
+/// The advice for a code that is in no row.
+const UNLISTED: &str = "unexpected error; Sprag tries again";
 
-/// What was being done when the error came: the same code does not always mean the same.
+/// The operation that failed. The same code can have different consequences in different operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// Starting up, before anything runs. As `Fencing`, but refused credentials end the process:
-    /// nothing has shown yet that they were ever right.
+    /// Starting up, before anything runs. Same as `Fencing`, except that refused credentials end the
+    /// process: no login has succeeded with them yet.
     Connecting,
-    /// Reading something; nothing changed.
+    /// Reading; the request changes nothing.
     Reading,
     /// Committing offsets of a group.
     Committing,
@@ -31,41 +31,41 @@ pub enum Doing {
     Fencing,
 }
 
-/// The failure that follows from `error`; `what` says what was asked of whom.
+/// Turns `error` into a failure. `what` names the operation and its target, and starts the failure's text.
 #[must_use]
 pub fn failure(error: &NativeError, doing: Doing, what: &str) -> Failure {
     let row = row_of(error);
     if row.is_none() {
         let code = error.number;
-        tracing::warn!(code, what, "an error code that was not expected: {error}");
+        tracing::warn!(code, what, "unexpected error code: {error}");
     }
     let advice = row.map_or(UNLISTED, |row| row.advice);
     let class = class(error, row, doing);
     Failure::new(class, format!("{what}: {error}; {advice}"))
 }
 
-/// What to do about `code`, for people.
+/// What an operator can do about `code`.
 #[must_use]
 pub fn advice(code: Code) -> &'static str {
     row(code).map_or(UNLISTED, |row| row.advice)
 }
 
-/// What rdkafka says, without the value of a property that was refused: it may be a secret.
+/// rdkafka's message, without the value of a refused property, which may be a secret.
 #[must_use]
 pub fn said(error: &KafkaError) -> String {
     let KafkaError::ClientConfig(_, why, name, _) = error else {
         return error.to_string();
     };
     if is_secret(name) {
-        return format!("the value of {name} is refused, or there is no such property");
+        return format!("{name} has an invalid value, or is not a known property");
     }
     why.trim().to_owned()
 }
 
-/// An error of rdkafka's own as a native one.
+/// Converts an rdkafka error into a native one.
 #[must_use]
 pub fn native(error: &KafkaError) -> NativeError {
-    // A property that librdkafka refuses comes without a code, and stays refused.
+    // A refused property has no error code. A retry cannot help, so it must not look like a transient error.
     let refused = matches!(error, KafkaError::ClientConfig(..));
     let otherwise = if refused { Code::InvalidArgument } else { Code::Fail };
     let code = error.rdkafka_error_code().unwrap_or(otherwise);
@@ -80,15 +80,15 @@ pub fn native(error: &KafkaError) -> NativeError {
     native
 }
 
-/// Whether the answer shows that the coordinator or a leader may have moved, so that it is looked up
-/// anew by a new client: librdkafka's admin requests never evict what they have looked up.
+/// Whether the error shows that the coordinator or a leader may have moved. If so, a new client must look it
+/// up again: librdkafka's admin requests never evict cached coordinators and leaders.
 #[must_use]
 pub fn coordinator_moved(error: &NativeError) -> bool {
     row_of(error).is_some_and(|row| row.moved)
 }
 
 fn row_of(error: &NativeError) -> Option<&'static Row> {
-    // A number that librdkafka has no name for comes as `Unknown`, which is a code of its own.
+    // A number that librdkafka has no name for is mapped to `Unknown`, which is also a real code.
     let named = error.number == error.code as i32;
     named.then(|| row(error.code)).flatten()
 }
@@ -96,7 +96,7 @@ fn row_of(error: &NativeError) -> Option<&'static Row> {
 fn class(error: &NativeError, row: Option<&Row>, doing: Doing) -> FailureClass {
     use FailureClass as Class;
     if error.fatal {
-        // The producer is beyond use and is made anew, which begins with taking the shard over.
+        // The producer is unusable. Its replacement starts by taking the shard over again.
         return Class::Fenced;
     }
     let class = row.map_or(Class::Retry, |row| match doing {

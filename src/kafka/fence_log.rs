@@ -1,4 +1,4 @@
-//! A fence partition, read to its end.
+//! Reads a fence partition to its end (`docs/protocol.md`, "The fence log").
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,11 +20,11 @@ const POLL: Duration = Duration::from_millis(100);
 
 type Newest = BTreeMap<String, (Fence, String)>;
 
-/// The newest record of each key of the shard's fence partition, `read_committed`.
+/// The newest record of each key in the shard's fence partition, read with `read_committed`.
 ///
 /// # Errors
 ///
-/// Where the end was not reached in time, or the partition cannot be read.
+/// If the end is not reached within [`REQUEST_TIMEOUT`], or if the partition cannot be read.
 #[expect(clippy::disallowed_methods, reason = "librdkafka's consumer blocks")]
 pub(super) async fn read_fence_partition(
     properties: Properties,
@@ -69,7 +69,7 @@ fn read(properties: &Properties, topic: &TopicName, shard: Shard) -> Result<Newe
         (Some(Ok(())), _) => Ok(newest),
         (Some(Err(error)), _) | (None, Some(error)) => Err(failure(&error, Doing::Fencing, &what)),
         (None, None) => {
-            let detail = format!("{what}: its end was not reached in {REQUEST_TIMEOUT:?}");
+            let detail = format!("{what}: the end was not reached within {REQUEST_TIMEOUT:?}");
             Err(Failure::new(FailureClass::Retry, detail))
         }
     }

@@ -1,5 +1,5 @@
-//! What rdkafka has no safe wrapper for. The only `unsafe` of the tree stands in this module and
-//! its parts; everything that leaves it is owned, typed and checked.
+//! Safe wrappers for the parts of librdkafka that rdkafka does not wrap. This module contains the only
+//! `unsafe` code of the repository. Everything that leaves it is owned, typed and checked.
 
 #![allow(unsafe_code)]
 
@@ -30,13 +30,13 @@ use rdkafka_sys as sys;
 /// An error as librdkafka reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeError {
-    /// The broker's or the client's error code; `Unknown` also where librdkafka has no name for it.
+    /// The broker's or the client's error code; `Unknown` also if librdkafka has no name for it.
     pub code: RDKafkaErrorCode,
-    /// Its number in the protocol; negative ones but -1 are the client's own.
+    /// The code's number in the protocol. Negative numbers other than -1 are librdkafka's own.
     pub number: i32,
-    /// librdkafka's sentence.
+    /// librdkafka's message.
     pub message: String,
-    /// The client is beyond use (a fenced producer, for one).
+    /// The client is unusable, such as a fenced producer.
     pub fatal: bool,
     /// The open transaction must be aborted.
     pub abortable: bool,
@@ -52,11 +52,11 @@ impl fmt::Display for NativeError {
 }
 
 impl NativeError {
-    /// An error known by its code alone.
+    /// The error with this code and librdkafka's generic message for it.
     #[must_use]
     pub fn of(code: RDKafkaErrorCode) -> Self {
         let number = code as i32;
-        // SAFETY: the sentence is static, or the thread's own, and is copied.
+        // SAFETY: the message is static or thread-local, and it is copied.
         let message = unsafe { text(raw::rd_kafka_err2str(number)) };
         Self { code, number, message, fatal: false, abortable: false }
     }
@@ -65,7 +65,7 @@ impl NativeError {
         Self { message: message.into(), ..Self::of(code) }
     }
 
-    /// The error with this number, which may be one that librdkafka does not know.
+    /// The error with this number, which librdkafka may not know; `None` for 0, which is no error.
     #[must_use]
     pub fn of_number(number: i32) -> Option<Self> {
         if number == RDKafkaErrorCode::NoError as i32 {
@@ -75,19 +75,19 @@ impl NativeError {
             Some(code) => Self::of(code),
             None => Self {
                 number,
-                message: "an error that this client has no name for".to_owned(),
+                message: "an error that librdkafka does not know".to_owned(),
                 ..Self::of(RDKafkaErrorCode::Unknown)
             },
         })
     }
 
-    /// The error with the broker's or the client's own sentence, if there is one.
+    /// Replaces the message with the broker's or the client's specific one, if there is one.
     ///
     /// # Safety
     ///
     /// `sentence` is null or points to a NUL-terminated string.
     unsafe fn saying(mut self, sentence: *const c_char) -> Self {
-        // SAFETY: as the caller vouches.
+        // SAFETY: guaranteed by the caller.
         let sentence = unsafe { text(sentence) };
         if !sentence.is_empty() {
             self.message = sentence;
@@ -95,7 +95,7 @@ impl NativeError {
         self
     }
 
-    /// Reads an error that somebody else owns.
+    /// Reads an error that the caller does not own.
     ///
     /// # Safety
     ///
@@ -104,7 +104,7 @@ impl NativeError {
         if error.is_null() {
             return None;
         }
-        // SAFETY: the caller vouches for the pointer; the string belongs to the error and is copied.
+        // SAFETY: the caller guarantees a valid pointer; the string belongs to the error and is copied.
         unsafe {
             let known = Self::of_number(raw::rd_kafka_error_code(error))?;
             let mut read = known.saying(sys::rd_kafka_error_string(error));
@@ -114,13 +114,13 @@ impl NativeError {
         }
     }
 
-    /// Takes an error that is ours to free.
+    /// Reads an error that the caller owns, and frees it.
     ///
     /// # Safety
     ///
-    /// `error` is null or points to a live error that nobody else frees.
+    /// `error` is null or points to a live error that nothing else frees.
     unsafe fn take(error: *mut sys::rd_kafka_error_t) -> Option<Self> {
-        // SAFETY: as the caller vouches; it is read before it is freed, once.
+        // SAFETY: guaranteed by the caller; the error is read before it is freed, once.
         unsafe {
             let read = Self::read(error);
             if !error.is_null() {
@@ -131,12 +131,12 @@ impl NativeError {
     }
 }
 
-/// As librdkafka takes a time-out.
+/// A timeout in librdkafka's format: milliseconds, at most `i32::MAX`.
 fn milliseconds(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// Copies a C string; null is the empty text.
+/// Copies a C string; null becomes the empty string.
 ///
 /// # Safety
 ///
@@ -145,7 +145,7 @@ unsafe fn text(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: as the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
@@ -158,6 +158,6 @@ unsafe fn elements<'a, T>(array: *mut *const T, len: usize) -> &'a [*const T] {
     if array.is_null() || len == 0 {
         return &[];
     }
-    // SAFETY: as the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe { std::slice::from_raw_parts(array.cast_const(), len) }
 }

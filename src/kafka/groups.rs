@@ -1,4 +1,4 @@
-//! The groups of both clusters, by admin requests.
+//! Reads and commits the offsets of consumer groups on both clusters, by admin requests.
 
 mod others;
 
@@ -30,12 +30,12 @@ use sprag_core::ids::{
 };
 use sprag_core::time::Instant;
 
-/// How long brokers are waited for when groups are listed: the list goes without those that take longer.
+/// The time limit for listing groups. Brokers that take longer are left out of the list.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a read inside a transaction may take: meanwhile no other group of the shard commits.
+/// The time limit of a read inside a transaction. No other group of the shard can commit meanwhile.
 const IN_TRANSACTION: Duration = Duration::from_secs(5);
 
-/// The source's groups.
+/// The groups of the source cluster.
 pub struct KafkaSourceGroups {
     admin: Rc<AdminClient>,
     lookups: Lookups,
@@ -43,7 +43,7 @@ pub struct KafkaSourceGroups {
     others: RefCell<Others>,
 }
 
-/// The target's groups.
+/// The groups of the target cluster.
 pub struct KafkaTargetGroups {
     admin: Rc<AdminClient>,
     lookups: Lookups,
@@ -58,8 +58,8 @@ impl KafkaSourceGroups {
         Self { admin, lookups, clock, others: RefCell::default() }
     }
 
-    /// Asks for the groups of all protocols, now and then: the call keeps a thread, and waits for every
-    /// broker. What it does not name may be there all the same.
+    /// Lists the groups of all protocols, if that is due. It is done only now and then, because the call
+    /// occupies a thread and waits for every broker. A group that is not in the list may exist all the same.
     async fn list_others(&self) {
         if !self.others.borrow_mut().due(self.clock.now()) {
             return;
@@ -75,7 +75,7 @@ impl KafkaSourceGroups {
                     .collect();
                 self.others.borrow_mut().listed(groups);
             }
-            Err(error) => tracing::debug!(%error, "listing the groups of all protocols"),
+            Err(error) => tracing::debug!(%error, "could not list the groups of all protocols"),
         }
     }
 }
@@ -131,8 +131,8 @@ impl KafkaTargetGroups {
             .collect())
     }
 
-    /// Like [`Self::read`], with a failure for each partition that was named and is not in the
-    /// answer: it was not told that there is none.
+    /// Like [`Self::read`], with a failure for each named partition that the answer does not include: the
+    /// broker has not said that it has no offset.
     async fn read_named(
         &self,
         group: &GroupId,
@@ -148,7 +148,7 @@ impl KafkaTargetGroups {
             read.entry(at.clone()).or_insert_with(|| {
                 Err(Failure::new(
                     FailureClass::Retry,
-                    format!("the target's answer for group {group} leaves {at} out"),
+                    format!("the target's answer for group {group} does not include {at}"),
                 ))
             });
         }
@@ -164,8 +164,8 @@ impl SourceGroups for KafkaSourceGroups {
         let consumers: BTreeSet<GroupId> = names.collect();
         let mut listing = SourceListing { missing, ..SourceListing::default() };
         for (group, protocol) in self.others.borrow().groups() {
-            // A group whose protocol the broker does not say may commit offsets: a Kafka Streams
-            // group of KIP-1071, for one.
+            // A group whose protocol the broker does not report may commit offsets, such as a Kafka Streams
+            // group of KIP-1071.
             match protocol {
                 _ if consumers.contains(group) => {}
                 "" | "consumer" | "streams" => listing.groups.push(group.clone()),
@@ -250,8 +250,8 @@ impl TargetGroups for KafkaTargetGroups {
                 self.read_named(group, named, stable, coordinator_since).await
             }
             ReadScope::AllAnd(named) => {
-                // A fetch of all leaves out a partition whose first commit is pending: what is
-                // missing is asked for by name.
+                // A fetch of all partitions leaves out one whose first commit is pending. So partitions that
+                // are missing are fetched by name.
                 let mut read = self.read(group, None, stable, coordinator_since).await?;
                 let missing: BTreeSet<_> =
                     named.iter().filter(|at| !read.contains_key(*at)).cloned().collect();
@@ -274,14 +274,15 @@ impl TargetGroups for KafkaTargetGroups {
             let detail = format!("{what}: {why}; nothing was sent");
             Err(Failure::new(FailureClass::Retry, detail))
         };
-        // librdkafka would send it when the broker is connected again.
+        // librdkafka would keep the request and send it after the broker is connected again, which may be too
+        // late.
         if at.is_some_and(|at| !live.admin.connections().up().contains(&at)) {
             return unsent(
-                "the group's coordinator is not connected at the moment, and it is tried again",
+                "the group's coordinator is not connected at the moment, so Sprag tries again later",
             );
         }
         if self.clock.now() > not_after {
-            return unsent("the check behind it is too old");
+            return unsent("the check that it relies on is too old");
         }
         failpoint::reach(Point::AgeChecked, group).await;
         let results =
@@ -300,15 +301,16 @@ impl TargetGroups for KafkaTargetGroups {
             .collect();
         for at in offsets.keys() {
             committed.entry(at.clone()).or_insert_with(|| {
-                Err(Failure::new(FailureClass::OutcomeUnknown, format!("{what}: no word of {at}")))
+                let detail = format!("{what}: the answer does not include {at}");
+                Err(Failure::new(FailureClass::OutcomeUnknown, detail))
             });
         }
         Ok(committed)
     }
 }
 
-/// The offsets as librdkafka takes them, with their metadata and without a leader epoch (which does
-/// not carry over from one cluster to another).
+/// Converts the offsets and their metadata for librdkafka. They have no leader epoch, because one cluster's
+/// epochs mean nothing to another.
 pub(super) fn offset_list(
     offsets: &BTreeMap<TargetPartition, TargetCommit>,
     what: &str,
@@ -324,8 +326,8 @@ pub(super) fn offset_list(
     Ok(list)
 }
 
-/// The groups of those brokers that answered, and why others did not. Where no group was listed, a broker
-/// that did not answer is a failure: it is not known that another one did.
+/// The groups of the brokers that answered, and the first error of those that did not. If no group was listed
+/// and a broker failed, the result is a failure: it is not known whether any broker answered.
 async fn list(client: &AdminClient) -> Result<(Vec<GroupListing>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let admin = client.present()?;
@@ -342,7 +344,7 @@ async fn list(client: &AdminClient) -> Result<(Vec<GroupListing>, Option<Failure
     }
 }
 
-/// The leaders of the partitions of `__consumer_offsets`, as some broker knows them.
+/// The group coordinators: the leaders of the partitions of `__consumer_offsets`, as one broker reports them.
 async fn coordinators(client: &AdminClient) -> Result<Coordinators, Failure> {
     let described = describe_one(client, &TopicName::from("__consumer_offsets")).await?;
     let leaders = described.leaders.into_iter();

@@ -1,9 +1,9 @@
-//! Which broker coordinates a group.
+//! Finds the broker that coordinates a group.
 //!
-//! librdkafka's own look-ups will not do: a client keeps those of eleven groups
-//! (`rd_kafka_coord_cache_add()`), asks any broker that it is connected to for all others, each time
-//! again, and waits for that one without an end. So the leaders of `__consumer_offsets` are looked up for
-//! all groups at once, from a broker that answers, and requests go to the coordinators by their ids.
+//! librdkafka's own lookups are not enough. A client caches those of eleven groups
+//! (`rd_kafka_coord_cache_add()`). For every other group it asks some connected broker each time, and waits
+//! for that broker without a limit. So the adapter looks up the leaders of `__consumer_offsets` for all
+//! groups at once, from a broker that answers, and sends requests to the coordinators by their ids.
 
 mod refuted;
 
@@ -25,17 +25,17 @@ use sprag_core::ids::{BrokerId, GroupId, TopicName};
 use sprag_core::time::Instant;
 
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// How long a look-up holds that found no topic, or none that may be described.
+/// How long a lookup is valid if the topic was not found or may not be described.
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
-/// `None` where the topic does not exist, or cannot be described.
+/// `None` if the topic does not exist or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
 
-/// The coordinators of one cluster, as they were looked up last.
+/// The coordinators of one cluster, as of the last lookup.
 pub(super) struct Lookups {
     client: Rc<AdminClient>,
-    /// The last look-up that found them, and when it began.
+    /// The newest coordinators that were found, and when that lookup began.
     found: RefCell<Option<(Rc<Coordinators>, Instant)>>,
-    /// The last look-up, which may be under way.
+    /// The last lookup, which may still be in progress.
     last: RefCell<Option<Lookup>>,
     refuted: RefCell<Refuted>,
 }
@@ -52,13 +52,13 @@ impl Lookups {
         Self { client, found, last, refuted }
     }
 
-    /// A client for a request to the coordinator of the group, and the coordinator, which was looked up
-    /// after `since`. `None` where librdkafka has to look it up itself: then the client was made after
-    /// `since`, and has looked nothing up before.
+    /// The coordinator of the group, from a lookup that began after `since`, and a client for a request to
+    /// it. `None` if librdkafka must look up the coordinator itself. In that case the client was made after
+    /// `since`, so its lookups are newer too.
     ///
     /// # Errors
     ///
-    /// Where no broker answers, and where librdkafka refuses the properties.
+    /// If no broker answers, or if librdkafka refuses the properties.
     pub(super) async fn coordinator(
         &self,
         group: &GroupId,
@@ -75,8 +75,8 @@ impl Lookups {
         Ok((self.client.since(since)?, coordinator))
     }
 
-    /// The broker `at`, which was looked up, answered a request about the group, or did not; where it is
-    /// `None`, one that librdkafka looked up.
+    /// Notes the result of a request about the group to the broker `at`, which was looked up; `None` if
+    /// librdkafka looked up the broker. `error` is the request's error, if it failed.
     pub(super) fn answered(
         &self,
         at: Option<BrokerId>,
@@ -90,14 +90,15 @@ impl Lookups {
         }
     }
 
-    /// What was found, if that will do. A look-up that others need and that is under way delays nothing.
+    /// The coordinators that are known, if their lookup began after `since`. A later lookup that is in
+    /// progress for another request causes no delay.
     fn found_after(&self, since: Option<Instant>) -> Option<Rc<Coordinators>> {
         let found = self.found.borrow();
         let will_do = |(_, begun): &&(_, Instant)| since.is_none_or(|since| *begun > since);
         found.as_ref().filter(will_do).map(|(found, _)| Rc::clone(found))
     }
 
-    /// The last look-up, if it will do, and another one otherwise.
+    /// The result of the last lookup, if it began after `since`; of a new one otherwise.
     async fn look_up_after(&self, since: Option<Instant>) -> Found {
         let lookup = self.lookup(since)?;
         let outcome = lookup.outcome.await;
@@ -125,7 +126,7 @@ impl Lookups {
         if let Some(lookup) = last.as_ref().filter(will_do) {
             return Ok(lookup.clone());
         }
-        // Of the same millisecond as `since`, it is later all the same.
+        // A lookup that begins in the same millisecond as `since` must still count as later.
         let begun = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         let (client, live) = (Rc::clone(&self.client), self.client.since(None)?);
         let lookup = Lookup { outcome: look_up(client, live).boxed_local().shared(), begun };

@@ -1,6 +1,6 @@
-//! The reader of the mapping topic: all partitions, from the start, `read_committed`.
+//! Reads all partitions of the mapping topic from the start, with `read_committed`.
 //!
-//! A thread of its own polls and decodes; the index takes the batches as fast as it applies them.
+//! A dedicated thread polls and decodes. It pauses when [`AHEAD`] batches wait to be applied to the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -29,9 +29,9 @@ use sprag_mapping::{Decoder, Format, SkipCounter};
 
 const BATCH: usize = 10_000;
 const POLL: Duration = Duration::from_millis(100);
-/// How soon a client that could not be made is tried again.
+/// The delay before the next attempt to create the client.
 const RETRY: Duration = Duration::from_secs(5);
-/// Batches that wait for the index before the reader pauses.
+/// How many batches may wait to be applied to the index before the reader pauses.
 const AHEAD: usize = 8;
 
 /// Reads the mapping topic.
@@ -40,7 +40,7 @@ pub struct KafkaMappings {
     properties: Properties,
     topic: TopicName,
     format: Format,
-    /// The number of the reading under way; threads of earlier ones end when they see it.
+    /// The number of the current reading. Threads of earlier readings end when they see that it has changed.
     present: Arc<AtomicU64>,
     sender: mpsc::Sender<(u64, Event)>,
     receiver: Mutex<mpsc::Receiver<(u64, Event)>>,
@@ -68,7 +68,7 @@ impl Drop for KafkaMappings {
 }
 
 impl Mappings for KafkaMappings {
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread polls the native client")]
     fn read(&self, topic: TopicId, partitions: i32) {
         let number = self.present.fetch_add(1, Ordering::AcqRel) + 1;
         let reading = Reading {
@@ -89,7 +89,7 @@ impl Mappings for KafkaMappings {
     async fn next(&self) -> Event {
         let mut receiver = self.receiver.lock().await;
         loop {
-            // The channel cannot close: this reader holds a sender.
+            // The channel cannot close, because this reader holds a sender.
             let Some((number, event)) = receiver.recv().await else {
                 return std::future::pending().await;
             };
@@ -100,14 +100,14 @@ impl Mappings for KafkaMappings {
     }
 
     async fn ends(&self, partitions: &BTreeSet<MappingPartition>) -> Result<MappingEnds, Failure> {
-        // A client that has looked nothing up yet: its metadata is newer than the fence.
+        // A new client has no cached metadata, so what it looks up is newer than the fence.
         let admin = self.admin.fresh()?;
         let topic = describe_one_by(&self.admin, &admin, &self.topic, First::Same).await?.id;
         let ends = self.ends_seen_by(&admin, partitions).await?;
-        // The ends are listed by name: they are this topic's if its id did not change meanwhile.
+        // The log ends are listed by topic name. They belong to this topic if its id is still the same.
         if describe_one_by(&self.admin, &admin, &self.topic, First::Same).await?.id != topic {
             let detail = format!(
-                "the mapping topic {} was recreated while its log ends were read; they are read again",
+                "the mapping topic {} was recreated while its log ends were read; Sprag reads them again",
                 self.topic
             );
             return Err(Failure::new(FailureClass::Retry, detail));
@@ -119,12 +119,12 @@ impl Mappings for KafkaMappings {
 type Ends = BTreeMap<MappingPartition, Result<MappingOffset, Failure>>;
 
 impl KafkaMappings {
-    /// The log ends of whatever topic has the mapping topic's name, by a client that has looked
-    /// nothing up yet.
+    /// The log ends of the topic that has the mapping topic's name, without a check of its id. A new client
+    /// reads them, without cached metadata.
     ///
     /// # Errors
     ///
-    /// The request's failure.
+    /// If the request as a whole fails. Each partition has its own result.
     pub async fn ends_by_name(
         &self,
         partitions: &BTreeSet<MappingPartition>,
@@ -146,7 +146,7 @@ impl KafkaMappings {
             .map_err(|error| self.admin.failed(&error, Doing::Reading, &what))?;
         let end = |outcome: Result<Option<(i64, String)>, NativeError>| match outcome {
             Ok(Some((offset, _))) => Ok(MappingOffset(offset)),
-            Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: none"))),
+            Ok(None) => Err(Failure::new(FailureClass::Retry, format!("{what}: no offset"))),
             Err(error) => Err(self.admin.failed(&error, Doing::Reading, &what)),
         };
         let ends = listed.into_iter();
@@ -154,7 +154,7 @@ impl KafkaMappings {
     }
 }
 
-/// One reading of the topic, in its thread.
+/// One reading of the topic from its start, in its own thread.
 struct Reading {
     number: u64,
     present: Arc<AtomicU64>,
@@ -164,11 +164,11 @@ struct Reading {
     partitions: i32,
     decoder: Decoder,
     skips: SkipCounter,
-    /// What the client itself was told to fail with, since it last delivered something.
+    /// The client's errors that were logged since it last delivered something.
     failing: BTreeSet<String>,
 }
 
-/// What one batch brought of one partition.
+/// One batch's content for one partition.
 #[derive(Default)]
 struct Part {
     records: Vec<(MappingOffset, MappingRecord)>,
@@ -196,12 +196,12 @@ impl Reading {
         self.number == self.present.load(Ordering::Acquire)
     }
 
-    /// A client that cannot be made, of threads or sockets too few, is made later; `None` when nobody
-    /// listens any more.
+    /// Creates the client. If that fails, for example for lack of threads or sockets, it tries again until it
+    /// succeeds. `None` if nobody listens any more.
     #[expect(clippy::disallowed_methods, reason = "this thread has nothing to do until then")]
     fn begun(&self, properties: &Properties) -> Option<BatchReader<DefaultConsumerContext>> {
         let (name, again) = (&self.name, RETRY.as_secs());
-        let what = format!("reading mapping topic {name} (tried again in {again} s)");
+        let what = format!("reading mapping topic {name} (next attempt in {again} s)");
         while self.is_wanted() {
             match self.assigned(properties) {
                 Ok(reader) => return Some(reader),
@@ -258,7 +258,7 @@ impl Reading {
                                 topic = self.name.as_str(),
                                 partition,
                                 offset,
-                                "a mapping record was skipped: {skip} (told once per kind)"
+                                "a mapping record was skipped: {skip} (logged once per kind)"
                             );
                         }
                     }
@@ -274,19 +274,20 @@ impl Reading {
         }
     }
 
-    /// A client that reaches no broker is told once; it goes on trying.
+    /// Logs an error of the client as a whole, but each only once until the client delivers something again.
+    /// The client keeps trying. "All brokers are down" is not logged if it follows another error.
     fn client_failed(&mut self, error: &NativeError) {
         let sentence = plain_sentence(&error.message);
         let follows = error.code == Code::AllBrokersDown && !self.failing.is_empty();
         if !follows && self.failing.insert(sentence.to_owned()) {
             tracing::warn!(
                 topic = self.name.as_str(),
-                "reading the mapping topic: {sentence}; it is tried again"
+                "reading the mapping topic: {sentence}; Sprag tries again"
             );
         }
     }
 
-    /// False when nobody listens any more.
+    /// Sends the events for one partition. False if nobody listens any more.
     fn pass_on(&self, partition: MappingPartition, part: Part) -> bool {
         let Part { records, position, failed } = part;
         let mut listening = true;

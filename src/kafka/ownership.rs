@@ -1,5 +1,6 @@
-//! The coordination group: which shards this instance owns (`docs/protocol.md`, "The life of a
-//! shard"). A thread of its own polls the consumer, answers rebalances and checks the generation.
+//! Membership in the coordination group, which decides the shards that this instance owns
+//! (`docs/protocol.md`, "The life of a shard"). A dedicated thread polls the consumer, handles rebalances and
+//! checks the generation.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,11 +39,11 @@ enum Order {
     Release(Shard),
 }
 
-/// What the rebalance callback and the polling thread share.
+/// The state that the rebalance callback and the polling thread share.
 #[derive(Clone)]
 struct Membership {
     events: mpsc::UnboundedSender<Event>,
-    /// Partitions whose revocation is not acknowledged yet, all of which are given back together.
+    /// Partitions whose revocation is not acknowledged yet. They are given back all at once.
     revoked: Arc<Mutex<Option<Revoked>>>,
     closing: Arc<AtomicBool>,
     complaints: Complaints,
@@ -63,7 +64,7 @@ impl ClientContext for Membership {
             Some(Code::AllBrokersDown) => {
                 return tracing::debug!("the coordination group on the target: {reason}");
             }
-            Some(_) | None => "it is tried again",
+            Some(_) | None => "Sprag tries again",
         };
         let sentence = plain_sentence(reason);
         if self.complaints.is_news(sentence) {
@@ -90,7 +91,7 @@ impl ConsumerContext for Membership {
             _ => consumer.unassign(),
         };
         if let Err(error) = outcome {
-            tracing::warn!(%error, "rebalancing the coordination group");
+            tracing::warn!(%error, "could not complete a rebalance of the coordination group");
         }
     }
 }
@@ -102,10 +103,10 @@ impl Membership {
         partitions: &TopicPartitionList,
     ) -> Result<(), KafkaError> {
         consumer.incremental_assign(partitions)?;
-        // Only the assignment counts; the records are read by the committer.
+        // Only the assignment matters here. The committer reads the records.
         consumer.pause(partitions)?;
         for shard in shards(partitions) {
-            self.tell(Event::ShardAssigned { shard });
+            self.send(Event::ShardAssigned { shard });
         }
         Ok(())
     }
@@ -117,10 +118,10 @@ impl Membership {
     ) -> Result<(), KafkaError> {
         let closing = self.closing.load(Ordering::Acquire);
         if closing || consumer.assignment_lost() {
-            // What was to be given back is gone with the rest.
+            // The partitions that were to be given back are lost together with the others.
             *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = None;
             for shard in shards(partitions) {
-                self.tell(Event::ShardLost { shard });
+                self.send(Event::ShardLost { shard });
             }
             return consumer.incremental_unassign(partitions);
         }
@@ -128,12 +129,12 @@ impl Membership {
         let revoked = Revoked { partitions: partitions.clone(), outstanding };
         *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(revoked);
         for shard in shards(partitions) {
-            self.tell(Event::ShardRevoked { shard });
+            self.send(Event::ShardRevoked { shard });
         }
         Ok(())
     }
 
-    /// A shard came to rest: what to give back, when it was the last one.
+    /// Notes that a revoked shard is at rest. If it was the last one, returns all partitions to give back.
     fn released(&self, shard: Shard) -> Option<TopicPartitionList> {
         let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = revoked.as_mut()?;
@@ -145,8 +146,8 @@ impl Membership {
         }
     }
 
-    fn tell(&self, event: Event) {
-        // Nobody listens while the process ends.
+    fn send(&self, event: Event) {
+        // The receiver is gone if the process is ending.
         let _ = self.events.send(event);
     }
 }
@@ -156,12 +157,12 @@ fn shards(partitions: &TopicPartitionList) -> Vec<Shard> {
 }
 
 impl KafkaOwnership {
-    /// Joins the coordination group `group`, which shares out the partitions of `fence_topic`.
+    /// Joins the coordination group `group`, which assigns the partitions of `fence_topic` to its members.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the properties.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own polls the native client")]
+    /// If librdkafka refuses the properties.
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread polls the native client")]
     pub fn join(
         properties: &Properties,
         group: &str,
@@ -201,8 +202,8 @@ impl KafkaOwnership {
 
 impl Drop for KafkaOwnership {
     fn drop(&mut self) {
-        // The thread ends when its orders do; it leaves the group first, so that the others need
-        // not wait for the session to time out.
+        // The thread ends when the channel of its orders closes. It leaves the group before it ends, so that
+        // the other members need not wait for the session to time out.
         let (nobody, _) = channel();
         drop(std::mem::replace(&mut self.orders, nobody));
         if let Some(thread) = self.thread.take() {
@@ -222,7 +223,8 @@ impl Ownership for KafkaOwnership {
 
     async fn check(&self, shard: Shard) -> Result<bool, Failure> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || Failure::new(FailureClass::Retry, "the coordination group's thread is gone");
+        let gone =
+            || Failure::new(FailureClass::Retry, "the coordination group's thread has ended");
         self.orders.send(Order::Check(shard, sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
@@ -240,7 +242,7 @@ fn serve(
 ) {
     loop {
         if let Some(Err(error)) = consumer.poll(POLL) {
-            tracing::debug!(%error, "coordination group");
+            tracing::debug!(%error, "polling the coordination group failed");
         }
         loop {
             match orders.try_recv() {
@@ -251,7 +253,7 @@ fn serve(
                     if let Some(partitions) = membership.released(shard)
                         && let Err(error) = consumer.incremental_unassign(&partitions)
                     {
-                        tracing::debug!(%error, "giving shards back");
+                        tracing::debug!(%error, "could not give shards back");
                     }
                 }
                 Err(TryRecvError::Empty) => break,
@@ -264,7 +266,8 @@ fn serve(
     }
 }
 
-/// Commits an offset with our generation: the coordinator accepts it or it does not.
+/// Whether this instance still owns the shard. It commits an offset with its generation, and the coordinator
+/// accepts that only from a member of the current generation.
 #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
 fn still_assigned(
     consumer: &BaseConsumer<Membership>,

@@ -1,4 +1,4 @@
-//! One shard's producer, in a thread of its own.
+//! A shard's producer, and the dedicated thread that makes its blocking calls.
 
 #[cfg(test)]
 mod tests;
@@ -25,41 +25,43 @@ use sprag_core::fence_log::FenceRecord;
 use sprag_core::ids::{Fence, GroupId, Shard, TopicName};
 use sprag_core::policy::CommitMode;
 
-/// How long a call within a transaction may take: meanwhile no other group of the shard commits. What a call
-/// that times out leaves open is aborted by the next producer's start.
+/// The time limit of a call within a transaction. No other group of the shard can commit meanwhile. If a call
+/// times out and leaves the transaction open, the start of the next producer aborts it.
 const TRANSACTION_CALL: Duration = Duration::from_secs(3);
 
-/// How long the start of a producer may take: it may have to connect, and an earlier transaction to end.
+/// The time limit of `init_transactions`, which may have to connect and to wait for an earlier transaction to
+/// end.
 const INITIALISATION: Duration = Duration::from_secs(5);
 
-/// How much longer than its calls may take a producer's thread is waited for.
-/// `rd_kafka_send_offsets_to_transaction()` does not keep its time-out, and may never return when the
+/// How long to wait for a producer's thread beyond the time limits of its calls.
+/// `rd_kafka_send_offsets_to_transaction()` does not keep its time limit. It may never return after the
 /// group's coordinator has left the cluster or come back to it (librdkafka issues 5456 and 5511).
 const RETURNS_AFTER: Duration = Duration::from_secs(1);
 
-/// How many calls records take at most: two, and one to abort.
+/// The maximum number of blocking calls needed to write records: two, and one to abort.
 const CALLS_FOR_RECORDS: u32 = 3;
 
-/// What follows where a request was never answered.
+/// Appended to a failure's text if an earlier request was never answered.
 const LATE: &str =
-    "a request before that was sent and never answered, and a broker may carry it out late";
+    "an earlier request was sent and never answered, and a broker may carry it out late";
 
-/// What follows where it is not known how a transaction ended.
+/// Appended to a failure's text if it is not known how a transaction ended.
 const UNVERIFIED: &str = "offsets that were not verified may have become visible";
 
-/// How the shards' producers are made.
+/// Makes the shards' producers.
 pub(super) struct Producers {
     /// The target's producer properties.
     pub(super) properties: Properties,
-    /// Of the transactional.ids: `sprag.<pipeline id>`.
+    /// The prefix of the transactional.ids: `sprag.<pipeline id>`.
     pub(super) prefix: String,
-    /// Where take-over records go.
+    /// The fence topic.
     pub(super) fence_topic: TopicName,
-    /// `guarded` producers have no transactions.
+    /// In `guarded` mode producers have no transactions.
     pub(super) mode: CommitMode,
 }
 
-/// A handle of the thread; when the last one goes, the producer is destroyed after what it is doing.
+/// A handle to the producer's thread. When the last handle is dropped, the thread finishes its jobs and then
+/// destroys the producer.
 pub(super) struct ShardProducer {
     shard: Shard,
     jobs: Sender<Job>,
@@ -76,12 +78,12 @@ struct Worker {
 }
 
 impl Producers {
-    /// A producer for `shard`.
+    /// A new producer for `shard`.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the properties.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own makes the blocking calls")]
+    /// If librdkafka refuses the properties.
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread makes the blocking calls")]
     pub(super) fn make(&self, shard: Shard) -> Result<ShardProducer, Failure> {
         let transactional_id = format!("{}.{shard}", self.prefix);
         let mut ours = vec![("enable.idempotence", "true"), ("linger.ms", "0")];
@@ -92,8 +94,9 @@ impl Producers {
             }
             CommitMode::Guarded => ours.push(("message.timeout.ms", "10000")),
         }
-        let producer = Producer::new(&client_config(&self.properties, &ours))
-            .map_err(|error| failed(&error, Doing::Fencing, &format!("shard {shard}: producer")))?;
+        let producer = Producer::new(&client_config(&self.properties, &ours)).map_err(|error| {
+            failed(&error, Doing::Fencing, &format!("shard {shard}: creating the producer"))
+        })?;
         let (fence_topic, mode) = (self.fence_topic.clone(), self.mode);
         let worker = Worker { producer, fence_topic, shard, mode };
         let (jobs, received) = channel();
@@ -107,18 +110,18 @@ impl ShardProducer {
     ///
     /// # Errors
     ///
-    /// As the error table has it.
+    /// Classified by the error table.
     pub(super) async fn init_transactions(&self) -> Result<(), Failure> {
         self.run(INITIALISATION, Worker::init_transactions).await
     }
 
-    /// Writes records to the shard's fence partition, in one transaction, and returns the last one's
-    /// offset.
+    /// Writes records to the shard's fence partition and returns the offset of the last one. In `fenced` mode
+    /// all records are in one transaction.
     ///
     /// # Errors
     ///
-    /// As the error table has it; also where the delivery report of a record holds no offset, and where
-    /// a request may be carried out late. In `guarded` mode some records may stand nevertheless.
+    /// Classified by the error table. Also if a delivery report has no offset, or if a request may be carried
+    /// out late. In `guarded` mode, some of the records may have been written even so.
     pub(super) async fn write_records(&self, records: Vec<FenceRecord>) -> Result<Fence, Failure> {
         let calls = TRANSACTION_CALL * CALLS_FOR_RECORDS;
         self.run(calls, move |worker| worker.write_records(&records)).await
@@ -128,7 +131,7 @@ impl ShardProducer {
     ///
     /// # Errors
     ///
-    /// As the error table has it; also where a request may be carried out late.
+    /// Classified by the error table. Also if a request may be carried out late.
     pub(super) async fn write_offsets(
         &self,
         group: GroupId,
@@ -137,27 +140,28 @@ impl ShardProducer {
         self.run(TRANSACTION_CALL, move |worker| worker.write_offsets(&group, &offsets)).await
     }
 
-    /// Ends the open transaction, and says whether a request may be carried out late.
+    /// Ends the open transaction, and returns whether a request may be carried out late.
     ///
     /// # Errors
     ///
-    /// As the error table has it; also where it failed and a request may be carried out late.
+    /// Classified by the error table, or as a late request if the call failed and a request may be carried
+    /// out late.
     pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
         self.run(TRANSACTION_CALL, move |worker| worker.end(end)).await
     }
 
-    /// Waits for `job`, whose calls take up to `calls` together. A producer that does not come back is
-    /// beyond use: its successor, with a new epoch, aborts what it left open. Its thread ends when the
-    /// call does.
+    /// Waits for `job`, whose calls may take up to `calls` in total. A producer that does not return in time
+    /// is unusable. Its successor, which has a newer epoch, aborts the transaction that it left open. The
+    /// thread ends when the call returns.
     async fn run<T: Send + 'static>(
         &self,
         calls: Duration,
         job: impl FnOnce(&Worker) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let gone = || Failure::new(FailureClass::Fenced, "the producer's thread is gone");
+        let gone = || Failure::new(FailureClass::Fenced, "the producer's thread has ended");
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |worker| {
-            // Nobody waits any more: the shard was given up meanwhile.
+            // The receiver is gone if the shard was given up in the meantime.
             let _ = sender.send(job(worker));
         });
         self.jobs.send(job).map_err(|_| gone())?;
@@ -209,7 +213,8 @@ impl Worker {
         self.unless_late(&what, stand)
     }
 
-    /// A transaction that could not be committed is aborted, so that the next one may begin.
+    /// Writes the records in one transaction. If it cannot be committed, it is aborted so that the next one
+    /// can begin.
     fn in_a_transaction(&self, records: &[FenceRecord]) -> Result<Vec<RecordId>, NativeError> {
         self.producer.begin_transaction()?;
         let done = self.send_records(records).and_then(|sent| {
@@ -219,7 +224,7 @@ impl Worker {
         if done.is_err()
             && let Err(error) = self.producer.abort_transaction(TRANSACTION_CALL)
         {
-            tracing::debug!(%error, shard = self.shard.get(), "aborting fence records");
+            tracing::debug!(%error, shard = self.shard.get(), "aborting fence records failed");
         }
         done
     }
@@ -231,10 +236,10 @@ impl Worker {
         records.iter().map(send).collect()
     }
 
-    /// The offset of the last record, where each of them was delivered.
+    /// The offset of the last record, if all of them were delivered.
     fn delivered(&self, sent: &[RecordId], what: &str) -> Result<Fence, Failure> {
         let unreported = || {
-            let detail = format!("{what}: the broker did not report the offset of each record");
+            let detail = format!("{what}: the broker did not report an offset for every record");
             Failure::new(FailureClass::OutcomeUnknown, detail)
         };
         let mut last = Err(unreported());
@@ -280,8 +285,8 @@ impl Worker {
         }
     }
 
-    /// The outcome of a call, unless a request of this producer may be carried out late. A producer
-    /// that is fenced stays fenced, and what ends the process still does.
+    /// Turns the outcome into a late-request failure if a request of this producer may be carried out late.
+    /// `Fenced` and `Stop` failures keep their class.
     fn unless_late<T>(&self, what: &str, outcome: Result<T, Failure>) -> Result<T, Failure> {
         if !self.producer.late_request_possible() {
             return outcome;
@@ -297,14 +302,15 @@ impl Worker {
     }
 }
 
-/// Whether a failed end leaves open what stands. A transaction in another state than it should be was
-/// ended by something else: by a late request, for one.
+/// Whether it is unknown, after a failed end, how the transaction ended. A transaction in an unexpected state
+/// was ended by something else, such as a late request.
 fn end_unknown(error: &NativeError, failure: &Failure, end: TransactionEnd) -> bool {
     let refused = failure.class == FailureClass::Fenced;
     error.code == Code::InvalidTransactionalState || (end == TransactionEnd::Abort && !refused)
 }
 
-/// Tells that the fence held: whoever ordered the commit may not be there any more to tell it.
+/// Logs that the broker enforced the fence. It is logged here because the caller that ordered the commit may
+/// be gone.
 fn refused(failure: Failure) -> Failure {
     if failure.class == FailureClass::Fenced {
         tracing::warn!(event = "commit_refused", "the broker refused a commit: {failure}");

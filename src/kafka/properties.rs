@@ -1,5 +1,5 @@
-//! Which client properties librdkafka refuses, by themselves: told with file and key before anything
-//! is connected.
+//! Finds the client properties that librdkafka refuses on their own. They are reported with file and key
+//! before any connection is made.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::config::{Cluster, ConfigError, ConfigErrors, Loaded, Secret};
 ///
 /// # Errors
 ///
-/// Those that are refused, each where it was written.
+/// The refused properties, each with the place where it is set.
 pub fn refused(loaded: &Loaded) -> Result<(), ConfigErrors> {
     let mut errors = Vec::new();
     for (side, cluster) in [("source", &loaded.config.source), ("target", &loaded.config.target)] {
@@ -45,7 +45,9 @@ fn refusal(name: &str, value: &str) -> Option<String> {
         matches!(&error, KafkaError::ClientConfig(_, why, _, _) if why.contains("No such"));
     Some(match (unknown, nearest(name)) {
         (true, Some(nearest)) => format!("unknown client property; did you mean {nearest}?"),
-        (true, None) => "unknown client property, in Java's names and in librdkafka's".to_owned(),
+        (true, None) => {
+            "unknown client property: neither Kafka's Java client nor librdkafka has it".to_owned()
+        }
         (false, _) => format!("librdkafka refuses the value: {}", said(&error)),
     })
 }
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_properties_are_told_where_they_stand_and_without_their_values() {
+    fn refused_properties_are_reported_with_their_place_and_without_their_values() {
         insta::assert_snapshot!(errors(
             "source.kafka.common.sasl.pasword: hushhush\n\
              source.kafka.consumer.fetch.min.bytes: hushhush\n\
@@ -98,16 +100,16 @@ mod tests {
     x.yaml:5: source.kafka.consumer.fetch.min.bytes: librdkafka refuses the value: Invalid value for configuration property "fetch.min.bytes"
     x.yaml:8: target.kafka.admin.sasl.password.a: unknown client property; did you mean sasl.password?
     x.yaml:7: target.kafka.common.request.timeout.ms: librdkafka refuses the value: Configuration property "socket.timeout.ms" value 600000 is outside allowed range 10..300000
-    x.yaml:6: target.kafka.producer.nobody.knows: unknown client property, in Java's names and in librdkafka's
+    x.yaml:6: target.kafka.producer.nobody.knows: unknown client property: neither Kafka's Java client nor librdkafka has it
     "#);
     }
 
     #[test]
     fn javas_and_librdkafkas_names_are_not_refused() {
-        let told = errors(
+        let reported = errors(
             "source.kafka.common:\n  security.protocol: SASL_SSL\n  sasl.mechanism: PLAIN\n  \
              sasl.username: u\n  sasl.password: p\n  max.block.ms: 5\n  buffer.memory: 33554432\n",
         );
-        assert_eq!(told, "");
+        assert_eq!(reported, "");
     }
 }

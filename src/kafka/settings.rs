@@ -1,5 +1,5 @@
-//! Settings of the target's brokers and of the fence topic that the daemon depends on. They are
-//! read to be reported, at start-up and by `sprag check`; what cannot be read is unknown, never fine.
+//! Settings of the target's brokers and of the fence topic that the daemon depends on. The daemon's start-up
+//! and `sprag check` read and report them. A setting that cannot be read is unknown, never correct.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use super::client::AdminClient;
 use super::ffi::admin::ConfigOf;
 use sprag_core::ids::TopicName;
 
-/// Settings by name, defaults included.
+/// Settings by name, including defaults.
 pub type Settings = BTreeMap<String, String>;
 
-/// Why settings are not known, for people.
+/// Why settings could not be read, for messages.
 pub type Unread = String;
 
-/// The settings of each broker that the cluster knows.
+/// The settings of each broker in the cluster.
 ///
 /// # Errors
 ///
-/// Where it is not known which brokers there are.
+/// If the brokers cannot be listed.
 pub async fn of_brokers(
     client: &AdminClient,
     timeout: Duration,
@@ -41,29 +41,29 @@ async fn of(client: &AdminClient, of: ConfigOf<'_>, timeout: Duration) -> Result
     admin.describe_configs(of, timeout).await.map_err(|error| error.to_string())
 }
 
-/// What is not as it should be with the fence topic, or is not known.
+/// How serious a [`Doubt`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Records that ownership rests on can be lost.
+    /// Records that ownership depends on can be lost.
     Wrong,
-    /// It works, and should be changed.
+    /// The setting works, but should be changed.
     Risky,
-    /// It could not be checked.
+    /// The setting could not be checked.
     Unknown,
 }
 
-/// A doubt about the fence topic.
+/// A problem with the fence topic, or something that could not be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// How much it matters.
+    /// How serious it is.
     pub weight: Weight,
     /// What was found.
     pub found: String,
-    /// What to do.
+    /// What to do about it.
     pub remedy: String,
 }
 
-/// What speaks against the fence topic as it stands, of `replicas` replicas.
+/// Checks the settings of the fence topic, which has `replicas` replicas.
 pub async fn fence_topic_doubts(
     client: &AdminClient,
     topic: &TopicName,
@@ -72,7 +72,7 @@ pub async fn fence_topic_doubts(
 ) -> Vec<Doubt> {
     let admin = match client.present() {
         Ok(admin) => admin,
-        Err(failure) => return vec![not_checked("its settings", topic, &failure.to_string())],
+        Err(failure) => return vec![not_checked("the configuration", topic, &failure.to_string())],
     };
     let (settings, brokers) = futures::join!(
         of(client, ConfigOf::Topic(topic.as_str()), timeout),
@@ -96,10 +96,9 @@ fn policy_doubt(topic: &TopicName, settings: &Result<Settings, Unread>) -> Optio
         return None;
     }
     let found = format!(
-        "expected {POLICY}=compact on the fence topic {topic}, found {POLICY}={policy}: what the topic \
-         deletes by age or size are the take-over record of a shard that changed hands long ago, and \
-         what is kept of topics that were made again; without them another shard count or an old \
-         mapping is not noticed"
+        "expected {POLICY}=compact on the fence topic {topic}, found {POLICY}={policy}: old take-over records \
+         and incarnation records are deleted by age or size; without them Sprag does not notice a changed \
+         shard count, or mappings from an earlier incarnation of a topic"
     );
     let remedy = format!(
         "kafka-configs --bootstrap-server … --alter --entity-type topics --entity-name {topic} \
@@ -119,16 +118,16 @@ fn replicas_doubt(
     let brokers = match brokers {
         Ok(0 | 1) => return None,
         Ok(brokers) => brokers,
-        Err(why) => return Some(not_checked("whether one replica is enough", topic, why)),
+        Err(why) => return Some(not_checked("the replication factor", topic, why)),
     };
     let found = format!(
         "the fence topic {topic} has one replica, on a cluster of {brokers} brokers: while the broker of \
-         a partition is down, nobody can take over its shard, and if its disk is lost, so are the \
-         shard's records"
+         a partition is down, no instance can take over its shard, and if the broker's disk is lost, so \
+         are the shard's records"
     );
     let remedy =
         "add replicas with kafka-reassign-partitions; coordination.fenceTopicReplicationFactor \
-                  only counts when the topic is created"
+                  is only used when the topic is created"
             .to_owned();
     Some(Doubt { weight: Weight::Risky, found, remedy })
 }

@@ -1,4 +1,4 @@
-//! Topics on both clusters: ids, partition counts, log ranges.
+//! Reads the topics of both clusters: ids, partition counts and log ranges.
 
 mod describing;
 mod leaders;
@@ -21,14 +21,13 @@ use sprag_core::ids::{
     ShardCount, SourceOffset, SourcePartition, TargetPartition, TopicId, TopicName,
 };
 
-/// How many topics or partitions one request names, at most: librdkafka merges answers in quadratic
-/// time.
+/// The maximum number of topics or partitions in one request. librdkafka merges answers in quadratic time.
 const CHUNK: usize = 1_000;
 
 /// A partition of a topic.
 type Place = (TopicName, i32);
 
-/// Reads topics of both clusters.
+/// The topics of both clusters.
 pub struct KafkaTopics {
     source: Rc<AdminClient>,
     target: Rc<AdminClient>,
@@ -40,7 +39,8 @@ pub struct KafkaTopics {
 }
 
 impl KafkaTopics {
-    /// `mapping` is the client of the cluster that holds the mapping topic.
+    /// Topics of the clusters that `source` and `target` are connected to. `mapping` is the client of the
+    /// cluster that holds the mapping topic.
     #[must_use]
     pub fn new(
         source: Rc<AdminClient>,
@@ -119,7 +119,7 @@ impl KafkaTopics {
     }
 }
 
-/// The fence topic, as it was described.
+/// Converts the description of the fence topic.
 pub(super) fn fence_topic(described: TopicDescription) -> FenceTopic {
     let shards = ShardCount(described.partitions.unsigned_abs());
     FenceTopic { id: TopicId(described.id), shards }

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::disallowed_methods, reason = "a broker of the test's own, and deadlines")]
+#![allow(clippy::disallowed_methods, reason = "the test's own broker, and deadlines")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -39,8 +39,8 @@ const NO_ERROR: i16 = 0;
 const UNSUPPORTED_VERSION: i16 = 35;
 const REFUSED: i16 = 58;
 
-/// A broker that refuses every login, and advertises an address where nobody listens. It serves
-/// connections until the process ends.
+/// Starts a broker that refuses every login and advertises port `advertised`, where nothing listens. It
+/// serves connections until the process ends.
 fn broker(advertised: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -112,7 +112,7 @@ fn client(properties: &[(&str, &str)]) -> AdminClient {
     AdminClient::new(properties.collect(), "source", ProcessClock::start())
 }
 
-/// Asks for the cluster's id until the client has a complaint.
+/// Asks for the cluster id until the client has a connection error.
 async fn complaint(client: &AdminClient) -> Option<String> {
     let start = std::time::Instant::now();
     let admin = client.present().unwrap();

@@ -1,4 +1,4 @@
-//! The rows of the error table. A code that no request of ours is known to bring is in none.
+//! The rows of the error table. They leave out codes that none of our requests is known to cause.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -8,18 +8,18 @@ use FailureClass::{
 };
 use sprag_core::failure::FailureClass;
 
-/// What follows from some codes.
+/// The consequences of a set of codes.
 pub(super) struct Row {
     pub(super) codes: &'static [Code],
-    /// By what was being done: reading, committing, ending, fencing.
+    /// The class for each operation: reading, committing, ending, fencing.
     pub(super) classes: [FailureClass; 4],
-    /// Whether leaders and coordinators are to be looked up anew.
+    /// Whether leaders and coordinators must be looked up again.
     pub(super) moved: bool,
-    /// For people: what it means, what to do.
+    /// What the error means, and what an operator can do about it.
     pub(super) advice: &'static str,
 }
 
-/// The row of `code`.
+/// The row that contains `code`.
 pub(super) fn row(code: Code) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.codes.contains(&code))
 }
@@ -28,14 +28,13 @@ const fn same(class: FailureClass) -> [FailureClass; 4] {
     [class; 4]
 }
 
-/// Where a broker answers one of these, it refused the credentials. librdkafka's own
-/// `Authentication` also stands for a handshake that broke off and for a token that could not be
-/// fetched.
+/// Codes by which a broker refuses the credentials. librdkafka's own `Authentication` is not among them: it
+/// also means that a handshake broke off, or that a token could not be fetched.
 pub(super) const CREDENTIALS_REFUSED: &[Code] = &[Code::SaslAuthenticationFailed];
 
-/// No code is in two rows (a test sees to that).
+/// No code is in two rows; a test checks this.
 pub(super) const ROWS: &[Row] = &[
-    // Somebody else is the shard's producer.
+    // Another producer owns the shard's transactional.id.
     Row {
         codes: &[
             Code::Fenced,
@@ -67,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, Fenced, Fenced, Fenced],
         moved: false,
-        advice: "the producer's transaction is in another state than it should be; the producer is made anew",
+        advice: "the producer's transaction is in an unexpected state; a new producer replaces it",
     },
     // The broker's member check.
     Row {
@@ -86,13 +85,13 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, GroupActive, Retry, Retry],
         moved: false,
-        advice: "the group has members, or is between two generations; it is left alone",
+        advice: "the group has members or is rebalancing; it is left alone",
     },
     Row {
         codes: &[Code::GroupIdNotFound, Code::UnknownGroup],
         classes: same(Retry),
         moved: false,
-        advice: "the coordinator does not know the group; nothing is concluded from that",
+        advice: "the coordinator does not know the group; Sprag concludes nothing from that",
     },
     Row {
         codes: &[
@@ -103,21 +102,22 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Missing),
         moved: false,
-        advice: "the topic or partition does not exist, or we may not describe it",
+        advice: "the topic or partition does not exist, or Sprag is not allowed to describe it",
     },
-    // Rights and logins heal without us: an ACL cache is reloaded, a KDC or a token endpoint comes
-    // back. None of them ends a running process.
+    // Missing rights and failed logins can heal on their own: an ACL cache is reloaded, a KDC or a token
+    // endpoint comes back. None of them ends a running process.
     Row {
         codes: &[Code::TopicAuthorizationFailed],
         classes: same(HoldGroup),
         moved: false,
-        advice: "grant Read and Describe on the topic, on the fence topic also Write; `sprag check` names the ACL",
+        advice: "grant Read and Describe on the topic, and Write if it is the fence topic; \
+                 `sprag check` names the missing ACL",
     },
     Row {
         codes: &[Code::GroupAuthorizationFailed],
         classes: same(HoldGroup),
         moved: false,
-        advice: "grant Read and Describe on the group; `sprag check` names the ACL",
+        advice: "grant Read and Describe on the group; `sprag check` names the missing ACL",
     },
     Row {
         codes: &[Code::TransactionalIdAuthorizationFailed],
@@ -131,19 +131,19 @@ pub(super) const ROWS: &[Row] = &[
         moved: false,
         advice: "grant Describe (and IdempotentWrite) on the cluster",
     },
-    // librdkafka closes a connection whose login, or renewed login, fails. A request that was under
-    // way on it may have taken effect.
+    // librdkafka closes a connection when its login, or a later re-authentication, fails. A request in flight
+    // on that connection may have taken effect.
     Row {
         codes: &[Code::Authentication, Code::SaslAuthenticationFailed],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: false,
-        advice: "the login failed; if that lasts, check the credentials, sasl.mechanism and what issues them",
+        advice: "the login failed; if this persists, check the credentials, their issuer and sasl.mechanism",
     },
     Row {
         codes: &[Code::UnsupportedSASLMechanism, Code::IllegalSASLState, Code::SecurityDisabled],
         classes: same(Stop),
         moved: false,
-        advice: "check security.protocol and sasl.mechanism against the listener's",
+        advice: "check that security.protocol and sasl.mechanism match the broker's listener",
     },
     Row {
         codes: &[
@@ -154,7 +154,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Stop),
         moved: false,
-        advice: "the broker is too old for this; Kafka 2.8 is the oldest that will do",
+        advice: "the broker is too old; Sprag needs Kafka 2.8 or newer",
     },
     Row {
         codes: &[Code::OffsetMetadataTooLarge],
@@ -172,19 +172,19 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[Code::InvalidGroupId, Code::InconsistentGroupProtocol],
         classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
         moved: false,
-        advice: "the broker takes no such group",
+        advice: "the broker does not accept this group",
     },
     Row {
         codes: &[Code::InvalidTopic],
         classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
         moved: false,
-        advice: "the broker takes no such topic name",
+        advice: "the broker does not accept this topic name",
     },
     Row {
         codes: &[Code::InvalidArgument, Code::InvalidRequest],
         classes: [HoldGroup, HoldGroup, HoldGroup, Stop],
         moved: false,
-        advice: "the request cannot be made like this; trying again will not help",
+        advice: "the request is not valid; trying again will not help",
     },
     Row {
         codes: &[
@@ -196,13 +196,13 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, Retry, Retry, Stop],
         moved: false,
-        advice: "the brokers refuse to create the topic like this; create it by hand",
+        advice: "the brokers refuse to create the topic with these settings; create it by hand",
     },
     Row {
         codes: &[Code::InvalidSessionTimeout],
         classes: same(Retry),
         moved: false,
-        advice: "coordination.sessionTimeout must lie between the target's group.min.session.timeout.ms \
+        advice: "coordination.sessionTimeout must be between the target's group.min.session.timeout.ms \
                  (6 seconds by default) and group.max.session.timeout.ms",
     },
     Row {
@@ -215,13 +215,13 @@ pub(super) const ROWS: &[Row] = &[
         codes: &[Code::TopicAlreadyExists],
         classes: same(Retry),
         moved: false,
-        advice: "somebody else created the topic meanwhile",
+        advice: "another client has created the topic in the meantime",
     },
     Row {
         codes: &[Code::UnstableOffsetCommit],
         classes: [Unstable, Retry, Retry, Retry],
         moved: false,
-        advice: "a transaction with offsets of the group is pending; unknown for now",
+        advice: "a transaction with offsets of the group is pending; the committed offset is not known yet",
     },
     Row {
         codes: &[
@@ -232,7 +232,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Retry),
         moved: false,
-        advice: "the log does not hold the offset any more",
+        advice: "the log no longer contains the offset",
     },
     Row {
         codes: &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
@@ -249,7 +249,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Retry),
         moved: true,
-        advice: "the coordinator moved or is not ready; it is looked up anew",
+        advice: "the coordinator moved or is not ready; it is looked up again",
     },
     Row {
         codes: &[
@@ -272,15 +272,15 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Retry),
         moved: true,
-        advice: "a leader moved or is not ready; it is looked up anew",
+        advice: "a leader moved or is not ready; it is looked up again",
     },
     Row {
         codes: &[Code::NoEnt],
         classes: same(Retry),
         moved: true,
-        advice: "none of the partitions exists or has a leader; leaders are looked up anew",
+        advice: "none of the partitions exists or has a leader; leaders are looked up again",
     },
-    // What was asked may have taken effect before the connection broke.
+    // The request may have taken effect before the connection broke.
     Row {
         codes: &[
             Code::BrokerTransportFailure,
@@ -293,10 +293,10 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no connection; is the address that the broker advertises (advertised.listeners) reachable \
-                 from here, and are security.protocol and the TLS settings right for it?",
+        advice: "no connection; check that the address that the broker advertises (advertised.listeners) is \
+                 reachable from here, and that security.protocol and the TLS settings match that listener",
     },
-    // What was asked may yet take effect.
+    // The request may still take effect.
     Row {
         codes: &[
             Code::OperationTimedOut,
@@ -306,8 +306,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: true,
-        advice: "no answer in time; is each address that the brokers advertise (advertised.listeners) \
-                 reachable from here?",
+        advice: "no answer in time; check that each address that the brokers advertise \
+                 (advertised.listeners) is reachable from here",
     },
     Row {
         codes: &[
@@ -331,18 +331,18 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: same(Retry),
         moved: false,
-        advice: "the broker cannot do it just now",
+        advice: "the request cannot be carried out at the moment",
     },
-    // Brokers of Apache Kafka 4 answer a commit with this where it is larger than `__consumer_offsets`
-    // takes (`CoordinatorOperationExceptionHelper`), and anything that they did not foresee.
+    // Brokers of Apache Kafka 4 answer a commit with this code when it is too large for `__consumer_offsets`
+    // (`CoordinatorOperationExceptionHelper`), and when they hit an unexpected exception.
     Row {
         codes: &[Code::Unknown],
         classes: [Retry, CommitTooLarge, OutcomeUnknown, OutcomeUnknown],
         moved: false,
-        advice: "the broker failed, and its log tells why; a commit may be larger than max.message.bytes of \
+        advice: "the broker failed, and its log says why; a commit may be larger than max.message.bytes of \
                  __consumer_offsets",
     },
-    // An error that does not say what took effect before it.
+    // These errors do not say whether the request took effect.
     Row {
         codes: &[
             Code::Fail,
@@ -358,12 +358,12 @@ pub(super) const ROWS: &[Row] = &[
         ],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: false,
-        advice: "the broker failed, or its answer could not be read; its log may tell more",
+        advice: "the broker failed, or its answer could not be read; its log may say more",
     },
     Row {
         codes: &[Code::BrokerDestroy],
         classes: [Retry, OutcomeUnknown, OutcomeUnknown, OutcomeUnknown],
         moved: false,
-        advice: "the client was closed meanwhile",
+        advice: "the client was closed in the meantime",
     },
 ];

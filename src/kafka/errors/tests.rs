@@ -89,7 +89,7 @@ fn an_abortable_error_aborts_unless_more_is_known() {
 }
 
 #[test]
-fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
+fn a_request_that_may_have_taken_effect_is_never_reported_as_if_nothing_happened() {
     for code in [
         Code::OperationTimedOut,
         Code::RequestTimedOut,
@@ -98,7 +98,7 @@ fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
     ] {
         let error = NativeError::of(code);
         assert_eq!(class_of(&error, Doing::Reading), FailureClass::Retry);
-        // A commit that may be too large is aborted, or read again, like one of unknown outcome.
+        // A commit that may be too large is aborted, or read again, just like one of unknown outcome.
         let committing = if code == Code::Unknown {
             FailureClass::CommitTooLarge
         } else {
@@ -109,7 +109,7 @@ fn what_may_have_taken_effect_is_never_told_as_nothing_happened() {
             assert_eq!(class_of(&error, doing), FailureClass::OutcomeUnknown);
         }
     }
-    // A commit that may have been too large is followed by a whole round, which reads what stands.
+    // After a commit that may have been too large, a whole round reads what is committed.
     let unforeseen = NativeError::of(Code::Unknown);
     for doing in [Doing::Ending, Doing::Fencing] {
         assert_eq!(class_of(&unforeseen, doing), FailureClass::OutcomeUnknown);
@@ -126,7 +126,7 @@ fn a_code_that_librdkafka_does_not_know_is_tried_again_and_keeps_its_number() {
 }
 
 #[test]
-fn moved_coordinators_and_leaders_are_looked_up_anew() {
+fn moved_coordinators_and_leaders_are_looked_up_again() {
     for (code, moved) in [
         (Code::NotCoordinator, true),
         (Code::NotLeaderForPartition, true),

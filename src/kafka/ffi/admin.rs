@@ -1,7 +1,7 @@
 //! Admin requests, many at a time on one client.
 //!
-//! The client is a *consumer* that never subscribes: on a producer handle
-//! `ListConsumerGroupOffsets` dereferences null when the coordinator moved (librdkafka issue 5040).
+//! The client is a *consumer* that never subscribes. On a producer, `ListConsumerGroupOffsets` dereferences a
+//! null pointer after the coordinator has moved (librdkafka issue 5040).
 
 mod configs;
 
@@ -35,47 +35,47 @@ pub use super::topic_answers::TopicDescription;
 
 const TURN: Duration = Duration::from_millis(200);
 
-/// An admin client with its reply queue and the thread that serves it.
+/// An admin client, with its reply queue and the thread that serves it.
 pub struct Admin<C: ConsumerContext + 'static> {
     requests: Arc<Requests<C>>,
 }
 
 impl<C: ConsumerContext + 'static> Drop for Admin<C> {
     fn drop(&mut self) {
-        // What is under way is still answered.
+        // Requests in flight are still answered.
         self.requests.close();
     }
 }
 
-/// Which log a [`Admin::list_offsets`] asks for.
+/// Which offset [`Admin::list_offsets`] asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetSpec {
     /// The log start offset.
     Earliest,
-    /// The log end: the high watermark, or the last stable offset under `read_committed`.
+    /// The log end offset: the high watermark, or the last stable offset under `read_committed`.
     Latest,
 }
 
-/// Which records a log end counts.
+/// Which records count for the log end offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// All.
+    /// All records.
     ReadUncommitted,
-    /// Those before the first open transaction.
+    /// The records before the first open transaction.
     ReadCommitted,
 }
 
 impl<C: ConsumerContext + 'static> Admin<C> {
-    /// An admin client with this configuration, which has a `group.id`.
+    /// An admin client with this configuration, which must have a `group.id`.
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the configuration.
+    /// If librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
         Ok(Self { requests: Requests::start(config, context)? })
     }
 
-    /// How often its connections have ended.
+    /// The client's connections.
     #[must_use]
     pub fn connections(&self) -> &Connections {
         self.requests.connections()
@@ -87,11 +87,11 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         self.requests.native()
     }
 
-    /// All consumer groups, but those of brokers that do not answer within `timeout`.
+    /// All consumer groups, except those of brokers that do not answer within `timeout`.
     ///
     /// # Errors
     ///
-    /// Where the request as a whole failed.
+    /// If the request as a whole fails.
     pub async fn list_groups(&self, timeout: Duration) -> Result<GroupListings, NativeError> {
         let options =
             self.requests.options_that_end(Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, timeout)?;
@@ -102,12 +102,12 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::group_listings(&answer.await?)
     }
 
-    /// State and members of one group, as the broker `at` knows them; as one that librdkafka looks up where
-    /// none is named.
+    /// The state and the number of members of one group, according to the broker `at`; librdkafka looks up
+    /// the coordinator if `at` is `None`.
     ///
     /// # Errors
     ///
-    /// The request's error, or the group's.
+    /// The error of the request or of the group.
     pub async fn describe_group(
         &self,
         group: &str,
@@ -130,13 +130,13 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::group_description(&answer.await?)
     }
 
-    /// The committed offsets of a group: of `partitions`, or of all for which it has any. The broker `at` is
-    /// asked; one that librdkafka looks up where none is named.
+    /// The committed offsets of a group: of `partitions`, or of all partitions for which it has one. The
+    /// request goes to the broker `at`; librdkafka looks up the coordinator if `at` is `None`.
     ///
     /// # Errors
     ///
-    /// The request's error, or the group's. A partition's own error is in the answer; a partition
-    /// that was named and that the broker left out has one too.
+    /// The error of the request or of the group. A partition's error is in the answer. A named partition that
+    /// the broker leaves out has an error too.
     pub async fn group_offsets(
         &self,
         group: &str,
@@ -168,12 +168,12 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         })
     }
 
-    /// Commits offsets of a group plainly, as no member of it (generation -1), at the broker `at`; at one
-    /// that librdkafka looks up where none is named.
+    /// Commits offsets of a group without a transaction and not as a member (its generation is -1). The
+    /// request goes to the broker `at`; librdkafka looks up the coordinator if `at` is `None`.
     ///
     /// # Errors
     ///
-    /// The request's error, or the group's. A partition's own error is in the answer.
+    /// The error of the request or of the group. A partition's error is in the answer.
     pub async fn alter_group_offsets(
         &self,
         group: &str,
@@ -199,11 +199,11 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         answers::altered_offsets(&answer.await?)
     }
 
-    /// Log starts or ends of partitions.
+    /// The log start or log end offsets of partitions.
     ///
     /// # Errors
     ///
-    /// The request's error. A partition's own error is in the answer.
+    /// The error of the request. A partition's error is in the answer.
     pub async fn list_offsets(
         &self,
         partitions: impl Iterator<Item = (&str, i32)>,
@@ -222,8 +222,8 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {
             let mut element = list.add_partition(topic, partition);
-            // The native request reads the wish from the offset, which takes these numbers for
-            // logical offsets of the same meaning.
+            // The native request takes the spec from the offset field. As logical offsets, these numbers have
+            // the same meaning.
             let offset = rdkafka::Offset::from_raw(spec as i64);
             element.set_offset(offset).map_err(|error| {
                 NativeError::new(RDKafkaErrorCode::InvalidArgument, error.to_string())
@@ -240,18 +240,19 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         });
         match answer.await {
             Ok(answer) => Ok(complete(topic_answers::log_offsets(&answer)?, &list)),
-            // None of them exists, or has a leader: told as one error of the whole.
+            // librdkafka reports one error for the whole request if none of the partitions exists or has a
+            // leader.
             Err(error) if error.code == RDKafkaErrorCode::NoEnt => Ok(all_failed(&error, &list)),
             Err(error) => Err(error),
         }
     }
 
-    /// Ids and partition counts of topics, each with its own error, as the broker `at` knows them; as
-    /// the one that the client takes for the controller where none is named.
+    /// Describes topics according to the broker `at`; according to the broker that librdkafka believes to be
+    /// the controller if `at` is `None`. Each topic can fail by itself.
     ///
     /// # Errors
     ///
-    /// The request's error.
+    /// The error of the request.
     pub async fn describe_topics(
         &self,
         topics: impl Iterator<Item = &str>,
@@ -280,9 +281,9 @@ impl<C: ConsumerContext + 'static> Admin<C> {
             }
         });
         let mut described = topic_answers::descriptions(&answer.await?)?;
-        let told: BTreeSet<String> = described.iter().map(|(name, _)| name.clone()).collect();
+        let included: BTreeSet<String> = described.iter().map(|(name, _)| name.clone()).collect();
         for name in names.iter().map(|name| name.to_string_lossy()) {
-            if !told.contains(name.as_ref()) {
+            if !included.contains(name.as_ref()) {
                 described.push((name.to_string(), Err(left_out(&name))));
             }
         }
@@ -293,7 +294,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     ///
     /// # Errors
     ///
-    /// The request's error, or the topic's, with the broker's own sentence.
+    /// The error of the request, or of the topic with the broker's own message.
     pub async fn create_topic(
         &self,
         topic: &NewTopic<'_>,
@@ -311,23 +312,23 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         topic_answers::created(&answer.await?)
     }
 
-    /// Groups of every protocol type, of the brokers that answer. A group that is not in it may exist
-    /// all the same. One broker that cannot be reached makes this take the whole `timeout`, and the
-    /// process does not end before it is over.
+    /// The groups of every protocol type, of the brokers that answer. A group that is not in the list may
+    /// exist all the same. If one broker cannot be reached, this takes the whole `timeout`, and the process
+    /// cannot end before that.
     ///
     /// # Errors
     ///
-    /// Where no broker answered, or the last one failed.
+    /// If no broker answered, or if the last one failed.
     #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn list_all_groups(&self, timeout: Duration) -> Result<Vec<AnyGroup>, NativeError> {
         let requests = Arc::clone(&self.requests);
         let asked = tokio::task::spawn_blocking(move || requests.list_all_groups(timeout));
-        let gone = |_| NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the process ends");
+        let gone = |_| NativeError::new(RDKafkaErrorCode::BrokerDestroy, "the process is ending");
         asked.await.map_err(gone)?
     }
 
-    /// The cluster's id; `None` if no broker told it in time. It is waited for in short turns, because
-    /// a turn that has begun keeps the process from ending.
+    /// The cluster id; `None` if no broker answered within `timeout`. It waits in short turns, because a turn
+    /// that has begun keeps the process from ending.
     #[expect(clippy::disallowed_methods, reason = "librdkafka has no asynchronous call for it")]
     pub async fn cluster_id(&self, timeout: Duration) -> Option<String> {
         let turns = timeout.as_millis().div_ceil(TURN.as_millis());
@@ -342,18 +343,18 @@ impl<C: ConsumerContext + 'static> Admin<C> {
     }
 }
 
-/// The answer with an error for each partition that was asked for and is not in it: it was not told
-/// that there is nothing.
+/// Adds an error for each partition that was asked for and is not in the answer: the broker has not said that
+/// it has no offset.
 fn complete(mut answer: Vec<PartitionOffset>, asked: &TopicPartitionList) -> Vec<PartitionOffset> {
-    let mut told: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+    let mut included: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
     for part in &answer {
-        told.entry(&part.topic).or_default().insert(part.partition);
+        included.entry(&part.topic).or_default().insert(part.partition);
     }
     let missing: Vec<_> = asked
         .elements()
         .iter()
         .map(|part| (part.topic().to_owned(), part.partition()))
-        .filter(|(topic, at)| !told.get(topic.as_str()).is_some_and(|told| told.contains(at)))
+        .filter(|(topic, at)| !included.get(topic.as_str()).is_some_and(|parts| parts.contains(at)))
         .collect();
     answer.extend(missing.into_iter().map(|(topic, partition)| PartitionOffset {
         outcome: Err(left_out(&format!("{topic}-{partition}"))),

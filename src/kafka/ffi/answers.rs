@@ -1,4 +1,5 @@
-//! Admin replies, read into owned values. What was asked for and is missing is never made up here.
+//! Reads admin replies into owned values. If a reply lacks something that was asked for, nothing here makes
+//! it up.
 
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
@@ -8,13 +9,13 @@ use super::{NativeError, elements, raw, text};
 /// An admin reply, owned.
 pub(super) struct Answer(*mut sys::rd_kafka_event_t);
 
-// SAFETY: an event belongs to whoever holds it and may be read from any thread.
+// SAFETY: an event belongs to its holder and may be read from any thread.
 unsafe impl Send for Answer {}
 
 impl Answer {
     /// # Safety
     ///
-    /// `event` is live and nobody else frees it.
+    /// `event` is live and nothing else frees it.
     pub(super) unsafe fn own(event: *mut sys::rd_kafka_event_t) -> Self {
         Self(event)
     }
@@ -25,7 +26,7 @@ impl Answer {
 
     /// The error of the request as a whole.
     pub(super) fn error(&self) -> Option<NativeError> {
-        // SAFETY: the event is live; its sentence belongs to it and is copied.
+        // SAFETY: the event is live; its message belongs to it and is copied.
         unsafe {
             let error = NativeError::of_number(raw::rd_kafka_event_error(self.0))?;
             Some(error.saying(sys::rd_kafka_event_error_string(self.0)))
@@ -35,7 +36,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once.
+        // SAFETY: owned here, freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0) }
     }
 }
@@ -43,9 +44,9 @@ impl Drop for Answer {
 /// The consumer groups of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupListings {
-    /// What the brokers that answered know.
+    /// The groups of the brokers that answered.
     pub groups: Vec<GroupListing>,
-    /// What the others said; the list is complete only where this is empty.
+    /// The errors of the other brokers. The list is complete only if this is empty.
     pub errors: Vec<NativeError>,
 }
 
@@ -54,13 +55,13 @@ pub struct GroupListings {
 pub struct GroupListing {
     /// Its id.
     pub group: String,
-    /// Whether it has members: `None` where its state does not tell.
+    /// Whether it has members; `None` if its state does not show that.
     pub has_members: Option<bool>,
     /// Its state.
     pub state: GroupState,
     /// Its protocol.
     pub kind: GroupKind,
-    /// It only stores offsets: no member ever joined it.
+    /// Whether it only stores offsets: no member ever joined it.
     pub simple: bool,
 }
 
@@ -71,24 +72,24 @@ pub enum GroupState {
     Empty,
     /// No members, and about to be removed.
     Dead,
-    /// A classic group between two generations, members joining.
+    /// A classic group between two generations, while members join.
     PreparingRebalance,
-    /// A classic group that awaits its leader's assignment.
+    /// A classic group that waits for its leader's assignment.
     CompletingRebalance,
-    /// Members, all assigned.
+    /// The group has members, and each has its assignment.
     Stable,
-    /// One that librdkafka has no name for: `Assigning` and `Reconciling` of KIP-848 groups.
+    /// A state that librdkafka has no name for: `Assigning` and `Reconciling` of KIP-848 groups.
     Unknown,
 }
 
 /// A consumer group's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupKind {
-    /// The classic one.
+    /// The classic protocol.
     Classic,
-    /// KIP-848's.
+    /// The consumer protocol of KIP-848.
     Consumer,
-    /// Brokers before 3.8 do not tell.
+    /// Not reported: brokers before 3.8 do not report it.
     Unknown,
 }
 
@@ -132,34 +133,34 @@ impl GroupKind {
 pub struct GroupDescription {
     /// Its state.
     pub state: GroupState,
-    /// How many members it has.
+    /// The number of members.
     pub members: usize,
 }
 
-/// An offset of one partition, or what the broker said instead.
+/// An offset of one partition, or the broker's error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionOffset {
     /// The topic.
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// The offset (`None`: none) and its metadata.
+    /// The offset and its metadata; `None` if there is no offset.
     pub outcome: Result<Option<(i64, String)>, NativeError>,
 }
 
-/// A reply of another kind than was asked for.
+/// The error for a reply of another kind than expected.
 pub(super) fn unexpected(what: &str) -> NativeError {
-    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply holds no {what}"))
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply contains no {what}"))
 }
 
-/// A reply that leaves out something that was asked for by name.
+/// The error for a reply that does not include something that was asked for by name.
 pub(super) fn left_out(what: &str) -> NativeError {
-    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply leaves {what} out"))
+    NativeError::new(RDKafkaErrorCode::BadMessage, format!("the reply does not include {what}"))
 }
 
 pub(super) fn group_listings(answer: &Answer) -> Result<GroupListings, NativeError> {
     let mut listings = GroupListings::default();
-    // SAFETY: the result and all it holds belong to the event, which outlives this function.
+    // SAFETY: the result and all that it contains belong to the event, which outlives this function.
     unsafe {
         let result = sys::rd_kafka_event_ListConsumerGroups_result(answer.0);
         if result.is_null() {
@@ -238,7 +239,7 @@ pub(super) fn altered_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, N
 unsafe fn group_partitions(
     groups: &[*const sys::rd_kafka_group_result_t],
 ) -> Result<Vec<PartitionOffset>, NativeError> {
-    // SAFETY: as the caller vouches; list and error belong to the group.
+    // SAFETY: guaranteed by the caller; list and error belong to the group.
     unsafe {
         let group = *groups.first().ok_or_else(|| unexpected("group"))?;
         if let Some(error) = NativeError::read(sys::rd_kafka_group_result_error(group)) {
@@ -254,7 +255,7 @@ unsafe fn group_partitions(
     }
 }
 
-/// An offset and its metadata as the broker told them.
+/// Reads a partition's offset and metadata, or its error.
 ///
 /// # Safety
 ///
@@ -262,9 +263,10 @@ unsafe fn group_partitions(
 pub(super) unsafe fn partition_offset(
     part: *const sys::rd_kafka_topic_partition_t,
 ) -> PartitionOffset {
-    // SAFETY: as the caller vouches; the metadata is null or as long as it says.
+    // SAFETY: guaranteed by the caller; the metadata is null or has the length `metadata_size`.
     unsafe {
-        // The error is looked at first: an unstable offset comes with offset -1001 and error 88.
+        // The error comes first: an unstable offset has offset -1001 and error 88, and must not look like
+        // none.
         let outcome = match NativeError::of_number(raw::number_at(&raw const (*part).err)) {
             Some(error) => Err(error),
             None => Ok(((*part).offset >= 0).then(|| ((*part).offset, metadata(part)))),
@@ -277,13 +279,13 @@ pub(super) unsafe fn partition_offset(
 ///
 /// As for [`partition_offset`].
 unsafe fn metadata(part: *const sys::rd_kafka_topic_partition_t) -> String {
-    // SAFETY: as the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if (*part).metadata.is_null() {
             return String::new();
         }
         let (start, len) = ((*part).metadata.cast::<u8>(), (*part).metadata_size);
-        // The protocol has it as a string, so brokers answer UTF-8.
+        // The protocol defines metadata as a string, so brokers answer UTF-8.
         String::from_utf8_lossy(std::slice::from_raw_parts(start, len)).into_owned()
     }
 }

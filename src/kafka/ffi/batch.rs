@@ -1,8 +1,8 @@
-//! A consumer's messages in batches, with partition and position also for errors and for the end of
-//! a partition (rdkafka keeps only a number of those).
+//! Reads a consumer's messages in batches. Errors and ends of partitions come with their partition and
+//! position; rdkafka keeps only the code of an error, and the partition of an end.
 //!
-//! By events rather than by `rd_kafka_consume_batch_queue`, which writes what is no consumer error
-//! to the log and drops it, such as that a partition does not exist.
+//! It reads events rather than `rd_kafka_consume_batch_queue`, which only logs errors that are not consumer
+//! errors, such as that a partition does not exist.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use rdkafka_sys as sys;
 
 use super::{NativeError, milliseconds, raw};
 
-/// The queue of a consumer that is assigned and never polled otherwise.
+/// The queue of a consumer that has an assignment and that nothing else polls.
 pub struct BatchReader<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
     most: usize,
-    /// Lives as long as its queue.
+    /// Kept alive as long as its queue.
     _consumer: BaseConsumer<C>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; `&mut self` keeps it to one at a time.
 unsafe impl<C: ConsumerContext + 'static> Send for BatchReader<C> {}
 
-/// One thing that the consumer delivered.
+/// One event of the consumer.
 pub enum Delivered<'a> {
     /// A record.
     Record {
@@ -40,7 +40,7 @@ pub enum Delivered<'a> {
     End {
         /// The partition.
         partition: i32,
-        /// The position: transaction markers before it are counted.
+        /// The position, which counts the transaction markers before it.
         position: i64,
     },
     /// The partition cannot be read.
@@ -50,26 +50,26 @@ pub enum Delivered<'a> {
         /// Why.
         error: NativeError,
     },
-    /// The consumer as a whole reports an error: a broken connection, for one.
+    /// An error of the consumer as a whole, such as a broken connection.
     Failed(NativeError),
 }
 
 impl<C: ConsumerContext + 'static> BatchReader<C> {
-    /// Takes a consumer over, which has a `group.id`; `most` messages are delivered at once.
+    /// Takes over a consumer that has a `group.id`. A poll delivers at most `most` events.
     #[must_use]
     pub fn new(consumer: BaseConsumer<C>, most: usize) -> Self {
-        // SAFETY: the consumer is live and kept beside the queue, which is released before it.
+        // SAFETY: the consumer is live, and `Self` releases the queue before it drops the consumer.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         Self { queue, most, _consumer: consumer }
     }
 
-    /// Waits for messages at most `timeout` and hands those that are there to `each`. True if there
-    /// were any.
+    /// Waits at most `timeout` for the first event, then hands all that are there to `each`, up to `most`.
+    /// True if there were any.
     pub fn poll(&mut self, timeout: Duration, mut each: impl FnMut(Delivered<'_>)) -> bool {
         let mut timeout = milliseconds(timeout);
         let mut count = 0;
         while count < self.most {
-            // SAFETY: the queue is live; an event is ours.
+            // SAFETY: the queue is live; the event is owned here.
             let event = unsafe { sys::rd_kafka_queue_poll(self.queue, timeout) };
             if event.is_null() {
                 break;
@@ -84,7 +84,7 @@ impl<C: ConsumerContext + 'static> BatchReader<C> {
 
 impl<C: ConsumerContext + 'static> Drop for BatchReader<C> {
     fn drop(&mut self) {
-        // SAFETY: ours, released once, before the consumer that is dropped after this.
+        // SAFETY: owned here, released once, and before the consumer, which is dropped after this.
         unsafe { sys::rd_kafka_queue_destroy(self.queue) }
     }
 }
@@ -94,13 +94,13 @@ struct Event(*mut sys::rd_kafka_event_t);
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once.
+        // SAFETY: owned here, freed once.
         unsafe { sys::rd_kafka_event_destroy(self.0) }
     }
 }
 
 impl Event {
-    /// Hands out what a reader has a use for (not statistics or answers to commits).
+    /// Hands messages and errors to `each`. Other events, such as statistics, are of no use to a reader.
     fn deliver(&self, each: &mut impl FnMut(Delivered<'_>)) {
         // SAFETY: the event is live, and its message lives as long as it does.
         unsafe {
@@ -118,7 +118,7 @@ impl Event {
     }
 
     fn deliver_error(&self, each: &mut impl FnMut(Delivered<'_>)) {
-        // SAFETY: the event is live and is an error; its sentence belongs to it and is copied.
+        // SAFETY: the event is live and is an error; its message belongs to it and is copied.
         let (error, place) = unsafe {
             let Some(error) = NativeError::of_number(raw::rd_kafka_event_error(self.0)) else {
                 return;
@@ -137,13 +137,13 @@ impl Event {
     }
 }
 
-/// The topic partition that an error is about, owned. Its error code may be any number, so that it
-/// is never borrowed as a whole.
+/// The topic partition that an error is about, owned. Its error code may be any number, so the structure is
+/// never borrowed as a whole.
 struct Place(*mut sys::rd_kafka_topic_partition_t);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // SAFETY: ours, freed once.
+        // SAFETY: owned here, freed once.
         unsafe { sys::rd_kafka_topic_partition_destroy(self.0) }
     }
 }
@@ -153,18 +153,18 @@ impl Place {
     ///
     /// The event is live.
     unsafe fn of(event: *mut sys::rd_kafka_event_t) -> Option<Self> {
-        // SAFETY: as the caller vouches; what is returned is ours.
+        // SAFETY: guaranteed by the caller; the returned partition is owned here.
         let place = unsafe { sys::rd_kafka_event_topic_partition(event) };
         if place.is_null() { None } else { Some(Self(place)) }
     }
 
     fn partition(&self) -> i32 {
-        // SAFETY: this is live.
+        // SAFETY: the partition is live.
         unsafe { (*self.0).partition }
     }
 
     fn offset(&self) -> i64 {
-        // SAFETY: this is live.
+        // SAFETY: the partition is live.
         unsafe { (*self.0).offset }
     }
 }
@@ -173,7 +173,7 @@ impl Place {
 ///
 /// The message is live for as long as `'a`, and so are its payload and key.
 unsafe fn record<'a>(message: *const sys::rd_kafka_message_t) -> Delivered<'a> {
-    // SAFETY: as the caller vouches; key and payload are null, or as long as the message says.
+    // SAFETY: guaranteed by the caller; key and payload are null, or have the lengths in the message.
     unsafe {
         Delivered::Record {
             partition: (*message).partition,
@@ -191,6 +191,6 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     if start.is_null() {
         return None;
     }
-    // SAFETY: as the caller vouches.
+    // SAFETY: guaranteed by the caller.
     Some(unsafe { std::slice::from_raw_parts(start, len) })
 }

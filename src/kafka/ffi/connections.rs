@@ -1,6 +1,6 @@
-//! The connections of a client: which brokers are connected, and how often each connection has ended or
-//! left a request without an answer (`docs/protocol.md`, "Source reads"). librdkafka's error events will
-//! not do: a connection that closes is a debug line, and equal events are suppressed for half a minute.
+//! The connections of a client: which brokers are connected, and how often each connection has ended or left
+//! a request without an answer (`docs/protocol.md`, "Source reads"). librdkafka's error events are not
+//! enough: a closed connection is only a debug line, and equal events are suppressed for half a minute.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -12,7 +12,7 @@ use rdkafka_sys as sys;
 use super::interceptors::{Watcher, watcher};
 use super::raw;
 
-/// librdkafka's names of the states of a connection that can be used, and of one that has ended.
+/// librdkafka's names for the state of a usable connection and of one that has ended.
 const UP: &CStr = c"UP";
 const DOWN: &CStr = c"DOWN";
 
@@ -35,7 +35,8 @@ impl Connections {
         self.known().up.clone()
     }
 
-    /// How many connections to this broker have ended; of all brokers where it is not known which one.
+    /// How often connections to `broker` have ended or left a request without an answer. `None` counts those
+    /// of all brokers, for callers that do not know the broker.
     #[must_use]
     pub fn ended(&self, broker: Option<i32>) -> u64 {
         let known = self.known();
@@ -70,7 +71,7 @@ impl Watcher for Connections {
     const NAME: &CStr = c"sprag-connections";
 
     unsafe fn add(client: *mut sys::rd_kafka_t, opaque: *mut c_void) -> bool {
-        // SAFETY: as the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let name = Self::NAME.as_ptr();
             let state = sys::rd_kafka_interceptor_add_on_broker_state_change(
@@ -99,15 +100,15 @@ unsafe extern "C" fn on_state(
     state: *const c_char,
     opaque: *mut c_void,
 ) -> RDKafkaRespErr {
-    // A broker without a node id is one that the client was configured with; it coordinates nothing.
+    // A broker without a node id is an entry of `bootstrap.servers`; it coordinates nothing.
     if broker_id >= 0 {
-        // SAFETY: librdkafka's names of states are static; the rest as `Watcher::add` has it.
+        // SAFETY: librdkafka's names of states are static; `opaque` is valid as `Watcher::add` requires.
         unsafe { watcher::<Connections>(opaque).state(broker_id, CStr::from_ptr(state)) };
     }
     RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// A request that ended without an answer may have been answered by nobody, or late.
+/// Counts a request that ended without an answer: the broker may never have answered it, or may still do so.
 unsafe extern "C" fn on_response(
     _client: *mut sys::rd_kafka_t,
     _socket: c_int,
@@ -122,7 +123,7 @@ unsafe extern "C" fn on_response(
     opaque: *mut c_void,
 ) -> c_int {
     if error != 0 && broker_id >= 0 {
-        // SAFETY: as `Watcher::add` has it.
+        // SAFETY: `opaque` is valid as `Watcher::add` requires.
         unsafe { watcher::<Connections>(opaque) }.unanswered(broker_id);
     }
     0

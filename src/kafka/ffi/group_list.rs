@@ -1,5 +1,5 @@
-//! Groups of every protocol type. `ListConsumerGroups` keeps only the protocol types `consumer` and
-//! the empty one, so that it never lists a group of type `streams` (KIP-1071), for one.
+//! Lists the groups of every protocol type. `ListConsumerGroups` keeps only groups whose protocol type is
+//! `consumer` or empty, so it never lists groups of type `streams` (KIP-1071), for example.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use rdkafka_sys as sys;
 
 use super::{NativeError, milliseconds, raw, text};
 
-/// A group as the broker that coordinates it lists it.
+/// A group, as its coordinator lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnyGroup {
     /// Its name.
     pub group: String,
-    /// `consumer`, `connect` and the like. Empty for a group without members that only has
-    /// offsets, and for every group that is not a classic one: the description that it comes from
-    /// knows no other.
+    /// The protocol type, such as `consumer` or `connect`. Empty for a group that has no members and only
+    /// stores offsets, and for every group that is not classic: the request that describes it knows only
+    /// classic groups.
     pub protocol_type: String,
-    /// `Empty`, `Stable` and the like; `Dead` for a group that is not a classic one.
+    /// The state, such as `Empty` or `Stable`; `Dead` for a group that is not classic.
     pub state: String,
-    /// The error of its description, 0 if there is none.
+    /// The error code of its description; 0 if there is none.
     pub error: i32,
 }
 
-/// A list that librdkafka made, freed once.
+/// A list that librdkafka allocated, freed once.
 struct Native(*const sys::rd_kafka_group_list);
 
 impl Drop for Native {
@@ -35,22 +35,22 @@ impl Drop for Native {
     }
 }
 
-/// All groups of all brokers that answer. That a group is not in the answer says nothing:
-/// librdkafka forgets that one broker failed when another one answers after it.
+/// All groups of all brokers that answer. A group that is not in the list may exist: librdkafka forgets that
+/// one broker failed if another one answers after it.
 ///
 /// # Errors
 ///
-/// Where no broker answered, or the last one failed.
+/// If no broker answered, or if the last one failed.
 ///
 /// # Safety
 ///
-/// `client` is a live client, and stays so until this returns.
+/// `client` is a live client, and stays live until this returns.
 pub(super) unsafe fn list_all(
     client: *mut sys::rd_kafka_t,
     timeout: Duration,
 ) -> Result<Vec<AnyGroup>, NativeError> {
     let mut list = Native(std::ptr::null());
-    // SAFETY: the caller vouches for the client; a null name asks for all groups.
+    // SAFETY: the caller guarantees a live client; a null name asks for all groups.
     let error = unsafe {
         raw::rd_kafka_list_groups(client, std::ptr::null(), &raw mut list.0, milliseconds(timeout))
     };
@@ -60,7 +60,7 @@ pub(super) unsafe fn list_all(
         Some(_) | None if list.0.is_null() => return Ok(Vec::new()),
         Some(_) | None => {}
     }
-    // SAFETY: the list is live until the end of this function, and holds as many groups as it says.
+    // SAFETY: the list is live until the end of this function, and contains `group_cnt` groups.
     unsafe {
         let count = usize::try_from((*list.0).group_cnt).unwrap_or(0);
         let groups = (*list.0).groups.cast_const();
@@ -74,8 +74,8 @@ pub(super) unsafe fn list_all(
 ///
 /// `native` points to a live group.
 unsafe fn group(native: *const sys::rd_kafka_group_info) -> AnyGroup {
-    // SAFETY: as the caller vouches. The error is read as a number: a broker may answer one that the
-    // enumeration lacks.
+    // SAFETY: guaranteed by the caller. The error is read as a number, because a broker may answer one that
+    // the enumeration lacks.
     unsafe {
         AnyGroup {
             group: text((*native).group),

@@ -1,5 +1,5 @@
-//! Interceptors of a client: what librdkafka calls when a request is sent or ends, and when a broker's
-//! connection changes its state.
+//! Interceptors of a client: callbacks for requests that are sent or end, and for changes in the state of a
+//! broker's connection.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Deref;
@@ -12,20 +12,20 @@ use rdkafka_sys as sys;
 
 use super::NativeError;
 
-/// What watches a client by interceptors. librdkafka's own threads call them.
+/// Watches a client with interceptors. librdkafka's own threads call them.
 pub(super) trait Watcher: Default + Sync {
-    /// The interceptors' name, in librdkafka's log.
+    /// The interceptors' name in librdkafka's log.
     const NAME: &CStr;
 
-    /// Adds the interceptors to a client that is being made; false where librdkafka took one of them not.
+    /// Adds the interceptors to a client that is being created; false if librdkafka rejects one of them.
     ///
     /// # Safety
     ///
-    /// `client` is live, and `opaque` is what [`watcher`] takes, for as long as the client lives.
+    /// `client` is live, and `opaque` is a valid argument of [`watcher`] for as long as the client lives.
     unsafe fn add(client: *mut sys::rd_kafka_t, opaque: *mut c_void) -> bool;
 }
 
-/// A watcher, and whether librdkafka took its interceptors.
+/// A watcher, and whether librdkafka accepted its interceptors.
 #[derive(Debug, Default)]
 pub(super) struct Watch<W> {
     attached: AtomicBool,
@@ -41,19 +41,19 @@ impl<W> Deref for Watch<W> {
 }
 
 impl<W: Watcher> Watch<W> {
-    /// A watch of the client that will be made of `config`.
+    /// A watch of the client that will be created from `config`.
     ///
     /// # Errors
     ///
-    /// Where librdkafka takes no interceptor.
+    /// If librdkafka rejects the interceptor.
     ///
     /// # Safety
     ///
-    /// The watch is kept until the client was destroyed, or could not be made.
+    /// The caller keeps the watch until the client is destroyed or could not be created.
     pub(super) unsafe fn of(config: &NativeClientConfig) -> Result<Arc<Self>, NativeError> {
         let watch = Arc::new(Self::default());
         let opaque = Arc::as_ptr(&watch).cast_mut().cast();
-        // SAFETY: the configuration is live, and the caller keeps the watch as long as it is used.
+        // SAFETY: the configuration is live, and the caller keeps the watch for as long as it is used.
         let added = unsafe {
             sys::rd_kafka_conf_interceptor_add_on_new(
                 config.ptr(),
@@ -68,32 +68,33 @@ impl<W: Watcher> Watch<W> {
         Err(NativeError::of(added.into()))
     }
 
-    /// That the client does call the interceptors: librdkafka only logs that one was not added.
+    /// Checks that the client calls the interceptors. librdkafka only logs that one could not be added.
     ///
     /// # Errors
     ///
-    /// Where it does not.
+    /// If it does not.
     pub(super) fn attached(&self) -> Result<(), NativeError> {
         if self.attached.load(Ordering::Acquire) {
             return Ok(());
         }
-        let what = format!("librdkafka took no interceptors ({:?})", W::NAME);
+        let what = format!("librdkafka did not accept the interceptors {:?}", W::NAME);
         Err(NativeError::new(Code::Fail, what))
     }
 }
 
-/// The watcher that an interceptor was added with.
+/// The watcher to which an interceptor belongs.
 ///
 /// # Safety
 ///
-/// `opaque` is what [`Watcher::add`] was given, by a client that is live.
+/// `opaque` is the one that was passed to [`Watcher::add`], and the client is live.
 pub(super) unsafe fn watcher<'a, W>(opaque: *mut c_void) -> &'a W {
-    // SAFETY: as the caller vouches; the watch outlives its client, and is only ever shared.
+    // SAFETY: guaranteed by the caller; the watch outlives its client, and is only ever shared.
     let watch: &Watch<W> = unsafe { &*opaque.cast_const().cast() };
     &watch.watcher
 }
 
-/// Called while the client is made, before it has threads: nobody reads the list of interceptors yet.
+/// Called while the client is being created. It has no threads yet, so nothing reads the list of
+/// interceptors.
 unsafe extern "C" fn on_new<W: Watcher>(
     client: *mut sys::rd_kafka_t,
     _config: *const sys::rd_kafka_conf_t,

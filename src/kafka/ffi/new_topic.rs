@@ -1,4 +1,4 @@
-//! A topic to be created.
+//! The description of a topic to be created.
 
 use std::ffi::c_char;
 
@@ -15,9 +15,9 @@ const ERROR_TEXT: usize = 512;
 pub struct NewTopic<'a> {
     /// Its name.
     pub name: &'a str,
-    /// How many partitions; at least 1, or -1 for the broker's default.
+    /// The number of partitions: at least 1, or -1 for the broker's default.
     pub partitions: i32,
-    /// How many replicas; at least 1, or -1 for the broker's default.
+    /// The replication factor: at least 1, or -1 for the broker's default.
     pub replication_factor: i32,
     /// Topic properties by name, such as `cleanup.policy`.
     pub config: &'a [(&'a str, &'a str)],
@@ -30,7 +30,7 @@ impl NativeNewTopic {
     pub(super) fn of(topic: &NewTopic<'_>) -> Result<Self, NativeError> {
         let name = c_string(topic.name)?;
         let mut sentence: [c_char; ERROR_TEXT] = [0; ERROR_TEXT];
-        // SAFETY: name and buffer outlive the call; librdkafka ends the sentence with a NUL byte.
+        // SAFETY: name and buffer outlive the call; librdkafka ends the message with a NUL byte.
         let native = unsafe {
             let native = sys::rd_kafka_NewTopic_new(
                 name.as_ptr(),

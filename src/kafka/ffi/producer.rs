@@ -1,6 +1,6 @@
-//! A producer, transactional or not, that knows whether a request of its own may be carried out late
-//! (`docs/protocol.md`, "Late requests"). rdkafka's producers make their configuration themselves and
-//! let nobody add an interceptor before the client runs.
+//! A producer, transactional or not, that knows whether one of its requests may be carried out late
+//! (`docs/protocol.md`, "Late requests"). rdkafka's own producers do not fit: they do not allow an
+//! interceptor to be added before the client runs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use crate::kafka::clock::ProcessClock;
 use crate::ports::Clock;
 
 const POLL: Duration = Duration::from_millis(100);
-/// How long a producer that is dropped waits for the reports of what it purged.
+/// How long dropping a producer waits for the delivery reports of purged records.
 const PURGE: Duration = Duration::from_millis(500);
 
-/// A producer that one thread at a time uses. Its calls block.
+/// A producer for one thread at a time. Its calls block.
 pub struct Producer {
     queue: *mut sys::rd_kafka_queue_t,
     client: Client<Quiet>,
@@ -42,7 +42,7 @@ pub struct Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordId(usize);
 
-/// The offset of a record, or why it has none.
+/// The offset of a record, or why it was not delivered.
 type Delivery = Result<i64, NativeError>;
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct Deliveries {
     reported: BTreeMap<usize, Delivery>,
 }
 
-/// What the client says by itself comes back as an error of some call.
+/// Logs the client's messages at debug only: what matters comes back as the error of a call.
 struct Quiet;
 
 impl ClientContext for Quiet {
@@ -64,8 +64,8 @@ impl ClientContext for Quiet {
     }
 }
 
-// SAFETY: librdkafka's clients and queues may be used from any thread; what is ours is used by one
-// thread at a time, because the producer is not `Sync`.
+// SAFETY: librdkafka's clients and queues may be used from any thread. Our own fields are used by one thread
+// at a time, because the producer is not `Sync`.
 unsafe impl Send for Producer {}
 
 impl Producer {
@@ -73,12 +73,12 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the configuration.
+    /// If librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
         let refused = |error: NativeError| KafkaError::ClientCreation(error.message);
         let native = config.create_native_config()?;
-        // SAFETY: the watch is dropped after the client: in the producer, which keeps them in this
-        // order, and here, where the client could not be made.
+        // SAFETY: the watch is dropped after the client. `Self` keeps them in this order; if the client
+        // cannot be made, the watch is dropped here.
         let watch = unsafe { Watch::<RequestsWatch>::of(&native) }.map_err(refused)?;
         let events = sys::RD_KAFKA_EVENT_DR
             | sys::RD_KAFKA_EVENT_STATS
@@ -88,20 +88,21 @@ impl Producer {
         unsafe { sys::rd_kafka_conf_set_events(native.ptr(), events) };
         let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, Quiet)?;
         watch.attached().map_err(refused)?;
-        // SAFETY: the client is live and kept beside the queue, which is released before it.
+        // SAFETY: the client is live, and `Self` releases the queue before it drops the client.
         let queue = unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) };
         let clock = ProcessClock::start();
         Ok(Self { queue, client, watch, clock, deliveries: RefCell::default() })
     }
 
-    /// Whether a broker may yet carry out a request that this producer sent: one was never answered.
-    /// After a call has returned, none that it waited for is among the answered ones by chance.
+    /// Whether a broker may still carry out a request of this producer, because one was sent and not
+    /// answered. Once a call has returned, each answer that it waited for has been counted, so such a request
+    /// is not reported as unanswered.
     #[must_use]
     pub fn late_request_possible(&self) -> bool {
         self.watch.unanswered() > 0
     }
 
-    /// How many requests were sent and not answered.
+    /// The number of requests that were sent and not answered.
     #[cfg(test)]
     pub(super) fn unanswered(&self) -> i64 {
         self.watch.unanswered()
@@ -111,23 +112,23 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// As librdkafka reports them; so do all the methods below.
+    /// librdkafka's error. The same holds for the methods below.
     pub fn init_transactions(&self, timeout: Duration) -> Result<(), NativeError> {
-        // SAFETY: the client is live; the error is ours.
+        // SAFETY: the client is live; the returned error is owned here.
         unsafe { taken(sys::rd_kafka_init_transactions(self.native(), milliseconds(timeout))) }
     }
 
-    /// Begins a transaction, which asks no broker.
+    /// Begins a transaction. This sends no request.
     ///
     /// # Errors
     ///
     /// As above.
     pub fn begin_transaction(&self) -> Result<(), NativeError> {
-        // SAFETY: the client is live; the error is ours.
+        // SAFETY: the client is live; the returned error is owned here.
         unsafe { taken(sys::rd_kafka_begin_transaction(self.native())) }
     }
 
-    /// Writes offsets of `group` in the open transaction, naming `member` (see [`send_offsets`]).
+    /// Sends offsets of `group` to the open transaction, as `member` (see [`send_offsets`]).
     ///
     /// # Errors
     ///
@@ -148,9 +149,9 @@ impl Producer {
     ///
     /// As above.
     pub fn commit_transaction(&self, timeout: Duration) -> Result<(), NativeError> {
-        // librdkafka waits for the records, but their reports are handed out by a poll.
+        // librdkafka waits for the records too, but only a poll hands out their delivery reports.
         self.flush(timeout)?;
-        // SAFETY: the client is live; the error is ours.
+        // SAFETY: the client is live; the returned error is owned here.
         unsafe { taken(sys::rd_kafka_commit_transaction(self.native(), milliseconds(timeout))) }
     }
 
@@ -160,7 +161,7 @@ impl Producer {
     ///
     /// As above.
     pub fn abort_transaction(&self, timeout: Duration) -> Result<(), NativeError> {
-        // SAFETY: the client is live; the error is ours.
+        // SAFETY: the client is live; the returned error is owned here.
         unsafe { taken(sys::rd_kafka_abort_transaction(self.native(), milliseconds(timeout))) }
     }
 
@@ -168,7 +169,7 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// Where it is not accepted.
+    /// If the producer does not accept the record.
     pub fn send(
         &self,
         topic: &str,
@@ -178,8 +179,8 @@ impl Producer {
     ) -> Result<RecordId, NativeError> {
         let topic = c_string(topic)?;
         let record = self.deliveries.borrow().sent + 1;
-        // SAFETY: the client is live; the strings outlive the call, which copies them; each argument
-        // has the type that its tag says; the last is a number, which nobody follows.
+        // SAFETY: the client is live; the strings outlive the call, which copies them; each argument has the
+        // type that its tag requires; the opaque is a number, which is never dereferenced.
         let outcome = unsafe {
             sys::rd_kafka_producev(
                 self.native(),
@@ -209,7 +210,7 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// Where that takes longer than `timeout`.
+    /// If that takes longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> Result<(), NativeError> {
         let deadline = self.clock.now() + timeout;
         loop {
@@ -225,21 +226,21 @@ impl Producer {
         }
     }
 
-    /// What became of a record; nothing where it has not been reported. Records are asked for in the
-    /// order in which they were sent, each once.
+    /// The result of a record; `None` if there is no report yet. Ask for records in the order in which they
+    /// were sent, once each: the reports of earlier records are dropped.
     pub fn delivery(&self, record: RecordId) -> Option<Delivery> {
         self.poll(Duration::ZERO);
         let reported = &mut self.deliveries.borrow_mut().reported;
-        // Nobody asks any more for what was sent before it.
+        // Reports of earlier records are no longer needed.
         *reported = reported.split_off(&record.0);
         reported.remove(&record.0)
     }
 
-    /// Serves what the client has to say: waits for it at most `timeout`, then takes what is there.
+    /// Serves the client's events: waits at most `timeout` for the first one, then takes all that are there.
     fn poll(&self, timeout: Duration) {
         let mut timeout = milliseconds(timeout);
         loop {
-            // SAFETY: the queue is live; an event is ours, and freed once.
+            // SAFETY: the queue is live; the event is owned here, and freed once.
             unsafe {
                 let event = sys::rd_kafka_queue_poll(self.queue, timeout);
                 if event.is_null() {
@@ -256,7 +257,7 @@ impl Producer {
     ///
     /// `event` points to a live event.
     unsafe fn serve(&self, event: *mut sys::rd_kafka_event_t) {
-        // SAFETY: as the caller vouches; what belongs to the event is copied.
+        // SAFETY: guaranteed by the caller; what belongs to the event is copied.
         unsafe {
             match sys::rd_kafka_event_type(event) {
                 sys::RD_KAFKA_EVENT_DR => self.delivered(event),
@@ -285,7 +286,7 @@ impl Producer {
     /// `event` points to a live event of delivery reports.
     unsafe fn delivered(&self, event: *mut sys::rd_kafka_event_t) {
         loop {
-            // SAFETY: as the caller vouches; a message lives as long as its event.
+            // SAFETY: guaranteed by the caller; a message lives as long as its event.
             let (record, delivery) = unsafe {
                 let message = sys::rd_kafka_event_message_next(event);
                 if message.is_null() {
@@ -309,18 +310,18 @@ impl Drop for Producer {
         // SAFETY: the client is live.
         unsafe { sys::rd_kafka_purge(self.native(), all) };
         if let Err(error) = self.flush(PURGE) {
-            tracing::debug!(%error, "a producer was dropped with records on their way");
+            tracing::debug!(%error, "a producer was dropped with undelivered records");
         }
-        // SAFETY: ours, released once, before the client that is dropped after this.
+        // SAFETY: owned here, released once, and before the client, which is dropped after this.
         unsafe { sys::rd_kafka_queue_destroy(self.queue) }
     }
 }
 
 /// # Safety
 ///
-/// `error` is null or points to a live error that nobody else frees.
+/// `error` is null or points to a live error that nothing else frees.
 unsafe fn taken(error: *mut sys::rd_kafka_error_t) -> Result<(), NativeError> {
-    // SAFETY: as the caller vouches.
+    // SAFETY: guaranteed by the caller.
     unsafe { NativeError::take(error) }.map_or(Ok(()), Err)
 }
 

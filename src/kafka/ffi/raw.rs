@@ -1,12 +1,12 @@
-//! Native functions that return an error code, declared to return its number: a broker may answer
-//! a code that librdkafka's enumeration lacks, and a Rust enum must never hold such a value.
+//! Native functions that return an error code, declared here to return its number. A broker may answer a code
+//! that librdkafka's enumeration lacks, and a Rust enum must never hold such a value.
 
 use std::ffi::{c_char, c_int, c_void};
 
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka_sys as sys;
 
-/// As librdkafka calls `on_response_received`; the last number is the error code.
+/// The signature of `on_response_received`. The last number is the error code.
 pub(super) type OnResponse = unsafe extern "C" fn(
     *mut sys::rd_kafka_t,
     c_int,
@@ -48,12 +48,12 @@ pub(super) fn known(number: i32) -> Option<RDKafkaErrorCode> {
     RDKafkaRespErr::try_from(number).ok().map(Into::into)
 }
 
-/// The number of an error code that stands in a native structure.
+/// The number of an error code in a native structure.
 ///
 /// # Safety
 ///
 /// `place` points to a readable error code.
 pub(super) unsafe fn number_at(place: *const RDKafkaRespErr) -> i32 {
-    // SAFETY: as the caller vouches; the enumeration is represented as this integer.
+    // SAFETY: guaranteed by the caller; the enumeration is represented as this integer.
     unsafe { place.cast::<i32>().read() }
 }

@@ -1,5 +1,5 @@
-//! How admin requests go out and their answers come back: one native queue, and one thread that
-//! hands each answer to whoever waits for it.
+//! Sends admin requests and receives their answers: one native queue per client, and one thread that hands
+//! each answer to the caller that waits for it.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_void};
@@ -23,18 +23,19 @@ use super::{NativeError, milliseconds, raw, text};
 
 const PUMP: Duration = Duration::from_millis(100);
 
-/// How long librdkafka waits for an answer, the longest that it allows. When its own timer ends a
-/// request that still waits for a coordinator, and the coordinator comes up later, it aborts the process
-/// (its issue 4605). So ours ends first, and a client in which that happened is destroyed before this.
+/// librdkafka's own time limit of a request: the longest that it allows. If that timer ends a request that
+/// still waits for a coordinator, and the coordinator comes up later, librdkafka aborts the process
+/// (librdkafka issue 4605). So our own timer ends the request first, and the client is destroyed before this
+/// limit.
 pub const NATIVE_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// By how much later than librdkafka's own timer ours ends a request.
+/// How much later than librdkafka's own timer ours ends a request.
 const LATER: Duration = Duration::from_secs(1);
 
-/// A client and the queue that its answers come to.
+/// A client and the queue of its answers.
 pub(super) struct Requests<C: ConsumerContext + 'static> {
     queue: *mut sys::rd_kafka_queue_t,
-    /// What the client has to say by itself.
+    /// The queue of events that answer no request, such as connection errors.
     main: *mut sys::rd_kafka_queue_t,
     client: Client<C>,
     /// After the client: fields are dropped in order, and the client's threads use the watch.
@@ -43,7 +44,7 @@ pub(super) struct Requests<C: ConsumerContext + 'static> {
     waiting: Mutex<Waiting>,
 }
 
-/// Who waits for an answer, by the number that the request carries.
+/// The callers that wait for an answer, by the number that their request carries.
 #[derive(Default)]
 struct Waiting {
     last: usize,
@@ -57,12 +58,12 @@ struct Waiter {
 
 // SAFETY: librdkafka's clients and queues may be used from any thread.
 unsafe impl<C: ConsumerContext + 'static> Send for Requests<C> {}
-// SAFETY: as above; what is ours is atomic.
+// SAFETY: as above; our own fields are atomic or behind a mutex.
 unsafe impl<C: ConsumerContext + 'static> Sync for Requests<C> {}
 
 impl<C: ConsumerContext + 'static> Drop for Requests<C> {
     fn drop(&mut self) {
-        // SAFETY: ours, released once, before the client that is dropped after this.
+        // SAFETY: owned here, released once, and before the client, which is dropped after this.
         unsafe {
             sys::rd_kafka_queue_destroy(self.queue);
             sys::rd_kafka_queue_destroy(self.main);
@@ -75,19 +76,19 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     ///
     /// # Errors
     ///
-    /// Where librdkafka refuses the configuration.
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own serves the native queue")]
+    /// If librdkafka refuses the configuration.
+    #[expect(clippy::disallowed_methods, reason = "a dedicated thread serves the native queue")]
     pub(super) fn start(config: &ClientConfig, context: C) -> Result<Arc<Self>, KafkaError> {
         let refused = |error: NativeError| KafkaError::ClientCreation(error.message);
         let native = config.create_native_config()?;
-        // SAFETY: the watch is dropped after the client: in the requests, which keep them in this
-        // order, and here, where the client could not be made.
+        // SAFETY: the watch is dropped after the client. `Self` keeps them in this order; if the client
+        // cannot be made, the watch is dropped here.
         let connections = unsafe { Watch::<Connections>::of(&native) }.map_err(refused)?;
         // SAFETY: the configuration is live.
         unsafe { sys::rd_kafka_conf_set_events(native.ptr(), sys::RD_KAFKA_EVENT_ERROR) };
         let client = Client::new(config, native, RDKafkaType::RD_KAFKA_CONSUMER, context)?;
         connections.attached().map_err(refused)?;
-        // SAFETY: the client is live and is kept beside its queues.
+        // SAFETY: the client is live, and `Self` keeps it as long as its queues.
         let (queue, main) = unsafe {
             let rk = client.native_ptr();
             (sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_get_main(rk))
@@ -110,11 +111,11 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         self.client.native_ptr()
     }
 
-    /// Serves what the client has to say by itself, all of it: an outage fills its queue faster than
-    /// one at a time would empty it.
+    /// Serves all events of the main queue. During an outage it fills faster than one event at a time would
+    /// empty it.
     fn serve(&self) {
         loop {
-            // SAFETY: the queue is live; an event is ours, and what belongs to it is copied.
+            // SAFETY: the queue is live; the event is owned here, and what belongs to it is copied.
             unsafe {
                 let event = sys::rd_kafka_queue_poll(self.main, 0);
                 if event.is_null() {
@@ -131,15 +132,15 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Lets the thread end once nobody waits any more. The client is destroyed by the thread,
-    /// because that blocks.
+    /// Lets the thread end once no caller waits any more. The thread destroys the client, because that
+    /// blocks.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
 
     pub(super) fn cluster_id(&self, timeout: Duration) -> Option<String> {
         let rk = self.client.native_ptr();
-        // SAFETY: the client is live; the string is ours and freed once, after it was copied.
+        // SAFETY: the client is live; the string is owned here and freed once, after it was copied.
         unsafe {
             let id = sys::rd_kafka_clusterid(rk, milliseconds(timeout));
             if id.is_null() {
@@ -151,13 +152,16 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Blocks until all brokers have answered, or for as long as `timeout`.
+    /// Lists the groups of every protocol type. Blocks until all brokers have answered, at most for
+    /// `timeout`.
     pub(super) fn list_all_groups(&self, timeout: Duration) -> Result<Vec<AnyGroup>, NativeError> {
         let rk = self.client.native_ptr();
-        // SAFETY: the client is live, and is ours for as long as this runs.
+        // SAFETY: the client is live, and `self` keeps it live until this returns.
         unsafe { list_all(rk, timeout) }
     }
 
+    /// Options of a request that librdkafka's own timer must not end ([`NATIVE_PATIENCE`]). The caller waits
+    /// at most for `timeout`.
     pub(super) fn options(
         &self,
         op: sys::rd_kafka_admin_op_t,
@@ -166,8 +170,9 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         self.options_of(op, NATIVE_PATIENCE, timeout)
     }
 
-    /// Options of a request that librdkafka's own timer ends: what some brokers have answered by then is
-    /// the answer. (Not for a request to a coordinator: [`NATIVE_PATIENCE`].)
+    /// Options of a request that librdkafka's own timer ends after `timeout`. The answer contains what
+    /// brokers have answered by then. Not for a request whose coordinator librdkafka looks up
+    /// ([`NATIVE_PATIENCE`]).
     pub(super) fn options_that_end(
         &self,
         op: sys::rd_kafka_admin_op_t,
@@ -176,7 +181,8 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         self.options_of(op, timeout, timeout + LATER)
     }
 
-    /// Options of a request to a group's coordinator: this broker, or one that librdkafka looks up.
+    /// Options of a request to a group's coordinator: the broker `coordinator`, or one that librdkafka looks
+    /// up.
     pub(super) fn options_of_group(
         &self,
         op: sys::rd_kafka_admin_op_t,
@@ -189,7 +195,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Options of a request to this broker and no other.
+    /// Options of a request to `broker` and no other.
     pub(super) fn options_at(
         &self,
         op: sys::rd_kafka_admin_op_t,
@@ -224,7 +230,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         }
     }
 
-    /// Sends a request and waits for its answer, no longer than its time-out.
+    /// Sends a request and waits for its answer, at most for the time limit of its options.
     pub(super) async fn ask(
         &self,
         options: Options,
@@ -236,7 +242,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     ) -> Result<Answer, NativeError> {
         let (sender, receiver) = oneshot::channel();
         let number = self.wait(sender, options.timeout);
-        // SAFETY: the opaque is a number, never a place in memory.
+        // SAFETY: the opaque is a number, which is never dereferenced.
         unsafe {
             let opaque = std::ptr::without_provenance_mut::<c_void>(number);
             sys::rd_kafka_AdminOptions_set_opaque(options.native, opaque);
@@ -247,7 +253,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
         answer.error().map_or(Ok(answer), Err)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    #[expect(clippy::disallowed_methods, reason = "the timeout of a native client's request")]
     fn wait(
         &self,
         sender: oneshot::Sender<Result<Answer, NativeError>>,
@@ -255,7 +261,7 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     ) -> usize {
         let until = Instant::now() + timeout;
         let mut waiting = self.waiting();
-        // Never 0, which is no opaque at all.
+        // Numbers start at 1, because an opaque of 0 means none.
         waiting.last += 1;
         let number = waiting.last;
         waiting.by_number.insert(number, Waiter { sender, until });
@@ -265,13 +271,13 @@ impl<C: ConsumerContext + 'static> Requests<C> {
     fn answered(&self, number: usize, answer: Answer) {
         let waiter = self.waiting().by_number.remove(&number);
         if let Some(waiter) = waiter {
-            // Nobody waits any more: the answer is dropped.
+            // The receiver is gone if the caller no longer waits.
             let _ = waiter.sender.send(Ok(answer));
         }
     }
 
-    /// Tells those who have waited for too long.
-    #[expect(clippy::disallowed_methods, reason = "the time-out of a native client's request")]
+    /// Returns a timeout error to the callers that have waited too long.
+    #[expect(clippy::disallowed_methods, reason = "the timeout of a native client's request")]
     fn time_out(&self) {
         let now = Instant::now();
         let over: Vec<Waiter> = {
@@ -301,7 +307,7 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn require_stable(&self, stable: bool) -> Result<(), NativeError> {
-        // SAFETY: the options are live; the error is ours.
+        // SAFETY: the options are live; the returned error is owned here.
         let error = unsafe {
             NativeError::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(
                 self.native,
@@ -315,7 +321,7 @@ impl Options {
         &self,
         level: sys::rd_kafka_IsolationLevel_t,
     ) -> Result<(), NativeError> {
-        // SAFETY: the options are live; the error is ours.
+        // SAFETY: the options are live; the returned error is owned here.
         let error = unsafe {
             NativeError::take(sys::rd_kafka_AdminOptions_set_isolation_level(self.native, level))
         };
@@ -330,7 +336,7 @@ impl Drop for Options {
     }
 }
 
-/// Hands each answer to whoever waits for it, until the client is closed and nobody waits.
+/// Hands each answer to the caller that waits for it, until the client is closed and no caller waits.
 fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
     loop {
         let last = Arc::strong_count(requests) == 1;
@@ -339,7 +345,7 @@ fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
         }
         requests.time_out();
         requests.serve();
-        // SAFETY: the queue is live; an event is ours, and its opaque is the number that `ask` gave.
+        // SAFETY: the queue is live; the event is owned here, and its opaque is the number that `ask` set.
         unsafe {
             let event = sys::rd_kafka_queue_poll(requests.queue, milliseconds(PUMP));
             if event.is_null() {
@@ -351,13 +357,13 @@ fn pump<C: ConsumerContext + 'static>(requests: &Arc<Requests<C>>) {
     }
 }
 
-/// The text as C has it.
+/// Converts a string for C.
 ///
 /// # Errors
 ///
-/// Where it has a NUL byte.
+/// If it contains a NUL byte.
 pub(super) fn c_string(text: &str) -> Result<CString, NativeError> {
     CString::new(text).map_err(|_| {
-        NativeError::new(RDKafkaErrorCode::InvalidArgument, format!("{text:?} has a NUL byte"))
+        NativeError::new(RDKafkaErrorCode::InvalidArgument, format!("{text:?} contains a NUL byte"))
     })
 }

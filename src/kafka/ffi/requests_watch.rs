@@ -1,4 +1,4 @@
-//! How many requests of a producer were sent and never answered (`docs/protocol.md`, "Late requests").
+//! Counts the requests of a producer that were sent and never answered (`docs/protocol.md`, "Late requests").
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -10,26 +10,26 @@ use rdkafka_sys as sys;
 use super::interceptors::{Watcher, watcher};
 use super::raw;
 
-/// The requests that change a transaction, or write to a partition: Produce, AddPartitionsToTxn,
-/// AddOffsetsToTxn, EndTxn and TxnOffsetCommit.
+/// The API keys of the requests that change a transaction or write to a partition: Produce,
+/// AddPartitionsToTxn, AddOffsetsToTxn, EndTxn and TxnOffsetCommit.
 const WATCHED: [i16; 5] = [0, 24, 25, 26, 28];
 
 thread_local! {
-    /// Whether this thread sends requests. librdkafka calls `on_response_received` twice for a request
-    /// whose answer goes to another thread: in the broker's thread, and once more in that other one.
+    /// Whether this thread sends requests. librdkafka calls `on_response_received` twice for a request whose
+    /// answer goes to another thread: in the broker's thread and in that other thread. Only the former
+    /// counts.
     static SENDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Counts the requests of one client. librdkafka's broker threads count; a call that waited for an
-/// answer finds it counted, because the answer is counted before it is handed on.
+/// The unanswered requests of one client, counted by librdkafka's broker threads. An answer is counted before
+/// it is handed to the call that waits for it.
 #[derive(Debug, Default)]
 pub(super) struct RequestsWatch {
     unanswered: AtomicI64,
 }
 
 impl RequestsWatch {
-    /// How many requests were sent and not answered, those that still wait for their answer among
-    /// them.
+    /// The number of requests that were sent and not answered, including those that still wait for an answer.
     pub(super) fn unanswered(&self) -> i64 {
         self.unanswered.load(Ordering::Acquire)
     }
@@ -39,7 +39,7 @@ impl Watcher for RequestsWatch {
     const NAME: &CStr = c"sprag-requests";
 
     unsafe fn add(client: *mut sys::rd_kafka_t, opaque: *mut c_void) -> bool {
-        // SAFETY: as the caller vouches.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let name = Self::NAME.as_ptr();
             let sent =
@@ -55,7 +55,7 @@ impl Watcher for RequestsWatch {
     }
 }
 
-/// The whole request was handed to the socket.
+/// Called when the whole request was handed to the socket.
 unsafe extern "C" fn on_sent(
     _client: *mut sys::rd_kafka_t,
     _socket: c_int,
@@ -69,13 +69,13 @@ unsafe extern "C" fn on_sent(
 ) -> RDKafkaRespErr {
     SENDS.set(true);
     if WATCHED.contains(&key) {
-        // SAFETY: as `Watcher::add` has it.
+        // SAFETY: `opaque` is valid as `Watcher::add` requires.
         unsafe { watcher::<RequestsWatch>(opaque) }.unanswered.fetch_add(1, Ordering::AcqRel);
     }
     RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// A request ended: with its response, or with an error of the client's own.
+/// Called when a request ended, with its response or with an error of the client.
 unsafe extern "C" fn on_response(
     _client: *mut sys::rd_kafka_t,
     _socket: c_int,
@@ -90,7 +90,7 @@ unsafe extern "C" fn on_response(
     opaque: *mut c_void,
 ) -> c_int {
     if error == 0 && SENDS.get() && WATCHED.contains(&key) {
-        // SAFETY: as `Watcher::add` has it.
+        // SAFETY: `opaque` is valid as `Watcher::add` requires.
         unsafe { watcher::<RequestsWatch>(opaque) }.unanswered.fetch_sub(1, Ordering::AcqRel);
     }
     0

@@ -1,5 +1,5 @@
-//! On librdkafka's own mock cluster. It has no ListGroups, DescribeGroups and CreateTopics: what is
-//! tested of these is that their absence is an error.
+//! Tests on librdkafka's own mock cluster. It does not support ListGroups, DescribeGroups and CreateTopics;
+//! for these, the tests only show that the missing support is an error.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::disallowed_methods, reason = "deadlines of tests")]
@@ -51,7 +51,7 @@ fn producer(cluster: &Mock, more: &[(&str, &str)]) -> BaseProducer {
     config.create().unwrap()
 }
 
-/// The address of a broker that is not there.
+/// An address where nothing listens.
 fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

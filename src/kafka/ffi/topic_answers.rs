@@ -1,4 +1,4 @@
-//! Admin replies about topics, read into owned values.
+//! Reads admin replies about topics into owned values.
 
 use rdkafka_sys as sys;
 
@@ -8,18 +8,18 @@ use super::{NativeError, elements, raw, text};
 /// A topic, described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDescription {
-    /// Its id, most significant byte first; all zero where the broker has no topic ids (before 2.8).
+    /// Its id, most significant byte first; all zero if the broker has no topic ids (before 2.8).
     pub id: [u8; 16],
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: i32,
-    /// The node id of each one's leader; `None` where a partition has no leader at the moment.
+    /// The node id of each partition's leader; `None` if a partition has no leader at the moment.
     pub leaders: Vec<Option<i32>>,
-    /// How many replicas each of them has; the least where they differ.
+    /// The number of replicas of each partition; the smallest if they differ.
     pub replicas: i32,
 }
 
 impl TopicDescription {
-    /// How many partitions have no leader at the moment.
+    /// The number of partitions without a leader at the moment.
     #[must_use]
     pub fn leaderless(&self) -> usize {
         self.leaders.iter().filter(|leader| leader.is_none()).count()
@@ -27,7 +27,7 @@ impl TopicDescription {
 }
 
 pub(super) fn log_offsets(answer: &Answer) -> Result<Vec<PartitionOffset>, NativeError> {
-    // SAFETY: the result and all it holds belong to the event, which outlives this function.
+    // SAFETY: the result and all that it contains belong to the event, which outlives this function.
     unsafe {
         let result = sys::rd_kafka_event_ListOffsets_result(answer.ptr());
         if result.is_null() {
@@ -67,7 +67,7 @@ pub(super) fn descriptions(
 }
 
 pub(super) fn created(answer: &Answer) -> Result<(), NativeError> {
-    // SAFETY: as above; the topic's sentence belongs to it and is copied.
+    // SAFETY: as above; the topic's error message belongs to it and is copied.
     unsafe {
         let result = sys::rd_kafka_event_CreateTopics_result(answer.ptr());
         if result.is_null() {
@@ -89,7 +89,7 @@ pub(super) fn created(answer: &Answer) -> Result<(), NativeError> {
 unsafe fn description(
     topic: *const sys::rd_kafka_TopicDescription_t,
 ) -> Result<TopicDescription, NativeError> {
-    // SAFETY: as the caller vouches; all it holds belongs to it.
+    // SAFETY: guaranteed by the caller; all that the topic contains belongs to it.
     unsafe {
         if let Some(error) = NativeError::read(sys::rd_kafka_TopicDescription_error(topic)) {
             return Err(error);

@@ -1,4 +1,4 @@
-//! Offsets in a transaction, naming a member (`docs/protocol.md`, "The member check").
+//! Sends offsets to a transaction in the name of a group member (`docs/protocol.md`, "The member check").
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ impl Drop for GroupMetadata {
     }
 }
 
-/// Sends `offsets` of `group` to the open transaction of a producer's `client`, as member `member` of generation
-/// -1. With a member id that is in no group the broker refuses while the group has members.
+/// Sends `offsets` of `group` to the open transaction of a producer's `client`, as member `member` of
+/// generation -1. If `member` is a member id of no group, the broker refuses while the group has members.
 ///
 /// # Errors
 ///
-/// What librdkafka reports, with what it says of the transaction.
+/// librdkafka's error, including whether the transaction must be aborted.
 pub fn send_offsets<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -41,7 +41,7 @@ pub fn send_offsets<C: ClientContext>(
             std::ptr::null(),
         )
     });
-    // SAFETY: client, list and metadata are live for the whole call; the error is ours.
+    // SAFETY: client, list and metadata are live for the whole call; the returned error is owned here.
     let error = unsafe {
         NativeError::take(sys::rd_kafka_send_offsets_to_transaction(
             client.native_ptr(),

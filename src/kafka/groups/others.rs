@@ -1,4 +1,4 @@
-//! Groups that librdkafka's own list leaves out: it knows consumer groups alone.
+//! Groups that `ListConsumerGroups` leaves out: librdkafka's list contains only consumer groups.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use sprag_core::ids::GroupId;
 use sprag_core::time::Instant;
 
-/// How often the groups of all protocols are listed.
+/// The minimum time between two lists of the groups of all protocols.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// What the latest lists of all protocols named: each group with its protocol type, which is empty where
-/// the broker does not say it. librdkafka does not always report that a list lacks some broker, so a
-/// group is gone only when two lists in a row lack it.
+/// The last two lists of the groups of all protocols: each group with its protocol type, which is empty if
+/// the broker does not report it. librdkafka does not always report that a broker is missing from a list, so
+/// a group counts as gone only if it is missing from two lists in a row.
 #[derive(Default)]
 pub(super) struct Others {
     ordered: Option<Instant>,
@@ -20,7 +20,7 @@ pub(super) struct Others {
 }
 
 impl Others {
-    /// Whether to list them, now; the next time is a minute later, whether or not this list comes.
+    /// Whether to list the groups now. The next list is due a minute later, even if this one fails.
     pub(super) fn due(&mut self, now: Instant) -> bool {
         let due = self.ordered.is_none_or(|at| now.since(at) >= AGAIN);
         if due {
@@ -29,12 +29,12 @@ impl Others {
         due
     }
 
-    /// A list came.
+    /// Records a new list.
     pub(super) fn listed(&mut self, groups: BTreeMap<GroupId, String>) {
         self.before = std::mem::replace(&mut self.latest, groups);
     }
 
-    /// The groups that are there.
+    /// The groups that are not known to be gone.
     pub(super) fn groups(&self) -> impl Iterator<Item = (&GroupId, &str)> {
         let lacking = self.before.iter().filter(|(group, _)| !self.latest.contains_key(*group));
         self.latest.iter().chain(lacking).map(|(group, protocol)| (group, protocol.as_str()))
@@ -54,11 +54,11 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_gone_when_two_lists_in_a_row_lack_it() {
+    fn a_group_is_gone_if_it_is_missing_from_two_lists_in_a_row() {
         let mut others = Others::default();
         others.listed(list(&["a", "b"]));
         others.listed(list(&["b"]));
-        assert_eq!(names(&others), ["b", "a"], "one list may lack a broker");
+        assert_eq!(names(&others), ["b", "a"], "a broker may be missing from one list");
         others.listed(list(&["a", "b"]));
         others.listed(list(&["b"]));
         others.listed(list(&["b"]));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_listed_once_a_minute_even_where_a_list_does_not_come() {
+    fn groups_are_listed_once_a_minute_even_if_a_list_fails() {
         let mut others = Others::default();
         let at = |millis| Instant::from_millis(millis);
         let due: Vec<bool> =

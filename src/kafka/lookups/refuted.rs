@@ -1,4 +1,4 @@
-//! Coordinators that were looked up and say that they are none.
+//! Coordinators that were looked up and then answered NOT_COORDINATOR.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,23 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use sprag_core::ids::{BrokerId, GroupId};
 
-/// How often in a row a coordinator that was looked up may say that it is none. Then the cluster may assign
-/// groups to coordinators in another way than Kafka does; while an election is under way, it happens once or
-/// twice.
+/// After this many NOT_COORDINATOR answers in a row, librdkafka looks up the group's coordinator itself: the
+/// cluster may assign groups to coordinators in another way than Kafka does. An election causes one or two.
 const LIMIT: u32 = 3;
 
-/// For each group, how often in a row its coordinator said that it is none.
+/// For each group, the number of NOT_COORDINATOR answers in a row from coordinators that were looked up.
 #[derive(Default)]
 pub(super) struct Refuted(BTreeMap<GroupId, u32>);
 
 impl Refuted {
-    /// Whether librdkafka has to look the group's coordinator up itself, as it does for any cluster.
+    /// Whether librdkafka must look up the group's coordinator itself, which works on any cluster.
     pub(super) fn leaves_it_to_the_client(&self, group: &GroupId) -> bool {
         self.0.get(group).is_some_and(|times| *times >= LIMIT)
     }
 
-    /// The broker `at` answered a request about the group with `error`, or with none; `at` is `None` where
-    /// librdkafka looked it up. Where its look-up does not serve either, ours is tried again: a slow
-    /// election may have refuted it.
+    /// Notes the result of a request about the group to the broker `at`; `at` is `None` if librdkafka looked
+    /// up the broker, and `error` is `None` on success. If librdkafka's lookup fails too, ours gets another
+    /// try: a slow election may have caused the NOT_COORDINATOR answers.
     pub(super) fn answered(&mut self, at: Option<BrokerId>, group: &GroupId, error: Option<Code>) {
         match (at, error) {
             (Some(_), None) => {
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_client_fails_too_the_coordinator_that_was_looked_up_is_asked_again() {
+    fn if_the_clients_lookup_fails_too_the_coordinator_that_was_looked_up_is_asked_again() {
         let refusal = (AT, Some(Code::NotCoordinator));
         for error in [Code::NotCoordinator, Code::OperationTimedOut] {
             let failed = [refusal, refusal, refusal, (None, Some(error))];

@@ -1,4 +1,4 @@
-//! On librdkafka's mock cluster, which breaks a connection where it is asked to.
+//! Tests on librdkafka's mock cluster, which can break a connection at a chosen request.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -88,7 +88,7 @@ fn a_half_whose_requests_may_come_late_has_not_been_written() {
         cluster.request_errors(key, BREAKS);
         let failure = write(&owner).unwrap_err();
         assert_eq!(failure.class, FailureClass::LateRequest, "{key:?}: {failure}");
-        assert!(failure.detail.contains("done; a request"), "{failure}");
+        assert!(failure.detail.contains("done; an earlier request"), "{failure}");
     }
 }
 
@@ -112,7 +112,7 @@ fn a_fenced_producer_stays_fenced() {
 }
 
 #[test]
-fn an_end_stands_and_says_that_a_request_may_come_late() {
+fn an_end_that_succeeds_reports_that_a_request_may_come_late() {
     for how in [TransactionEnd::Commit, TransactionEnd::Abort] {
         let (cluster, owner) = owner(CommitMode::Fenced);
         write(&owner).expect("a half");
@@ -153,7 +153,7 @@ fn a_batch_that_a_broker_refuses_has_not_been_written() {
 }
 
 #[test]
-fn a_batch_of_which_one_request_may_come_late_has_not_been_written() {
+fn a_batch_with_a_request_that_may_come_late_has_not_been_written() {
     for mode in [CommitMode::Fenced, CommitMode::Guarded] {
         let (cluster, owner) = owner(mode);
         cluster.request_errors(Key::Produce, BREAKS);

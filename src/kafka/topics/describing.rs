@@ -1,8 +1,8 @@
-//! Topics as some broker describes them.
+//! Describes topics.
 //!
-//! Every broker can describe every topic. librdkafka would ask the one that it takes for the controller,
-//! and no other (under KRaft that is any broker that the cluster takes for alive), so each request names
-//! its broker, and where that one does not answer soon, others are asked as well.
+//! Every broker can describe every topic, but librdkafka asks only the broker that it believes to be the
+//! controller. Under KRaft that can be any broker that the cluster believes to be alive. So each request
+//! names its broker, and if that broker does not answer soon, others are asked as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::CHUNK;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::TopicName;
 
-/// How long one broker is waited for before another one is asked as well.
+/// How long to wait for an answer before another broker is asked as well.
 const SOON: Duration = Duration::from_secs(1);
-/// How many brokers are asked at the most.
+/// The maximum number of brokers to ask.
 const MOST_ASKED: usize = 4;
 
-/// Descriptions of topics, each with its own failure.
+/// The descriptions of topics, each of which can fail by itself.
 pub(super) type Described = BTreeMap<TopicName, Result<TopicDescription, Failure>>;
 
 type ByBroker = Vec<(String, Result<TopicDescription, NativeError>)>;
@@ -32,7 +32,8 @@ type ByBroker = Vec<(String, Result<TopicDescription, NativeError>)>;
 ///
 /// # Errors
 ///
-/// [`FailureClass::Missing`] where the broker says that there is none.
+/// [`FailureClass::Missing`] if the broker says that the topic does not exist; other classes if no broker
+/// answers or the topic cannot be described.
 pub async fn describe_one(
     client: &AdminClient,
     topic: &TopicName,
@@ -43,17 +44,17 @@ pub async fn describe_one(
 /// Which broker is asked first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {
-    /// The one that answered last.
+    /// The broker that answered the last description.
     Same,
-    /// Another one, where there is another: a broker that is cut off from the others knows nothing new.
+    /// A different broker if there is one: a broker that is cut off from the others knows nothing new.
     Another,
 }
 
-/// Describes one topic, as the brokers of this client know it.
+/// Describes one topic. `admin` sends the requests.
 ///
 /// # Errors
 ///
-/// As [`describe_one`].
+/// Same as [`describe_one`].
 pub async fn describe_one_by(
     client: &AdminClient,
     admin: &Admin<Watch>,
@@ -68,11 +69,11 @@ pub async fn describe_one_by(
         .unwrap_or_else(|| Err(Failure::new(FailureClass::Retry, format!("{what}: no answer"))))
 }
 
-/// Describes topics; each that was asked for is in the answer.
+/// Describes topics. The result contains each topic that was asked for.
 ///
 /// # Errors
 ///
-/// Where no broker answered.
+/// If no broker answered.
 pub(super) async fn describe_all(
     client: &AdminClient,
     topics: &BTreeSet<TopicName>,
@@ -106,8 +107,8 @@ async fn describe(
         .collect())
 }
 
-/// Asks one broker, and others where it does not answer soon. Before any is connected it is librdkafka's
-/// choice.
+/// Asks one broker, and others as well if it does not answer soon. While no broker is connected, librdkafka
+/// chooses the broker.
 async fn by_some_broker(
     client: &AdminClient,
     admin: &Admin<Watch>,
@@ -142,7 +143,7 @@ async fn by_some_broker(
     }
 }
 
-/// The broker that is asked first, of those that are connected.
+/// The broker to ask first, from those that are connected.
 fn choose(first: First, last: Option<i32>, up: &BTreeSet<i32>) -> Option<i32> {
     let next = |last: i32| up.range(last.saturating_add(1)..).next().copied();
     let chosen = match first {
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_broker_is_asked_in_turn_where_there_is_another() {
+    fn brokers_are_asked_in_turn_if_there_is_more_than_one() {
         let up = BTreeSet::from([1, 3, 4]);
         let same = |last| choose(First::Same, last, &up);
         assert_eq!([same(None), same(Some(3)), same(Some(2))], [Some(1), Some(3), Some(1)]);

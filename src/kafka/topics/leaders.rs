@@ -1,4 +1,4 @@
-//! Which leader is asked about which partition, and by which client.
+//! Decides which leader to ask about a partition, and with which client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use super::describing::Described;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::time::Instant;
 
-/// The leaders of partitions as they were last described. librdkafka keeps the leaders that it has
-/// looked up, so a partition whose leader changed is asked about by a client that was made after that.
+/// The leaders of partitions, as of their last description. librdkafka caches the leaders that it has looked
+/// up, so if a partition's leader changed, the request takes a client that was made after the change.
 #[derive(Debug, Default)]
 pub(super) struct Leaders {
     known: BTreeMap<Place, Led>,
@@ -17,20 +17,20 @@ pub(super) struct Leaders {
 #[derive(Clone, Copy, Debug)]
 struct Led {
     leader: i32,
-    /// When another leader was found than before; `None` where that never happened.
+    /// When a change of the leader was last noticed; `None` if never.
     since: Option<Instant>,
 }
 
-/// Partitions of one leader.
+/// The partitions of one leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// After which time the client that asks must have been made.
+    /// The client must have been made after this time; `None` if any client will do.
     pub(super) since: Option<Instant>,
     pub(super) places: Vec<Place>,
 }
 
 impl Leaders {
-    /// Notes the leaders that were described, and says by which client each is asked.
+    /// Notes the leaders of a description, and returns what to ask each leader and with which client.
     pub(super) fn described(
         &mut self,
         leaders: BTreeMap<i32, Vec<Place>>,
@@ -43,7 +43,7 @@ impl Leaders {
         parts.collect()
     }
 
-    /// A broker said that it does not lead the partition.
+    /// Notes that a broker said that it does not lead the partition.
     pub(super) fn moved(&mut self, place: &Place, now: Instant) {
         if let Some(led) = self.known.get_mut(place) {
             led.since = Some(now);
@@ -60,7 +60,7 @@ impl Leaders {
     }
 }
 
-/// The partitions by their leader, and a failure for each that has none or is unknown.
+/// The partitions by leader, and a failure for each partition whose leader is not known.
 pub(super) fn share_out(
     described: &Described,
     wanted: &BTreeSet<Place>,
@@ -81,7 +81,7 @@ fn leader(described: &Described, (topic, partition): &Place) -> Result<i32, Fail
     let retry =
         |what: &str| Failure::new(FailureClass::Retry, format!("{topic}-{partition}: {what}"));
     let Some(found) = described.get(topic) else {
-        return Err(retry("the description of the topics leaves it out"));
+        return Err(retry("the description of the topics does not include it"));
     };
     let found = found.as_ref().map_err(Clone::clone)?;
     match usize::try_from(*partition).ok().and_then(|at| found.leaders.get(at)) {
@@ -89,7 +89,7 @@ fn leader(described: &Described, (topic, partition): &Place) -> Result<i32, Fail
         Some(None) => Err(retry("the partition has no leader at the moment")),
         None => {
             let detail = format!(
-                "{topic}-{partition}: there is no such partition; the topic has {}",
+                "{topic}-{partition}: the partition does not exist; the topic has {} partition(s)",
                 found.partitions
             );
             Err(Failure::new(FailureClass::Missing, detail))

@@ -1,5 +1,5 @@
-//! Log starts and log ends, asked of each leader apart, so that a leader that does not answer costs its
-//! own partitions alone.
+//! Reads log start and log end offsets with a separate request to each leader, so that a leader that does not
+//! answer affects only its own partitions.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +20,14 @@ use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{TargetOffset, TargetPartition, TopicName};
 use sprag_core::time::Instant;
 
-/// How long a leader is waited for. A group that has partitions with another leader too waits as long.
+/// The time limit of a request to one leader. A group that also has partitions on other leaders waits as
+/// long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) type Offsets = BTreeMap<Place, Result<i64, Failure>>;
 type Ranges = BTreeMap<TargetPartition, Result<LogRange, Failure>>;
 
-/// Reads log starts and ends on one cluster.
+/// Reads the log start and log end offsets of one cluster.
 pub(super) struct LogOffsets {
     client: Rc<AdminClient>,
     leaders: RefCell<Leaders>,
@@ -37,7 +38,7 @@ impl LogOffsets {
         Self { client, leaders: RefCell::default() }
     }
 
-    /// Each partition that is wanted is in the answer.
+    /// The log start or log end offsets of partitions. The result contains each of `wanted`.
     pub(super) async fn read(
         &self,
         described: &Described,
@@ -62,7 +63,7 @@ impl LogOffsets {
         answer
     }
 
-    /// The log ranges of partitions; each that was asked for is in the answer.
+    /// The log ranges of partitions. The result contains each of `partitions`.
     pub(super) async fn ranges(
         &self,
         described: &Described,
@@ -110,8 +111,8 @@ impl LogOffsets {
         Ok(listed.map(of_part).collect())
     }
 
-    /// Notes where a broker said that it does not lead the partition. (One that cannot be reached says
-    /// nothing about its leaderships; the next description does.)
+    /// Notes that the leader moved, if `error` says that the broker does not lead the partition. A broker
+    /// that cannot be reached says nothing about its leadership; the next description of the topic does.
     fn moved(&self, place: &Place, error: &NativeError) {
         let says_so = matches!(
             error.code,
@@ -128,11 +129,11 @@ impl LogOffsets {
     }
 }
 
-/// The log ranges of partitions, without a description of their topics.
+/// The log ranges of partitions, without a description of their topics. Each has its own result.
 ///
 /// # Errors
 ///
-/// The request's failure.
+/// If a request as a whole fails.
 pub async fn log_ranges(
     client: &AdminClient,
     partitions: &BTreeSet<TargetPartition>,
@@ -148,7 +149,9 @@ pub async fn log_ranges(
             let found = outcome.map_err(|error| {
                 client.client_failed(&error, Doing::Reading, "reading log offsets")
             })?;
-            found.map(|(offset, _)| offset).ok_or_else(|| retry("no log offset".to_owned()))
+            found
+                .map(|(offset, _)| offset)
+                .ok_or_else(|| retry("reading log offsets: no offset".to_owned()))
         };
         let listed = listed.into_iter();
         Ok(listed
@@ -167,7 +170,7 @@ fn joined(
     partitions: &BTreeSet<TargetPartition>,
 ) -> Ranges {
     let mut range = |at: &TargetPartition| {
-        let left_out = || Err(retry(format!("the target's answer leaves {at} out")));
+        let left_out = || Err(retry(format!("the target's answer does not include {at}")));
         let key = (at.topic.clone(), at.partition);
         let start = starts.remove(&key).unwrap_or_else(left_out)?;
         let end = ends.remove(&key).unwrap_or_else(left_out)?;

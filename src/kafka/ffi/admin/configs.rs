@@ -1,4 +1,4 @@
-//! Settings of brokers and topics, and which brokers there are.
+//! Reads the settings of brokers and topics, and the list of brokers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::super::requests::c_string;
 use super::super::{NativeError, elements, raw, text};
 use super::Admin;
 
-/// Whose settings are asked for.
+/// The resource whose settings are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigOf<'a> {
-    /// A topic's, by its name.
+    /// A topic, by its name.
     Topic(&'a str),
-    /// A broker's, by its id; the request goes to that broker.
+    /// A broker, by its id. The request goes to that broker.
     Broker(i32),
 }
 
-/// A resource whose settings are asked for, owned.
+/// A resource whose settings are read, owned.
 struct Resource(*mut sys::rd_kafka_ConfigResource_t);
 
 impl Resource {
@@ -47,12 +47,11 @@ impl Drop for Resource {
 }
 
 impl<C: ConsumerContext + 'static> Admin<C> {
-    /// All settings by name, defaults included; those whose value the broker keeps back are not
-    /// among them.
+    /// All settings by name, including defaults, except those whose value the broker does not disclose.
     ///
     /// # Errors
     ///
-    /// The request's error, or the resource's.
+    /// The error of the request or of the resource.
     pub async fn describe_configs(
         &self,
         of: ConfigOf<'_>,
@@ -70,7 +69,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
         settings(&answer.await?)
     }
 
-    /// The ids of the brokers that the cluster knows as alive.
+    /// The ids of the brokers that the cluster reports as alive.
     ///
     /// # Errors
     ///
@@ -86,7 +85,7 @@ impl<C: ConsumerContext + 'static> Admin<C> {
 }
 
 fn settings(answer: &Answer) -> Result<BTreeMap<String, String>, NativeError> {
-    // SAFETY: the result and all it holds belong to the event, which outlives this function.
+    // SAFETY: the result and all that it contains belong to the event, which outlives this function.
     unsafe {
         let result = sys::rd_kafka_event_DescribeConfigs_result(answer.ptr());
         if result.is_null() {
@@ -99,12 +98,12 @@ fn settings(answer: &Answer) -> Result<BTreeMap<String, String>, NativeError> {
             return Err(error.saying(sys::rd_kafka_ConfigResource_error_string(resource)));
         }
         let array = sys::rd_kafka_ConfigResource_configs(resource, &raw mut len);
-        let told = elements(array, len).iter().filter_map(|entry| {
+        let disclosed = elements(array, len).iter().filter_map(|entry| {
             let value = sys::rd_kafka_ConfigEntry_value(*entry);
             let name = text(sys::rd_kafka_ConfigEntry_name(*entry));
             (!value.is_null()).then(|| (name, text(value)))
         });
-        Ok(told.collect())
+        Ok(disclosed.collect())
     }
 }
 

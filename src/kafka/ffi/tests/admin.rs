@@ -9,7 +9,7 @@ use rdkafka_sys as sys;
 
 use super::*;
 
-/// The mock cluster's one broker.
+/// The only broker of the mock cluster.
 const BROKER: i32 = 1;
 use crate::kafka::ffi::admin::{Isolation, NewTopic, OffsetSpec, PartitionOffset};
 
@@ -39,7 +39,7 @@ fn of(answer: &[PartitionOffset], partition: i32) -> &PartitionOffset {
 }
 
 #[tokio::test]
-async fn committed_offsets_come_back_with_their_metadata_and_none_is_told_as_none() {
+async fn committed_offsets_come_back_with_their_metadata_and_none_is_reported_as_none() {
     let cluster = mock(&[(TOPIC, 3)]);
     let admin = admin(&cluster.bootstrap_servers());
     let metadata = "k2k_v1:a|naïve \u{1F980}";
@@ -114,7 +114,7 @@ async fn log_ranges_of_known_partitions_and_an_error_for_unknown_ones() {
             }
         }
     }
-    // Where none of them exists, the request as a whole does not fail either.
+    // If none of the partitions exists, the request as a whole does not fail either.
     let wanted = [("nothing", 0), (TOPIC, 7)];
     let latest = (OffsetSpec::Latest, Isolation::ReadCommitted);
     let listed = admin.list_offsets(wanted.into_iter(), latest.0, latest.1, PATIENCE);
@@ -143,7 +143,7 @@ async fn what_the_cluster_lacks_is_an_error_and_never_an_empty_answer() {
         replication_factor: 1,
         config: &[("cleanup.policy", "compact")],
     };
-    // It names no controller, for which these two wait.
+    // The mock cluster has no controller, for which these two requests wait.
     let short = Duration::from_millis(200);
     let created = admin.create_topic(&topic, short).await;
     assert_eq!(created.unwrap_err().code, Code::OperationTimedOut);
@@ -217,7 +217,7 @@ async fn a_request_that_nobody_waits_for_disturbs_no_other() {
     }
     let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None));
-    // The last ones are still under way when the client goes.
+    // These requests are still in flight when the client is dropped.
     for _ in 0..20 {
         let read = Box::pin(admin.group_offsets("g", None, Some(&asked), true, PATIENCE));
         let _ = futures::poll!(read);
@@ -266,7 +266,7 @@ async fn a_request_that_timed_out_without_a_coordinator_harms_nobody_when_one_co
     let brief = Duration::from_millis(300);
     let mut code = Code::BrokerTransportFailure;
     for _ in 0..20 {
-        // One that was on its way when the connection broke fails by that; the next one waits.
+        // A request that was in flight when the connection broke fails with it; the next one waits.
         if code == Code::BrokerTransportFailure {
             let late = admin.group_offsets("g", None, Some(&asked), true, brief).await;
             code = late.unwrap_err().code;
@@ -274,7 +274,7 @@ async fn a_request_that_timed_out_without_a_coordinator_harms_nobody_when_one_co
     }
     assert_eq!(code, Code::OperationTimedOut);
     cluster.broker_up(BROKER).unwrap();
-    // The request that nobody waits for any more is sent now, and this one behind it.
+    // The request that no caller waits for any more is sent now, and this one after it.
     let read = admin.group_offsets("g", None, Some(&asked), true, PATIENCE).await;
     assert_eq!(of(&read.unwrap(), 0).outcome, Ok(None));
 }

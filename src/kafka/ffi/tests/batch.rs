@@ -64,7 +64,7 @@ fn poll_until(
 }
 
 #[test]
-fn records_come_whole_and_in_order_and_ends_tell_their_partition_and_position() {
+fn records_come_whole_and_in_order_and_ends_have_their_partition_and_position() {
     let cluster = mock(&[(TOPIC, 2)]);
     let producer = producer(&cluster, &[]);
     let record = || BaseRecord::<[u8], [u8]>::to(TOPIC).partition(1);
@@ -81,7 +81,7 @@ fn records_come_whole_and_in_order_and_ends_tell_their_partition_and_position() 
         (2, bytes(b"\xff\x00"), bytes(b"\x00\xfe")),
         (3, None, None),
     ];
-    // Batches smaller than the log must not lose anything either.
+    // Batches that are smaller than the log must not lose records either.
     for most in [1, 3, 1000] {
         let from = [(0, Offset::Beginning), (1, Offset::Beginning)];
         let mut reader = reader(&cluster, &from, most);

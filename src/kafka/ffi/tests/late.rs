@@ -22,8 +22,8 @@ fn write(producer: &Producer) -> Result<(), NativeError> {
     producer.send_offsets("g", "sprag", &list, PATIENCE)
 }
 
-/// Offsets and a record in one transaction each, which ask brokers for all that is watched. The
-/// requests that are left unanswered after each call.
+/// Commits offsets in one transaction and a record in another, which takes every request that is watched.
+/// Returns the number of unanswered requests after each step.
 fn commits(producer: &Producer) -> [i64; 3] {
     write(producer).unwrap();
     let written = producer.unanswered();
@@ -84,7 +84,7 @@ fn a_request_that_was_never_sent_is_not_late() {
 }
 
 #[test]
-fn a_record_without_a_transaction_is_delivered_or_tells_why_not() {
+fn a_record_without_a_transaction_is_delivered_or_says_why_not() {
     let cluster = mock(&[(TOPIC, 1)]);
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers());

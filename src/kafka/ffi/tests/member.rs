@@ -43,7 +43,7 @@ fn the_member_check_is_abortable_and_the_producer_goes_on() {
 }
 
 #[test]
-fn a_fenced_producer_is_told_as_beyond_use() {
+fn a_fenced_producer_is_reported_as_unusable() {
     let cluster = mock(&[(TOPIC, 1)]);
     let producer = transactional(&cluster);
     let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH];
