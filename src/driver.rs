@@ -55,7 +55,7 @@ pub async fn run<P: Ports>(
                 Event::TimePassed
             }
         };
-        trace!(answer = ?event, "heard");
+        trace!(answer = ?event, "event received");
         core.handle(clock.now(), event);
         // Ready answers come first, so that a busy mapping topic does not delay commits. Their number
         // is bounded, so that they do not delay a stop.
@@ -66,7 +66,7 @@ pub async fn run<P: Ports>(
             let Some(event) = ready(&mut answers).await else {
                 break;
             };
-            trace!(answer = ?event, "heard");
+            trace!(answer = ?event, "event received");
             core.handle(clock.now(), event);
         }
     }
@@ -86,7 +86,7 @@ fn carry_out_all<'a, P: Ports>(
     answers: &mut FuturesUnordered<Answer<'a>>,
 ) -> Option<StopReason> {
     while let Some(action) = core.poll_action() {
-        trace!(order = ?action, "ordered");
+        trace!(order = ?action, "action ordered");
         match action {
             Action::Stop { reason } => return Some(reason),
             Action::Report { note } => log(&note),

@@ -59,7 +59,7 @@ pub struct Cluster {
     pub producer: BTreeMap<String, Secret>,
 }
 
-/// A value that is never shown by accident: `Debug` and `Display` redact it.
+/// A value that is never shown by accident: `Debug` redacts it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 

@@ -7,8 +7,8 @@
 //!        target topic STRING, target partition INT32, publisher STRING,
 //!        newest source timestamp INT64, source start INT64, target start INT64,
 //!        run count UNSIGNED_VARINT, then per run, all UNSIGNED_VARINT:
-//!        source gap and target gap since the end of the run before (the first: since the starts),
-//!        length (at least 1)
+//!        source gap and target gap from the end of the previous run (for the first run: from the
+//!        starts), length (at least 1)
 //! ```
 //!
 //! The key alone names the source partition, and the value alone describes the copies. A varint has up

@@ -54,7 +54,7 @@ pub enum Skip {
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Flaw {
-    /// A partition, an offset or a length below zero.
+    /// A negative partition, offset or length.
     #[error("{0}, which is negative")]
     Negative(i64),
     /// A name without any bytes.

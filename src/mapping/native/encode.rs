@@ -30,23 +30,23 @@ pub enum Unwritable {
     /// A name that is not valid.
     #[error("the {field} is {flaw}; expected a name")]
     Name {
-        /// Which name.
+        /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the name.
         flaw: Flaw,
     },
     /// A name that is too long for its INT16 length field.
     #[error("the {field} has {len} bytes; at most {max} are possible", max = i16::MAX)]
     LongName {
-        /// Which name.
+        /// The field.
         field: &'static str,
-        /// Its length in bytes.
+        /// The length of the name in bytes.
         len: usize,
     },
-    /// A partition below zero.
+    /// A negative partition.
     #[error("the {field} is {found}; expected at least 0")]
     NegativePartition {
-        /// Which partition.
+        /// The field.
         field: &'static str,
         /// The partition.
         found: i32,
