@@ -6,7 +6,7 @@ use super::error::ConfigError;
 use super::properties;
 use super::tree::{Leaf, Tree, kind};
 
-/// Sprag's keys, with their defaults as YAML. An empty text means that there is no default.
+/// Sprag's keys, with their defaults as YAML. An empty string means that there is no default.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("name", ""),
     ("features.applyMappingsGuard", "enabled"),
