@@ -1,8 +1,8 @@
-//! `sprag check`: whether everything is there that the daemon needs, and what grants what is not.
+//! `sprag check`: whether everything that the daemon needs is in place, and how to fix what is not.
 //!
-//! Each step does once what the daemon does all the time, in a way that disturbs nobody: the
-//! producer has a transactional.id of its own under the daemon's prefix, and the offsets it writes
-//! are aborted.
+//! Each step does once what the daemon does all the time, without disturbing a running daemon or any
+//! group: the producer has its own transactional.id under the daemon's prefix, and the transaction that
+//! writes offsets is aborted.
 
 mod brokers;
 mod mappings;
@@ -19,7 +19,7 @@ use crate::kafka::connect::plain;
 
 pub use report::{Finding, Report, State};
 
-/// Tries everything; it fails nowhere, what fails is in the report.
+/// Runs every check. Failures are part of the report.
 pub async fn check(config: &Config) -> Report {
     let clock = ProcessClock::start();
     let source = Rc::new(AdminClient::new(plain(&config.source.admin), "source", clock));

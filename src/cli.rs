@@ -1,5 +1,5 @@
-//! The command line: one file per command. Exit codes: 0 done, 1 it failed or cannot go on, 2 the
-//! command line or the configuration is wrong.
+//! The command line: one file per command. Exit codes: 0 for success, 1 if the command failed or the
+//! daemon cannot continue, 2 if the command line or the configuration is invalid.
 
 mod check;
 mod config;
@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{ConfigErrors, Loaded, load};
 use crate::kafka::properties;
 
-/// Translates consumer-group offsets between two Kafka clusters, and never rewinds one by mistake.
+/// Translates consumer-group offsets between two Kafka clusters and never rewinds one by mistake.
 #[derive(Debug, Parser)]
 #[command(name = "sprag", version, about, max_term_width = 100)]
 struct CommandLine {
@@ -26,25 +26,25 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keep the target's consumer groups in sync, until it is asked to stop.
+    /// Run the daemon: keep the target's consumer groups in sync until it is stopped.
     #[command(visible_alias = "run")]
     Start(StartArgs),
-    /// Try connections, topics, formats and rights, and name what is missing.
+    /// Check connections, topics, formats and permissions, and report what is missing.
     Check(CheckArgs),
-    /// See it work, on two clusters inside this process.
+    /// Run a demonstration on two clusters inside this process.
     Demo(DemoArgs),
-    /// Look at the configuration.
+    /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print every effective value and where it comes from; secrets are redacted.
+    /// Print every effective value and its origin. Secrets are redacted.
     Show {
         #[command(flatten)]
         files: Files,
-        /// How to print it.
+        /// The output format.
         #[arg(long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -54,7 +54,7 @@ enum ConfigCommand {
 struct StartArgs {
     #[command(flatten)]
     files: Files,
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
@@ -63,48 +63,48 @@ struct StartArgs {
 struct CheckArgs {
     #[command(flatten)]
     files: Files,
-    /// How to print what was found.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// How to print what came out.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// Show the log lines of the instances.
     #[arg(short, long)]
     verbose: bool,
-    /// Leave the guard out where it should block, to see the demo fail.
+    /// Disable the guard, to see the demo fail.
     #[arg(long, hide = true)]
     break_guard: bool,
 }
 
 #[derive(Debug, Args)]
 struct Files {
-    /// A pipeline file; of several, the later ones win key by key.
+    /// A pipeline file. Can be repeated; later files override earlier ones key by key.
     #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
+    /// Plain text for people.
     Table,
-    /// For machines.
+    /// JSON for machines.
     Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// For a terminal.
+    /// Plain text for a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Runs the command that the process was called with.
+/// Runs the command given on the command line.
 #[must_use]
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
@@ -116,33 +116,33 @@ pub fn main() -> ExitCode {
 }
 
 impl Files {
-    /// Loads them; what is wrong goes to standard error.
+    /// Loads the files. Errors go to standard error.
     fn load(&self) -> Result<Loaded, ExitCode> {
         self.load_or(|errors| complain(&unusable(errors)))
     }
 
-    /// Loads them; `tell` says what is wrong.
-    fn load_or(&self, tell: impl FnOnce(&ConfigErrors)) -> Result<Loaded, ExitCode> {
+    /// Loads the files. `report` receives the errors.
+    fn load_or(&self, report: impl FnOnce(&ConfigErrors)) -> Result<Loaded, ExitCode> {
         let loaded = load(&self.files, &|name| std::env::var(name).ok());
         let known = loaded.and_then(|loaded| properties::refused(&loaded).map(|()| loaded));
         known.map_err(|errors| {
-            tell(&errors);
+            report(&errors);
             ExitCode::from(2)
         })
     }
 }
 
 fn unusable(errors: &ConfigErrors) -> String {
-    format!("the configuration is not usable:\n{errors}")
+    format!("invalid configuration:\n{errors}")
 }
 
-/// Says on standard error why the command fails.
-#[expect(clippy::print_stderr, reason = "the one place where a command says why it fails")]
+/// Prints a complaint about the command to standard error.
+#[expect(clippy::print_stderr, reason = "the one place where a command complains")]
 fn complain(message: &str) {
     eprintln!("sprag: {message}");
 }
 
-/// Prints a command's result. Whoever stopped reading it has what he wanted.
+/// Prints a command's result. A write error is ignored: a reader that closed the pipe wants no more.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

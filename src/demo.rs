@@ -1,8 +1,8 @@
-//! `sprag demo`: what Sprag does, on two clusters inside this process.
+//! `sprag demo`: shows what Sprag does, on two clusters inside this process.
 //!
-//! librdkafka's mock clusters keep offset commits with their metadata, but fence nobody: of the two
-//! locks the demo shows the *stamp*, in `guarded` mode; the fence is shown by the tests on real
-//! brokers. Every figure is read back from the clusters.
+//! librdkafka's mock clusters store offset commits with their metadata, but do not fence producers.
+//! The demo therefore runs in `guarded` mode and shows only the *stamp*. The tests on real brokers show
+//! the fence. Every figure is read back from the clusters.
 
 mod clusters;
 mod instance;
@@ -11,50 +11,50 @@ mod story;
 
 use serde::Serialize;
 
-pub use story::{Options, tell};
+pub use story::{Options, run_story};
 
-/// What came out.
+/// The outcome of the demo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// The groups that were synced.
     pub groups: Vec<Synced>,
-    /// What was tried with instances that must not decide.
+    /// The trials with instances whose knowledge is stale or incomplete.
     pub trials: Vec<Trial>,
 }
 
-/// A group, synced.
+/// A synced group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Synced {
     /// Its name.
     pub group: String,
-    /// How far it is behind on the source.
+    /// How many records it is behind on the source.
     pub lag: i64,
     /// Its committed offset on the source.
     pub source_offset: i64,
     /// Its committed offset on the target.
     pub target_offset: Option<i64>,
-    /// How many records a consumer that resumes there reads again.
+    /// How many records a consumer that resumes at the target offset reads again.
     pub re_read: Option<i64>,
-    /// How many it misses.
+    /// How many records such a consumer misses.
     pub missed: Option<i64>,
 }
 
-/// An instance that must not decide, or must.
+/// A trial: an instance with stale or incomplete knowledge tries to sync a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trial {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// Whether it judged, or stood down: one that did neither shows nothing.
+    /// Whether the instance judged the group or stood down. A trial in which it did neither proves nothing.
     pub had_its_say: bool,
-    /// The target offset before.
+    /// The group's target offset before the trial.
     pub before: Option<i64>,
-    /// And after it had its say.
+    /// The group's target offset after the trial.
     pub after: Option<i64>,
-    /// What was promised.
+    /// The promised outcome.
     pub promised: Promise,
 }
 
-/// What was promised of a trial.
+/// The promised outcome of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Promise {
@@ -65,7 +65,7 @@ pub enum Promise {
 }
 
 impl Synced {
-    /// Whether it came out as promised: exact, and nothing missed.
+    /// Whether the promise was kept: a consumer re-reads no record and misses none.
     #[must_use]
     pub fn kept(&self) -> bool {
         self.re_read == Some(0) && self.missed == Some(0)
@@ -73,7 +73,7 @@ impl Synced {
 }
 
 impl Trial {
-    /// Whether it came out as promised.
+    /// Whether the promise was kept.
     #[must_use]
     pub fn kept(&self) -> bool {
         let (Some(before), Some(after)) = (self.before, self.after) else { return false };
@@ -86,7 +86,7 @@ impl Trial {
 }
 
 impl Outcome {
-    /// Whether everything came out as promised.
+    /// Whether every promise was kept.
     #[must_use]
     pub fn kept(&self) -> bool {
         self.groups.iter().all(Synced::kept) && self.trials.iter().all(Trial::kept)

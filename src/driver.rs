@@ -1,8 +1,8 @@
-//! The one loop between the core and the world: events in, actions out. It owns no decisions.
+//! The loop between the core and the outside world: events in, actions out. It makes no decisions.
 //!
-//! The whole of it is one future. It waits for whatever comes first, always in the same order of
-//! preference, hands it to the core, and carries out what the core orders: requests run beside each
-//! other, each answered exactly once.
+//! The loop is a single future. It waits for the next event, polling the sources in a fixed order,
+//! passes the event to the core, and carries out the core's actions. Requests run concurrently, and
+//! each is answered exactly once.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -20,13 +20,13 @@ use sprag_core::event::{CommitDone, Event, ReadDone};
 use sprag_core::machine::Core;
 use sprag_core::note::{Level, Note};
 
-/// How many events are handled before time is looked at again.
+/// The maximum number of ready answers handled before the loop polls its other sources again.
 const EVENTS_AT_ONCE: usize = 1000;
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Event> + 'a>>;
 
-/// Runs the core on these ports until it orders a stop. `stop` completes when the process was asked
-/// to end.
+/// Runs the core on these ports until it orders a stop. `stop` completes when the process is asked
+/// to stop.
 pub async fn run<P: Ports>(
     mut core: Core,
     ports: &P,
@@ -55,10 +55,10 @@ pub async fn run<P: Ports>(
                 Event::TimePassed
             }
         };
-        trace!(answer = ?event, "heard");
+        trace!(answer = ?event, "event received");
         core.handle(clock.now(), event);
-        // Answers that are ready are handled before anything else is waited for, so that a busy
-        // mapping topic delays no commit; their number is bounded, so that they delay no stop.
+        // Ready answers come first, so that a busy mapping topic does not delay commits. Their number
+        // is bounded, so that they do not delay a stop.
         for _ in 0..EVENTS_AT_ONCE {
             if let Some(reason) = carry_out_all(&mut core, ports, &mut answers) {
                 return reason;
@@ -66,7 +66,7 @@ pub async fn run<P: Ports>(
             let Some(event) = ready(&mut answers).await else {
                 break;
             };
-            trace!(answer = ?event, "heard");
+            trace!(answer = ?event, "event received");
             core.handle(clock.now(), event);
         }
     }
@@ -86,10 +86,10 @@ fn carry_out_all<'a, P: Ports>(
     answers: &mut FuturesUnordered<Answer<'a>>,
 ) -> Option<StopReason> {
     while let Some(action) = core.poll_action() {
-        trace!(order = ?action, "ordered");
+        trace!(order = ?action, "action ordered");
         match action {
             Action::Stop { reason } => return Some(reason),
-            Action::Report { note } => tell(&note),
+            Action::Report { note } => log(&note),
             Action::DestroyProducer { shard } => ports.committer().destroy(shard),
             Action::ReleaseShard { shard } => ports.ownership().release(shard),
             Action::ReadMappings { topic, partitions } => ports.mappings().read(topic, partitions),
@@ -105,7 +105,7 @@ fn carry_out_all<'a, P: Ports>(
     None
 }
 
-/// Begins an action that is answered. The others were carried out by the caller.
+/// Starts an action that has an answer. The caller has carried out the other actions.
 fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
     match action {
         Action::Stop { .. }
@@ -214,9 +214,9 @@ async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> CommitDone {
     }
 }
 
-/// One log line per note. Verdicts carry their reason as a field, and commits all their parts, for
-/// machines.
-fn tell(note: &Note) {
+/// Writes one log line per note. The fields are for machines: a verdict's line has its reason, a
+/// commit's line all of its parts.
+fn log(note: &Note) {
     if let Note::Committed { group, target, from, to, source, verdict, re_read } = note {
         info!(
             event = "committed",

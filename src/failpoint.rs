@@ -1,33 +1,32 @@
-//! Named places where a test may hold the daemon, to act exactly between two of its steps.
+//! Named places where a test can hold the daemon, in order to act between two of its steps.
 //!
-//! Without the feature `failpoints` (no release build has it) reaching one does nothing. With it,
-//! and with `SPRAG_FAILPOINTS` set to the address of a listener of the test's, each place that is
-//! reached is told to that listener, as one line `<point> <group>`, and goes on when the listener
-//! has answered with a line.
+//! Without the feature `failpoints`, which no release build has, reaching a failpoint does nothing. With
+//! the feature, `SPRAG_FAILPOINTS` is the address of the test's listener. A failpoint sends it the line
+//! `<point> <group>` and continues when the listener has answered with a line.
 
 use sprag_core::ids::GroupId;
 
-/// Where the daemon may be held.
+/// A place where the daemon can be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// The target's offsets were read, and nothing is decided yet.
+    /// The target's offsets were read. Nothing is decided yet.
     BeforeDecision,
-    /// Decided; the first half (or, in `guarded` mode, the commit) is not sent.
+    /// The decision is made. The first half (in `guarded` mode, the commit) is not sent yet.
     Decided,
-    /// The first half is pending; what was judged is not read again yet.
+    /// The first half is pending. The partitions that were judged are not re-read yet.
     HalfWritten,
-    /// Read again and found unchanged; the transaction is not ended.
+    /// The core has ordered the end of the transaction. It is not ended yet.
     Verified,
-    /// In `guarded` mode: the age of the check was found good, and the commit is not sent.
+    /// In `guarded` mode: the check is recent enough. The commit is not sent yet.
     AgeChecked,
 }
 
-/// Tells the test that `point` was reached for `group`, and waits for its word.
+/// Reports to the test that `point` was reached for `group`, and waits for its answer.
 #[cfg(not(feature = "failpoints"))]
 #[expect(clippy::unused_async, reason = "the build with failpoints waits here")]
 pub async fn reach(_point: Point, _group: &GroupId) {}
 
-/// Tells the test that `point` was reached for `group`, and waits for its word.
+/// Reports to the test that `point` was reached for `group`, and waits for its answer.
 #[cfg(feature = "failpoints")]
 pub async fn reach(point: Point, group: &GroupId) {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -35,7 +34,7 @@ pub async fn reach(point: Point, group: &GroupId) {
     let Ok(address) = std::env::var("SPRAG_FAILPOINTS") else {
         return;
     };
-    // A listener that is gone holds nobody.
+    // A listener that has gone away must not hold the daemon.
     let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Sprag: consumer-group offsets translated between two Kafka clusters, and never rewound.
+//! Sprag translates consumer-group offsets between two Kafka clusters and never rewinds one by mistake.
 
 #[cfg(feature = "kafka")]
 pub mod check;

@@ -1,9 +1,9 @@
-//! What the driver needs of the world, as traits: `kafka/` implements them with rdkafka, the
-//! simulator with models. They carry no decisions; what a failure means is told by its class.
+//! What the driver needs from the outside world, as traits. `kafka/` implements them with rdkafka, the
+//! simulator with models. Ports make no decisions: they classify each failure (`FailureClass`), and the
+//! core decides what follows.
 //!
-//! Every method that asks something comes back in bounded time, with a failure if need be. The
-//! methods named `next` and `disturbed` wait as long as it takes; dropping their future loses
-//! nothing.
+//! Every request completes in bounded time, if necessary with a failure. The methods named `next` wait
+//! indefinitely. Dropping their future loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,8 @@ use sprag_core::ids::{
 use sprag_core::planted::{Bug, has};
 use sprag_core::time::Instant;
 
-/// The member id that commits in transactions name. It is in no group, so that the broker refuses
-/// them while a group has members; it would check nothing of a commit that names none
+/// The member id in transactional offset commits. It is not a member of any group, so the broker
+/// rejects the commit while the group has members. A commit without a member id skips that check
 /// (`docs/protocol.md`, "The member check").
 #[must_use]
 pub fn member() -> &'static str {
@@ -32,24 +32,25 @@ pub fn member() -> &'static str {
 
 /// The monotonic clock of this process.
 pub trait Clock {
-    /// The time now.
+    /// The current time.
     fn now(&self) -> Instant;
 
-    /// Waits until `deadline`; at once if it has passed.
+    /// Waits until `deadline`. Returns immediately if it has passed.
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()>;
 }
 
 /// The groups of the source cluster.
 pub trait SourceGroups {
-    /// All groups, but those of brokers that did not contribute; a failure where none did.
+    /// Lists all groups, except those of brokers that did not answer. Fails if no broker answered.
     fn list(&self) -> impl Future<Output = Result<SourceListing, Failure>>;
 
     /// Which broker coordinates which groups.
     fn coordinators(&self) -> impl Future<Output = Result<Coordinators, Failure>>;
 
-    /// All committed offsets of `group`, not stable, and who answered. The coordinator must have
-    /// been looked up after `coordinator_since`; `coordinator` says which broker that probably is,
-    /// so that the answer can name its connection. One partition that errors fails the whole.
+    /// Reads all committed offsets of `group` (`require_stable` is false), and which broker answered.
+    /// The coordinator must have been looked up after `coordinator_since`. `coordinator` is the broker
+    /// that probably coordinates the group; the answer names the connection to it. An error in one
+    /// partition fails the whole request.
     fn offsets(
         &self,
         group: &GroupId,
@@ -60,15 +61,16 @@ pub trait SourceGroups {
 
 /// The groups of the target cluster.
 pub trait TargetGroups {
-    /// All groups with whether they have members, but those of brokers that did not contribute; a
-    /// failure where none did.
+    /// Lists all groups and whether each has members, except groups of brokers that did not answer.
+    /// Fails if no broker answered.
     fn list(&self) -> impl Future<Output = Result<TargetListing, Failure>>;
 
     /// Which broker coordinates which groups.
     fn coordinators(&self) -> impl Future<Output = Result<Coordinators, Failure>>;
 
-    /// Committed offsets of `group`; every partition that `scope` names is in the answer. The
-    /// coordinator must have been looked up after `coordinator_since`.
+    /// Reads committed offsets of `group`. The answer contains every partition that `scope` names. The
+    /// coordinator must have been looked up after `coordinator_since`. `stable` is OffsetFetch's
+    /// `require_stable` (KIP-447).
     fn offsets(
         &self,
         group: &GroupId,
@@ -77,8 +79,8 @@ pub trait TargetGroups {
         stable: bool,
     ) -> impl Future<Output = Result<TargetOffsets, Failure>>;
 
-    /// A plain OffsetCommit without membership (generation -1). Where `not_after` has passed when
-    /// it would be sent, it is not sent and fails.
+    /// Sends a plain OffsetCommit without membership (generation -1). If `not_after` has passed by the
+    /// time it would be sent, it is not sent, and the call fails.
     fn commit(
         &self,
         group: &GroupId,
@@ -92,7 +94,8 @@ pub trait TopicReader {
     /// The fence topic and the mapping topic.
     fn control(&self) -> impl Future<Output = Result<ControlTopics, Failure>>;
 
-    /// Topic ids, log ranges and log ends; everything asked for is in the answer.
+    /// Reads topic ids, log ranges and log end offsets. The answer contains everything that was
+    /// requested.
     fn topics(
         &self,
         source: &BTreeSet<TopicName>,
@@ -103,52 +106,53 @@ pub trait TopicReader {
 
 /// The reader of the mapping topic.
 pub trait Mappings {
-    /// Reads this topic from the start of all its partitions, dropping any reading under way.
+    /// Reads this topic from the start of all its partitions, and abandons any read in progress.
     fn read(&self, topic: TopicId, partitions: i32);
 
     /// The next [`Event::MappingsRead`] or [`Event::MappingReadFailed`].
     fn next(&self) -> impl Future<Output = Event>;
 
-    /// The log ends, from metadata refreshed now, under the reader's own isolation level. The topic
-    /// has the id in the answer before and after they are read.
+    /// Reads the log end offsets with fresh metadata, under the reader's isolation level. The topic had
+    /// the id in the answer both before and after they were read.
     fn ends(
         &self,
         partitions: &BTreeSet<MappingPartition>,
     ) -> impl Future<Output = Result<MappingEnds, Failure>>;
 }
 
-/// The coordination group, which shares the shards out.
+/// Membership in the coordination group, which distributes the shards among the instances.
 pub trait Ownership {
     /// The next [`Event::ShardAssigned`], [`Event::ShardRevoked`] or [`Event::ShardLost`].
     fn next(&self) -> impl Future<Output = Event>;
 
-    /// Whether the coordination group still knows this instance as the shard's owner.
+    /// Whether this instance still owns the shard according to the coordination group.
     fn check(&self, shard: Shard) -> impl Future<Output = Result<bool, Failure>>;
 
-    /// Gives a revoked shard back, or acknowledges a lost one. When stopping, any shard.
+    /// Gives back a revoked shard, or acknowledges a lost one. During a stop, gives back any shard.
     fn release(&self, shard: Shard);
 }
 
-/// The fence partitions and the producers of the shards.
+/// The fence partitions and the shards' producers.
 pub trait Committer {
-    /// The shard's fence partition, read to its end.
+    /// Reads the shard's fence partition to its end.
     fn fence_log(&self, shard: Shard) -> impl Future<Output = Result<FenceLog, Failure>>;
 
-    /// Makes the shard's producer anew and initialises its transactions.
+    /// Creates a new producer for the shard and initialises its transactions.
     fn init_transactions(&self, shard: Shard) -> impl Future<Output = Result<(), Failure>>;
 
-    /// Writes the take-over record to the shard's fence partition; its offset, once it stands. From
-    /// then on the shard's producer belongs to that fence.
+    /// Writes the take-over record to the shard's fence partition, and returns its offset once it is
+    /// written. From then on the shard's producer belongs to that fence.
     fn take_over(
         &self,
         shard: Shard,
         record: &FenceRecord,
     ) -> impl Future<Output = Result<Fence, Failure>>;
 
-    /// Writes other records to the shard's fence partition, in one transaction. It succeeds only where
-    /// each of them was delivered. Like all that follows, it is refused unless the shard's producer
-    /// belongs to `fence`: an order that was given under an earlier ownership must not be carried out
-    /// under a new one.
+    /// Writes other records to the shard's fence partition, in one transaction. Succeeds only if every
+    /// record was delivered.
+    ///
+    /// This method and those below that take a `fence` fail unless the shard's producer belongs to it:
+    /// an order from an earlier ownership must not be carried out under a new one.
     fn write_records(
         &self,
         shard: Shard,
@@ -156,8 +160,7 @@ pub trait Committer {
         records: &[FenceRecord],
     ) -> impl Future<Output = Result<(), Failure>>;
 
-    /// Begins a transaction and writes the group's offsets in it, naming a member that is in no
-    /// group.
+    /// Begins a transaction and writes the group's offsets in it, with the member id [`member`].
     fn write_offsets(
         &self,
         shard: Shard,
@@ -168,9 +171,9 @@ pub trait Committer {
 
     /// Ends the open transaction. May be called again while the outcome is unknown.
     ///
-    /// Of the methods above, those that succeed had every request of the shard's producer answered;
-    /// where one was sent and never answered they fail with `FailureClass::LateRequest`. This one
-    /// says so in its success, because the end stands.
+    /// If a request of the shard's producer was sent and never answered, the methods above fail with
+    /// `FailureClass::LateRequest`. This method returns `Aftermath::LateRequest` instead, because the
+    /// transaction has ended nonetheless.
     fn end_transaction(
         &self,
         shard: Shard,
@@ -178,11 +181,11 @@ pub trait Committer {
         end: TransactionEnd,
     ) -> impl Future<Output = Result<Aftermath, Failure>>;
 
-    /// Destroys the shard's producer, after whatever it is doing.
+    /// Destroys the shard's producer, once it has finished what it is doing.
     fn destroy(&self, shard: Shard);
 }
 
-/// All ports of one instance.
+/// The ports of one instance.
 pub trait Ports {
     /// See [`Clock`].
     type Clock: Clock;
@@ -205,7 +208,7 @@ pub trait Ports {
     fn source_groups(&self) -> &Self::SourceGroups;
     /// The target's groups.
     fn target_groups(&self) -> &Self::TargetGroups;
-    /// Topics.
+    /// The topics of both clusters.
     fn topic_reader(&self) -> &Self::TopicReader;
     /// The mapping reader.
     fn mappings(&self) -> &Self::Mappings;

@@ -1,4 +1,4 @@
-//! The `sprag` command as its users meet it, without any cluster.
+//! The `sprag` command as users run it, without any cluster.
 #![cfg(feature = "kafka")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Shorter than the ten seconds that a request to a silent broker may take.
+/// Less than the ten seconds that a request to a silent broker may take.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 fn sprag() -> Command {
@@ -19,7 +19,7 @@ fn sprag() -> Command {
     command
 }
 
-/// A pipeline file; `common` is the source's `kafka.common`.
+/// Writes a pipeline file. `common` is the content of `source.kafka.common`.
 fn pipeline(folder: &TempDir, common: &str) -> PathBuf {
     let file = folder.path().join("pipeline.yaml");
     let text = format!(
@@ -37,7 +37,7 @@ fn run(command: &mut Command) -> (Output, String) {
     (output, text)
 }
 
-/// A child that is gone when this is.
+/// A child process that is killed on drop.
 struct Daemon(Child);
 
 impl Drop for Daemon {
@@ -59,7 +59,7 @@ impl Daemon {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a deadline, and a pause between two looks")]
+    #[expect(clippy::disallowed_methods, reason = "a deadline, and a pause between two polls")]
     fn ended_within(&mut self, deadline: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + deadline;
         while Instant::now() < end {
@@ -73,8 +73,8 @@ impl Daemon {
 }
 
 #[test]
-fn a_signal_ends_it_at_once_while_no_broker_answers() {
-    // It takes connections, and says nothing.
+fn a_signal_stops_the_daemon_at_once_while_no_broker_answers() {
+    // The listener accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = TempDir::new().unwrap();
     let address = silent.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn a_signal_ends_it_at_once_while_no_broker_answers() {
         while !lines.contains("connecting to the source cluster at") {
             assert!(log.read_line(&mut lines).unwrap() > 0, "{lines}");
         }
-        // Its connection is there: it waits for an answer.
+        // The daemon has connected and waits for an answer.
         let _connection = silent.accept().unwrap();
         daemon.signal(signal);
         let status = daemon.ended_within(AT_ONCE).expect("it ends while a request is under way");
@@ -104,7 +104,7 @@ fn a_signal_ends_it_at_once_while_no_broker_answers() {
 }
 
 #[test]
-fn a_misspelt_password_is_told_by_every_command_and_not_shown() {
+fn every_command_reports_a_misspelt_password_without_showing_it() {
     let folder = TempDir::new().unwrap();
     let file = pipeline(&folder, "bootstrap.servers: '127.0.0.1:1', sasl.pasword: hunter2");
     let commands: [&[&str]; 4] =
@@ -119,7 +119,7 @@ fn a_misspelt_password_is_told_by_every_command_and_not_shown() {
 }
 
 #[test]
-fn a_log_filter_that_means_nothing_is_told_and_silences_nothing() {
+fn an_invalid_log_filter_is_reported_and_silences_nothing() {
     let folder = TempDir::new().unwrap();
     let refused = "bootstrap.servers: '127.0.0.1:1', security.protocol: SASL_SSL, \
                    sasl.mechanism: PLAIN";
@@ -131,7 +131,7 @@ fn a_log_filter_that_means_nothing_is_told_and_silences_nothing() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let folder = TempDir::new().unwrap();
     let file = pipeline(&folder, "bootstrap.servers: '127.0.0.1:1'");
     let mut command = sprag();

@@ -1,4 +1,4 @@
-//! `sprag demo` comes out as promised, and fails where the guard is broken.
+//! `sprag demo` keeps its promises, and fails if the guard is broken.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -9,7 +9,7 @@ fn demo(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn everything_comes_out_as_promised() {
+fn every_promise_is_kept() {
     let output = demo(&["--output", "json"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

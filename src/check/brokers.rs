@@ -1,5 +1,5 @@
-//! Settings of the target's brokers that the configuration must fit, and one that Kafka has a fault
-//! behind.
+//! Settings of the target's brokers: those that the configuration must fit, and the one that enables the
+//! early new group coordinator, which has a bug (KAFKA-17877).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use sprag_core::policy::CommitMode;
 const LEAST_SESSION: &str = "group.min.session.timeout.ms";
 const LONGEST_SESSION: &str = "group.max.session.timeout.ms";
 const RETENTION: &str = "offsets.retention.minutes";
-/// Brokers from 4.0 on do not have it.
+/// Brokers have this setting only before 4.0.
 const BEFORE_4: &str = "inter.broker.protocol.version";
 const PROTOCOLS: &str = "group.coordinator.rebalance.protocols";
 const NEW_COORDINATOR: &str = "group.coordinator.new.enable";
 
 type Brokers = BTreeMap<i32, Settings>;
 
-/// Compares the configuration with what the target's brokers are set to.
+/// Compares the configuration with the settings of the target's brokers.
 pub(super) async fn check(config: &Config, target: &AdminClient, report: &mut Report) {
     let read = of_brokers(target, REQUEST_TIMEOUT).await;
     let known = known(read, report);
@@ -35,7 +35,7 @@ pub(super) async fn check(config: &Config, target: &AdminClient, report: &mut Re
     }
 }
 
-/// The brokers whose settings are known; the others are reported.
+/// Returns the brokers whose settings are known, and reports the others.
 fn known(
     read: Result<BTreeMap<i32, Result<Settings, Unread>>, Unread>,
     report: &mut Report,
@@ -55,7 +55,7 @@ fn known(
     }
     if !because.is_empty() {
         let found = format!(
-            "coordination.sessionTimeout, groups.refreshInterval and the group coordinator were not \
+            "coordination.sessionTimeout, groups.refreshInterval and the group coordinator are not \
              checked, because {}",
             because.join("; ")
         );
@@ -64,7 +64,7 @@ fn known(
     known
 }
 
-/// A broker refuses a member whose session is not within its limits.
+/// A broker rejects a member whose session timeout is outside its limits.
 fn session(session: Duration, brokers: &Brokers, report: &mut Report) {
     let what = "target: coordination.sessionTimeout";
     let session = session.as_millis();
@@ -76,17 +76,17 @@ fn session(session: Duration, brokers: &Brokers, report: &mut Report) {
         if !(least..=most).contains(&session) {
             let detail = format!(
                 "expected {least} to {most} ms, which broker {broker} allows ({LEAST_SESSION}, \
-                 {LONGEST_SESSION}), found {session} ms: no instance would ever get a shard"
+                 {LONGEST_SESSION}), found {session} ms: no instance would ever own a shard"
             );
             let remedy = "set coordination.sessionTimeout to a duration within these limits, or change \
-                          them on the target's brokers";
+                          the limits on the target's brokers";
             return report.missing(what, &Failure::new(FailureClass::Stop, detail), remedy);
         }
     }
-    report.ok(what, format!("{session} ms, which every broker that could be asked allows"));
+    report.ok(what, format!("{session} ms, within the limits of every broker that reports them"));
 }
 
-/// What is not written again before the brokers let it expire is lost.
+/// A committed offset that is not refreshed in time expires on the brokers and is lost.
 fn refresh(interval: Duration, brokers: &Brokers, report: &mut Report) {
     let what = "target: groups.refreshInterval";
     let interval = interval.as_secs();
@@ -97,17 +97,17 @@ fn refresh(interval: Duration, brokers: &Brokers, report: &mut Report) {
         };
         if interval >= minutes.saturating_mul(60) {
             let found = format!(
-                "{interval} s, and broker {broker} lets offsets expire after {minutes} minutes \
+                "{interval} s, but broker {broker} expires offsets after {minutes} minutes \
                  ({RETENTION}): the offsets of a group that does not move would be lost"
             );
             return report.warn(
                 what,
                 found,
-                "set groups.refreshInterval to less than half of that",
+                "set groups.refreshInterval to less than half the retention time",
             );
         }
     }
-    report.ok(what, format!("{interval} s, and offsets expire later"));
+    report.ok(what, format!("{interval} s, which is shorter than the retention of offsets"));
 }
 
 /// Before Kafka 4.0 the new group coordinator loses transaction markers (KAFKA-17877).
@@ -128,9 +128,9 @@ fn coordinator(brokers: &Brokers, report: &mut Report) {
         let setting = if consumer { PROTOCOLS } else { NEW_COORDINATOR };
         let value = settings.get(setting).map_or("", String::as_str);
         let found = format!(
-            "broker {broker} (version {version}) runs the early new group coordinator, by {setting}={value}: \
-             before Kafka 4.0 it loses transaction markers when several transactions end at once \
-             (KAFKA-17877), and their groups and shards hang until the brokers are restarted"
+            "broker {broker} (version {version}) runs the early new group coordinator ({setting}={value}). \
+             Before Kafka 4.0 it loses transaction markers when several transactions end at once \
+             (KAFKA-17877); their groups and shards then hang until the brokers are restarted"
         );
         let remedy = format!(
             "set {PROTOCOLS}=classic (and do not set {NEW_COORDINATOR}) on the target's brokers, or \
@@ -138,7 +138,7 @@ fn coordinator(brokers: &Brokers, report: &mut Report) {
         );
         return report.warn(what, found, &remedy);
     }
-    report.ok(what, "not the early one before Kafka 4.0, on every broker that could be asked");
+    report.ok(what, "no broker whose settings are known runs the early new coordinator");
 }
 
 fn not_reported(what: &str, broker: i32, names: &[&str], report: &mut Report) {

@@ -1,4 +1,4 @@
-//! The mapping topic's part of a check: whether it is there, and written in the expected format.
+//! Checks that the mapping topic exists and is in the expected format.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::TopicName;
 use sprag_mapping::Decoder;
 
-/// How many of the newest mapping records are decoded.
+/// How many of the newest records of each mapping partition are decoded.
 const TAIL: i64 = 500;
 const POLL: Duration = Duration::from_millis(200);
-/// Polls without a word before a partition counts as read.
+/// The maximum number of polls. If the ends are not reached by then, the check fails.
 const PATIENCE: usize = 50;
 
-/// Tries the mapping topic, by a client of the cluster that holds it.
+/// Checks the mapping topic. `client` belongs to the cluster that holds it.
 pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Report) {
     let topic = TopicName::from(config.mapping.topic.as_str());
     let what = format!("{}: mapping topic {topic}", client.side);
@@ -31,8 +31,8 @@ pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Re
         Ok(described) => described,
         Err(failure) => {
             let remedy = if failure.class == FailureClass::Missing {
-                "start the replicator, and see that offsetMapping.format, topic and location are \
-                 right; without Describe on the topic it looks as if it were not there"
+                "start the replicator, and make sure that offsetMapping.format, topic and location are \
+                 right; without the Describe right a topic appears not to exist"
                     .to_owned()
             } else {
                 acl(&["Describe", "Read"], &format!("--topic {topic}"))
@@ -46,15 +46,15 @@ pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Re
             report.missing(&what, &failure, &remedy);
         }
         Ok(Tail { records: 0, .. }) => {
-            report.warn(&what, "holds no record yet", "is the replicator running?");
+            report.warn(&what, "it has no records yet", "make sure that the replicator is running");
         }
         Ok(Tail { records, foreign, .. }) if foreign * 2 > records => {
             let detail = format!(
-                "of its newest {records} records {foreign} are not of this format; does the topic \
-                 belong to another product?"
+                "{foreign} of its newest {records} records are not in the configured format; the topic may \
+                 belong to another product"
             );
             let failure = Failure::new(FailureClass::Stop, detail);
-            report.missing(&what, &failure, "see offsetMapping.format and offsetMapping.topic");
+            report.missing(&what, &failure, "check offsetMapping.format and offsetMapping.topic");
         }
         Ok(Tail { records, mappings, .. }) => {
             report.ok(&what, format!("{mappings} of its newest {records} records are mappings"));
@@ -62,14 +62,14 @@ pub(super) async fn check(config: &Config, client: &AdminClient, report: &mut Re
     }
 }
 
-/// The newest records.
+/// Counts of the newest records.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tail {
     records: u64,
-    /// Those that map something.
+    /// Records that are mappings.
     mappings: u64,
-    /// Those that are not of this format at all. (A tombstone, or a sync of a topic that is not
-    /// replicated, maps nothing and is.)
+    /// Records that are not in this format at all. Tombstones and syncs of topics that are not
+    /// replicated are neither mappings nor foreign.
     foreign: u64,
 }
 
@@ -116,7 +116,7 @@ fn read_tail(config: &Config, topic: &TopicName, partitions: i32) -> Result<Tail
     match failure {
         Some(failure) => Err(failure),
         None if ended < partitions => {
-            Err(Failure::new(FailureClass::Retry, format!("{what}: its end was not reached")))
+            Err(Failure::new(FailureClass::Retry, format!("{what}: the end was not reached")))
         }
         None => Ok(tail),
     }

@@ -1,45 +1,45 @@
-//! What a check found, for people and machines.
+//! The report of a check, for people and machines.
 
 use serde::Serialize;
 
 use sprag_core::failure::Failure;
 
-/// One thing that was tried.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was tried.
+    /// What was checked.
     pub what: String,
-    /// How it came out.
+    /// Whether it is in order.
     pub state: State,
     /// What was found.
     pub found: String,
-    /// The command or ACL that grants it; empty where nothing is missing.
+    /// How to fix it, for example the command that grants a right. Empty if there is nothing to fix.
     pub remedy: String,
 }
 
-/// How it came out.
+/// The state of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// In order.
     Ok,
-    /// It works, but somebody should look at it.
+    /// It works, but someone should look at it.
     Warning,
-    /// The daemon cannot do its work without it.
+    /// The daemon cannot work without it.
     Missing,
-    /// It could not be tried, because something before it is missing.
+    /// Not checked, because a prerequisite is missing.
     Skipped,
 }
 
-/// Everything that was tried, in order.
+/// All findings, in the order of the checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// One line each.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Whether the daemon can do its work.
+    /// Whether the daemon can work: nothing is missing or skipped.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.findings.iter().all(|finding| match finding.state {
@@ -48,7 +48,7 @@ impl Report {
         })
     }
 
-    /// One line per finding, with the remedy below what is missing.
+    /// One line per finding, with its remedy, if any, on the next line.
     #[must_use]
     pub fn table(&self) -> String {
         let mut lines = Vec::new();
@@ -88,8 +88,8 @@ impl Report {
     }
 }
 
-/// The command that grants `operation` on a resource. The principal is the user's to fill in: a
-/// client does not know how the broker calls it.
+/// The command that grants `operations` on a resource. The user must fill in the principal: a client
+/// does not know which principal the broker maps it to.
 pub(super) fn acl(operations: &[&str], resource: &str) -> String {
     let operations: String =
         operations.iter().map(|operation| format!(" --operation {operation}")).collect();
@@ -102,7 +102,7 @@ mod tests {
     use sprag_core::failure::FailureClass;
 
     #[test]
-    fn what_is_missing_stands_with_its_remedy() {
+    fn a_finding_is_followed_by_its_remedy() {
         let mut report = Report::default();
         report.ok("source: reach a broker", "cluster abc");
         assert!(report.complete());

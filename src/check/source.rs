@@ -1,4 +1,4 @@
-//! The source's part of a check.
+//! Checks the source cluster.
 
 use std::rc::Rc;
 
@@ -13,20 +13,20 @@ use sprag_core::event::SourceListing;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::GroupId;
 
-/// Tries the source; the groups that would be synced, or `None` where no broker answers.
+/// Checks the source. Returns the groups that would be synced, or `None` if no broker answers.
 pub(super) async fn check(
     config: &Config,
     source: &Rc<AdminClient>,
     report: &mut Report,
 ) -> Option<Vec<GroupId>> {
     if !reach(source, report).await {
-        report.skipped("source: groups", "the source is not reached");
+        report.skipped("source: groups", "the source cannot be reached");
         return None;
     }
     Some(groups(config, source, report).await)
 }
 
-/// Whether a broker answers.
+/// Checks whether a broker answers.
 pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
     let what = format!("{}: reach a broker", client.side);
     let id = match client.present() {
@@ -40,8 +40,8 @@ pub(super) async fn reach(client: &AdminClient, report: &mut Report) -> bool {
         Some(id) => report.ok(&what, format!("cluster {id}")),
         None => {
             let remedy = format!(
-                "see that the cluster is up, and that bootstrap.servers, security.protocol and \
-                 credentials in {}.kafka are right",
+                "make sure that the cluster is up, and that bootstrap.servers, security.protocol and \
+                 the credentials in {}.kafka are right",
                 client.side
             );
             let failure = Failure::new(FailureClass::Retry, no_answer(client));
@@ -66,9 +66,9 @@ async fn groups(config: &Config, source: &Rc<AdminClient>, report: &mut Report) 
     let filter = &config.policy.groups;
     let selected: Vec<GroupId> =
         listed.into_iter().filter(|group| filter.admits(group).is_ok()).collect();
-    let found = format!("{all} groups seen, {} of them selected", selected.len());
+    let found = format!("{all} groups found, {} of them selected", selected.len());
     if selected.is_empty() {
-        let remedy = "see groups.consumerGroups and groups.exclude; a principal without Describe on \
+        let remedy = "check groups.consumerGroups and groups.exclude; a principal without Describe on \
                       the cluster sees only the groups that it may describe";
         report.warn("source: list groups", found, remedy);
     } else {

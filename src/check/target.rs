@@ -1,4 +1,4 @@
-//! The target's part of a check.
+//! Checks the target cluster.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,12 +23,12 @@ use sprag_core::ids::{
 };
 use sprag_core::policy::CommitMode;
 
-/// The record that a check writes to the fence topic; the daemon does not look at it.
+/// The key of the record that a check writes to the fence topic. The daemon ignores it.
 const RECORD: &str = "check";
-/// Where offsets are written, and aborted, when no group is selected.
+/// The group whose offsets are written and aborted if no group is selected.
 const PROBE: &str = "sprag-check";
 
-/// Tries the target, with the groups that would be synced.
+/// Checks the target. `groups` are those that would be synced.
 pub(super) async fn check(
     config: &Config,
     (source, target): (&Rc<AdminClient>, &Rc<AdminClient>),
@@ -36,12 +36,12 @@ pub(super) async fn check(
     report: &mut Report,
 ) {
     if !reach(target, report).await {
-        return report.skipped("target: groups and fence topic", "the target is not reached");
+        return report.skipped("target: groups and fence topic", "the target cannot be reached");
     }
     let port = KafkaTargetGroups::new(Rc::clone(target), ProcessClock::start());
     match port.list().await {
         Ok(TargetListing { groups, missing: None }) => {
-            report.ok("target: list groups", format!("{} groups seen", groups.len()));
+            report.ok("target: list groups", format!("{} groups found", groups.len()));
         }
         Ok(TargetListing { missing: Some(failure), .. }) | Err(failure) => {
             report.missing("target: list groups", &failure, &acl(&["Describe"], "--cluster"));
@@ -55,7 +55,7 @@ pub(super) async fn check(
         Err(failure) => {
             let remedy = acl(&["Create", "Describe", "Read", "Write"], &format!("--topic {topic}"));
             report.missing("target: fence topic", &failure, &remedy);
-            return report.skipped("target: commits", "they need the fence topic");
+            return report.skipped("target: commits", "not possible without the fence topic");
         }
     };
     let (partitions, replicas) = (found.partitions, found.replicas);
@@ -66,11 +66,11 @@ pub(super) async fn check(
     coordination(config, target, report).await;
     match pipeline(config, source, target).await {
         Some(pipeline) => commits(config, target, pipeline, &probe, report).await,
-        None => report.skipped("target: commits", "they need both clusters' ids"),
+        None => report.skipped("target: commits", "not possible without both clusters' ids"),
     }
 }
 
-/// How the fence topic is kept.
+/// Checks the cleanup policy and the replication of the fence topic.
 async fn fence_topic_settings(
     topic: &str,
     target: &AdminClient,
@@ -81,7 +81,7 @@ async fn fence_topic_settings(
     let doubts =
         fence_topic_doubts(target, &TopicName::from(topic), replicas, REQUEST_TIMEOUT).await;
     if doubts.is_empty() {
-        report.ok(what, "compacted, with replicas enough for the cluster");
+        report.ok(what, "compacted, with enough replicas for the cluster");
     }
     for Doubt { weight, found, remedy } in doubts {
         match weight {
@@ -105,7 +105,7 @@ async fn read_groups(port: &KafkaTargetGroups, groups: &[GroupId], report: &mut 
     report.ok(what, format!("of {} groups", groups.len()));
 }
 
-/// Describes the coordination group, which asks for less than joining it: a member also needs Read.
+/// Describes the coordination group. This needs fewer rights than joining it: a member also needs Read.
 async fn coordination(config: &Config, target: &AdminClient, report: &mut Report) {
     let group = format!("sprag.{}", config.name);
     let what = "target: coordination group";
@@ -135,7 +135,7 @@ async fn pipeline(
     Some(PipelineId::of(&config.name, &ids[0], &ids[1]))
 }
 
-/// A whole commit, up to its end, which is an abort.
+/// Goes through a whole commit, and aborts it at the end.
 async fn commits(
     config: &Config,
     target: &Rc<AdminClient>,
@@ -194,7 +194,8 @@ async fn write_and_abort(
     let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
     let written = committer.write_offsets(shard, fence, group, &offsets).await;
     let aborted = match &written {
-        // What is still on its way is refused only where the next producer aborts the transaction.
+        // Only a new producer can make sure that the late request is refused: its initialisation aborts
+        // the transaction.
         Err(Failure { class: FailureClass::LateRequest, .. }) => {
             committer.init_transactions(shard).await
         }
@@ -204,7 +205,7 @@ async fn write_and_abort(
         }
     };
     match (written, aborted) {
-        (Ok(()), Ok(())) => report.ok(what, format!("of group {group}, and aborted")),
+        (Ok(()), Ok(())) => report.ok(what, format!("of group {group}, then aborted")),
         (Err(Failure { class: FailureClass::GroupActive, .. }), _) => {
             report.ok(what, format!("group {group} has members and is left alone"));
         }
@@ -215,7 +216,7 @@ async fn write_and_abort(
     }
 }
 
-/// What to do about `failure`: a right to grant, unless it was a connection that broke.
+/// What to do about `failure`. For most failures this is the right to grant.
 fn remedy(failure: &Failure, operations: &[&str], resource: &str) -> String {
     match failure.class {
         FailureClass::LateRequest
@@ -223,8 +224,8 @@ fn remedy(failure: &Failure, operations: &[&str], resource: &str) -> String {
         | FailureClass::Abort
         | FailureClass::OutcomeUnknown
         | FailureClass::Unstable => {
-            "a broker did not answer or cannot do it now: check again, and make sure that each address \
-             that the brokers advertise (advertised.listeners) can be reached from here"
+            "a broker did not answer or cannot do this now: run the check again, and make sure that each \
+             address that the brokers advertise (advertised.listeners) can be reached from this machine"
                 .to_owned()
         }
         FailureClass::MetadataTooLarge | FailureClass::CommitTooLarge => {

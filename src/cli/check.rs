@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{CheckArgs, Output, complain, print};
 use crate::check::check;
 
-/// Tries everything that the daemon needs, and prints what is missing with what grants it.
+/// Checks everything that the daemon needs, and prints what is missing and how to fix it.
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let loaded = match args.files.load() {
         Ok(loaded) => loaded,
@@ -17,7 +17,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
+            complain(&format!("cannot start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -26,7 +26,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         Output::Table => print(&report.table()),
         Output::Json => match serde_json::to_string_pretty(&report) {
             Ok(json) => print(&json),
-            Err(error) => complain(&format!("the report cannot be written: {error}")),
+            Err(error) => complain(&format!("cannot write the report as JSON: {error}")),
         },
     }
     if report.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

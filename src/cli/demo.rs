@@ -6,9 +6,9 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::{DemoArgs, LogFormat, Output, complain, log, print};
-use crate::demo::{Options, Outcome, Promise, tell};
+use crate::demo::{Options, Outcome, Promise, run_story};
 
-/// Runs the demo and prints what came out; fails unless all of it is as promised.
+/// Runs the demo and prints its outcome. Fails unless every promise was kept.
 pub(super) fn run(args: &DemoArgs) -> ExitCode {
     if args.verbose {
         log::start(LogFormat::Text);
@@ -16,7 +16,7 @@ pub(super) fn run(args: &DemoArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
+            complain(&format!("cannot start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -24,9 +24,9 @@ pub(super) fn run(args: &DemoArgs) -> ExitCode {
     progress.enable_steady_tick(Duration::from_millis(100));
     let options = Options { break_guard: args.break_guard };
     let step = |message: &str| progress.set_message(message.to_owned());
-    let told = runtime.block_on(tell(options, &step));
+    let result = runtime.block_on(run_story(options, &step));
     progress.finish_and_clear();
-    let outcome = match told {
+    let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
             complain(&format!("a mock cluster failed: {error}"));
@@ -37,7 +37,7 @@ pub(super) fn run(args: &DemoArgs) -> ExitCode {
         Output::Table => print(&table(&outcome)),
         Output::Json => match serde_json::to_string_pretty(&outcome) {
             Ok(json) => print(&json),
-            Err(error) => complain(&format!("the outcome cannot be written: {error}")),
+            Err(error) => complain(&format!("cannot write the outcome as JSON: {error}")),
         },
     }
     if outcome.kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -67,7 +67,7 @@ fn table(outcome: &Outcome) -> String {
             Promise::Blocked => "must be blocked",
             Promise::Rewound => "must rewind (the guard is off)",
         };
-        let silent = if trial.had_its_say { "" } else { " (it never judged)" };
+        let silent = if trial.had_its_say { "" } else { " (it never made a decision)" };
         lines.push(format!(
             "{:<24} {:>8} -> {:<8} {promised}: {}{silent}",
             trial.name,
@@ -78,8 +78,8 @@ fn table(outcome: &Outcome) -> String {
     }
     lines.push(String::new());
     lines.push(
-        "Shown on librdkafka's mock clusters: the stamp, in guarded mode. Mock clusters fence nobody;\n\
-         the broker's fence is shown on real Kafka by scripts/test."
+        "The demo runs in guarded mode on librdkafka's mock clusters and shows the stamp. Mock clusters\n\
+         do not fence producers; scripts/test shows the fence on real Kafka brokers."
             .to_owned(),
     );
     lines.join("\n")

@@ -1,5 +1,5 @@
-//! Log lines on standard error: text for a terminal, JSON for machines. `SPRAG_LOG` filters them
-//! (as `info` or `sprag=debug,rdkafka=warn`).
+//! Logging to standard error: text for a terminal, JSON for machines. `SPRAG_LOG` filters the lines
+//! (for example `info` or `sprag=debug,rdkafka=warn`).
 
 use std::io::IsTerminal;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ const DEFAULT: &str = "info,librdkafka=off,rdkafka=off";
 const LEVELS: &str = "error, warn, info, debug, trace or off";
 const MODULES: &[&str] = &["sprag", "rdkafka", "librdkafka"];
 
-/// Starts logging; the first call wins. A filter that makes no sense is told, and ignored.
+/// Starts logging. Only the first call has an effect. An invalid filter is reported and ignored.
 pub(super) fn start(format: LogFormat) {
     let asked = std::env::var("SPRAG_LOG").unwrap_or_default();
     let (filter, complaint) = match filter(&asked) {
@@ -29,15 +29,15 @@ pub(super) fn start(format: LogFormat) {
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
     };
     if let Err(error) = started {
-        tracing::debug!(%error, "logging was started before");
+        tracing::debug!(%error, "logging has already been started");
     }
     if let Some(complaint) = complaint {
         tracing::warn!("SPRAG_LOG is ignored: {complaint}");
     }
 }
 
-/// The filter that was asked for. A word that is no level would be taken for the name of a module,
-/// and everything else be silent: it is refused.
+/// Parses the filter. `EnvFilter` would take a misspelt level for the name of a module and silence
+/// everything else, so unknown words are an error.
 fn filter(asked: &str) -> Result<EnvFilter, String> {
     if asked.trim().is_empty() {
         return Ok(EnvFilter::new(DEFAULT));

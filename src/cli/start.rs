@@ -13,16 +13,16 @@ use crate::ports::{Clock, Ports};
 use sprag_core::action::StopReason;
 use sprag_core::machine::Core;
 
-/// Runs until it is asked to stop, or cannot go on.
+/// Runs until the daemon is asked to stop or cannot continue.
 pub(super) fn run(args: &StartArgs) -> ExitCode {
     let json = args.log_format == LogFormat::Json;
     if json {
-        // Whoever reads the log of a daemon that does not start reads JSON too.
+        // Errors in the configuration are logged as JSON too.
         log::start(args.log_format);
     }
     let loaded = match args.files.load_or(|errors| {
         if json {
-            errors.0.iter().for_each(|wrong| error!("the configuration is not usable: {wrong}"));
+            errors.0.iter().for_each(|wrong| error!("invalid configuration: {wrong}"));
         } else {
             complain(&unusable(errors));
         }
@@ -37,7 +37,7 @@ pub(super) fn run(args: &StartArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
+            complain(&format!("cannot start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -49,7 +49,7 @@ async fn serve(config: &Config) -> ExitCode {
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
             (Err(error), _) | (_, Err(error)) => {
-                error!("signals cannot be received: {error}");
+                error!("cannot install the handlers for SIGTERM and SIGINT: {error}");
                 return ExitCode::FAILURE;
             }
         };
@@ -64,7 +64,7 @@ async fn serve(config: &Config) -> ExitCode {
     let connected = tokio::select! {
         biased;
         () = &mut asked => {
-            info!("stopped before both clusters were reached");
+            info!("stopped before connecting to both clusters");
             return ExitCode::SUCCESS;
         }
         connected = connect(config) => connected,

@@ -1,12 +1,12 @@
-//! Durations as K2K writes them: `5 seconds`, `200 milliseconds`, `24 hours`, and short forms.
+//! Durations in K2K's notation (`5 seconds`, `200 milliseconds`, `24 hours`) and in short forms.
 
 use std::time::Duration;
 
-/// Reads a duration.
+/// Parses a duration.
 ///
 /// # Errors
 ///
-/// What was expected.
+/// A message that says what was expected and what was found.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

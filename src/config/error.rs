@@ -1,21 +1,21 @@
-//! What is wrong with a configuration: where, and what to do.
+//! Errors in a configuration: where they are, and what to do about them.
 
 use std::fmt;
 
 use super::origin::Origin;
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file, with its line where the parser knows it.
+    /// The file, and the line if it is known.
     pub origin: Option<Origin>,
-    /// The key's path; empty where it concerns the file.
+    /// The key's path. Empty if the error concerns the whole file.
     pub key: String,
-    /// What was expected, what was found, what to do.
+    /// What was expected, what was found, and what to do.
     pub message: String,
 }
 
-/// Everything that is wrong.
+/// All errors in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 

@@ -1,4 +1,4 @@
-//! Which keys there are, and which are accepted and mean nothing here.
+//! The configuration keys of Sprag, and the keys of K2K that it accepts and ignores.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::error::ConfigError;
 use super::properties;
 use super::tree::{Leaf, Tree, kind};
 
-/// Sprag's keys, with their defaults as YAML; an empty default is none.
+/// Sprag's keys, with their defaults as YAML. An empty string means that there is no default.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("name", ""),
     ("features.applyMappingsGuard", "enabled"),
@@ -39,14 +39,14 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("http.listen", "127.0.0.1:9464"),
 ];
 
-/// What a duration may be.
+/// The valid range of a duration.
 pub(super) struct Range {
     key: &'static str,
-    /// The shortest, as it is written in a file.
+    /// The shortest duration, as written in a file.
     pub(super) least: &'static str,
-    /// The longest.
+    /// The longest duration.
     pub(super) most: &'static str,
-    /// Why nothing else works, for people.
+    /// The reason for the limits, for error messages.
     pub(super) why: &'static str,
 }
 
@@ -55,37 +55,37 @@ const RANGES: &[Range] = &[
         key: "groups.pollInterval",
         least: "10ms",
         most: "1 hour",
-        why: "topics that were made again are noticed at this interval, too",
+        why: "recreated topics are detected at this interval, too",
     },
     Range {
         key: "groups.confirmAfter",
         least: "100ms",
         most: "1 hour",
-        why: "it must outlast the election of a coordinator, and a group waits that long",
+        why: "it must be longer than a coordinator election takes, and a group waits this long",
     },
     Range {
         key: "groups.refreshInterval",
         least: "1 second",
         most: "30 days",
-        why: "brokers let offsets expire that were not written for offsets.retention.minutes \
+        why: "brokers expire offsets that are not refreshed within offsets.retention.minutes \
               (7 days by default)",
     },
     Range {
         key: "coordination.sessionTimeout",
         least: "2 seconds",
         most: "30 minutes",
-        why: "it must also lie within group.min.session.timeout.ms and \
+        why: "it must also be between group.min.session.timeout.ms and \
               group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by \
               default)",
     },
 ];
 
-/// The range of a duration; every key that takes one has it.
+/// The range of a key. Every key whose value is a duration has one.
 pub(super) fn range(key: &str) -> Option<&'static Range> {
     RANGES.iter().find(|range| range.key == key)
 }
 
-/// What stands below these belongs to the Kafka clients, or is a map of topics.
+/// Prefixes under which any key is accepted: Kafka client properties, and a map of topics.
 pub(super) const OPEN: &[&str] = &[
     "source.kafka.common.",
     "source.kafka.admin.",
@@ -100,10 +100,10 @@ pub(super) const OPEN: &[&str] = &[
 /// K2K's plural spelling of `features.applyMappingsGuard`.
 pub(super) const GUARDS: &str = "features.applyMappingsGuards";
 
-const REPLICATORS: &str = "it is the replicator's";
+const REPLICATORS: &str = "it belongs to the replicator";
 
-/// Replicator keys by name, where a whole section cannot be taken for the replicator's because
-/// Sprag has keys of its own in it, and a misspelling must not pass.
+/// Keys of the replicator in sections that also contain keys of Sprag. They are listed one by one so
+/// that a misspelt key of Sprag is still an error.
 const REPLICATOR_KEYS: &[&str] = &[
     "features.offsetMapping",
     "features.autoCreateTopics",
@@ -132,11 +132,11 @@ const REPLICATOR_KEYS: &[&str] = &[
     "errorHandling.onControlMessageDeserializationError",
 ];
 
-/// Sections of K2K's that Sprag has no keys in, each with why it is ignored.
+/// Sections of K2K's configuration without any key of Sprag, each with the reason why it is ignored.
 const FOREIGN_SECTIONS: &[(&str, &str)] = &[
     ("license", "Sprag needs no licence"),
-    ("metrics", "Sprag's metrics have names of their own"),
-    ("offsetMapping.retention", "all mappings are kept"),
+    ("metrics", "Sprag does not use K2K's metrics"),
+    ("offsetMapping.retention", "Sprag keeps all mappings"),
     ("source.registry", REPLICATORS),
     ("target.registry", REPLICATORS),
     ("source.schemaRegistry", REPLICATORS),
@@ -151,7 +151,7 @@ const FOREIGN_SECTIONS: &[(&str, &str)] = &[
     ("topics", REPLICATORS),
 ];
 
-/// Takes the replicator's keys out, with a notice each, and complains of unknown ones.
+/// Removes foreign keys, with one notice per ignored name, and adds an error for each unknown key.
 pub(super) fn check(tree: &mut Tree, errors: &mut Vec<ConfigError>) -> Vec<String> {
     let mut noticed = BTreeSet::new();
     let mut notices = Vec::new();
@@ -192,22 +192,22 @@ fn foreign(key: &str) -> Option<(&'static str, &'static str)> {
     section.copied().or_else(|| named().map(|name| (*name, REPLICATORS)))
 }
 
-/// The default of a key that has one, as it is without its quotes.
+/// The default of a key, as YAML. Empty if there is none.
 pub(super) fn default(key: &str) -> &'static str {
     KEYS.iter().find(|(known, _)| *known == key).map_or("", |(_, default)| default)
 }
 
-/// What is wrong with a key that there is not.
+/// The error message for an unknown key.
 fn unknown(key: &str, leaf: &Leaf) -> String {
     let found = kind(&leaf.value);
     let inside = format!("{key}.");
     let sections = KEYS.iter().map(|(known, _)| *known).chain(OPEN.iter().copied());
     if sections.clone().any(|known| known.starts_with(&inside)) {
-        return format!("expected a mapping with keys below it, found {found}");
+        return format!("expected a mapping, found {found}");
     }
     let below = |known: &&str| key.strip_prefix(*known).is_some_and(|rest| rest.starts_with('.'));
     if let Some(known) = KEYS.iter().map(|(known, _)| *known).find(below) {
-        return format!("unknown key; {known} is a value by itself, with no keys below it");
+        return format!("unknown key; {known} is a single value and has no keys below it");
     }
     for side in ["source", "target"] {
         let behind = key.strip_prefix(side).map(|rest| rest.strip_prefix(".kafka").unwrap_or(rest));
@@ -215,17 +215,17 @@ fn unknown(key: &str, leaf: &Leaf) -> String {
             && properties::is_known(property)
         {
             return format!(
-                "unknown key; client properties stand in {side}.kafka.common.{property}"
+                "unknown key; write this client property as {side}.kafka.common.{property}"
             );
         }
     }
     match nearest(key) {
         Some(nearest) => format!("unknown key; did you mean {nearest}?"),
-        None => "unknown key; config/sprag.yaml has them all".to_owned(),
+        None => "unknown key; config/sprag.yaml lists all keys".to_owned(),
     }
 }
 
-/// The key that was meant: near as a whole, or with the same last part.
+/// The key that was probably meant: one with a similar path, or else one with a similar last part.
 fn nearest(key: &str) -> Option<&'static str> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let known = KEYS.iter().map(|(known, _)| *known);

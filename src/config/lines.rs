@@ -1,9 +1,9 @@
-//! In which line of a YAML text a key stands, for block mappings (what people write). A key inside a
-//! flow mapping has the line of the block key it belongs to.
+//! Finds the line of each key in a YAML text. Only block mappings, which people usually write, are
+//! resolved. A key inside a flow mapping gets the line of the enclosing block key.
 
 use std::collections::BTreeMap;
 
-/// Key path → line, counted from 1.
+/// Maps each key path to its line, counted from 1.
 pub(super) fn of(text: &str) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     let mut path: Vec<(usize, String)> = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn of(text: &str) -> BTreeMap<String, usize> {
     lines
 }
 
-/// The line of `path`, or of the nearest key around it that has one.
+/// The line of `path`, or of the nearest enclosing key with a known line.
 pub(super) fn find(lines: &BTreeMap<String, usize>, path: &str) -> Option<usize> {
     let mut path = path;
     loop {

@@ -1,9 +1,9 @@
-//! The configuration: K2K's vocabulary first, Sprag's own keys beside it (`config/sprag.yaml` has
-//! them all with their defaults).
+//! The configuration. It uses K2K's vocabulary and adds keys of Sprag. `config/sprag.yaml` lists all
+//! keys with their defaults.
 //!
-//! Files are parsed, overlaid key by key, and `${VAR}` is substituted in the values; what comes out
-//! is a flat list of keys, each with its origin. Every error names file and key; all are reported
-//! at once.
+//! Files are parsed and overlaid key by key, then `${VAR}` is substituted in the values. The result is a
+//! flat list of keys, each with its origin. Every error names the file and the key, and all errors are
+//! reported at once.
 
 pub mod duration;
 pub mod error;
@@ -38,17 +38,17 @@ pub struct Config {
     pub target: Cluster,
     /// Whether the fence topic is created if it is missing.
     pub auto_create_control_topics: bool,
-    /// What the core goes by.
+    /// The settings of the core.
     pub policy: Policy,
     /// Where mappings come from.
     pub mapping: Mapping,
     /// How instances share the work.
     pub coordination: Coordination,
-    /// Where the status page listens.
+    /// The address of the status page, which does not exist yet.
     pub http_listen: String,
 }
 
-/// One cluster's client properties, as librdkafka names them.
+/// The client properties of one cluster, under librdkafka's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     /// For admin clients.
@@ -59,7 +59,7 @@ pub struct Cluster {
     pub producer: BTreeMap<String, Secret>,
 }
 
-/// A value that is never shown by accident: `Debug` and `Display` redact it.
+/// A value that is never shown by accident: `Debug` redacts it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "********";
 
 /// Where mappings come from.
@@ -77,13 +77,13 @@ pub const REDACTED: &str = "********";
 pub struct Mapping {
     /// The mapping topic.
     pub topic: String,
-    /// Whether it is on the source cluster.
+    /// Whether the mapping topic is on the source cluster.
     pub on_source: bool,
-    /// What it is written in.
+    /// The format of the mapping topic.
     pub format: MappingFormat,
 }
 
-/// What the mapping topic is written in.
+/// The format of the mapping topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MappingFormat {
     /// Sprag's open format.
@@ -92,9 +92,9 @@ pub enum MappingFormat {
     MirrorMaker2 {
         /// The source cluster's alias in MirrorMaker's configuration.
         source_alias: String,
-        /// The target cluster's.
+        /// The target cluster's alias in MirrorMaker's configuration.
         target_alias: String,
-        /// How topics are named on the target.
+        /// How replicated topics are named on the target.
         naming: TopicNaming,
         /// `replication.policy.separator`.
         separator: String,
@@ -108,7 +108,7 @@ pub enum TopicNaming {
     Default,
     /// `IdentityReplicationPolicy`.
     Identity,
-    /// Source topic to target topic.
+    /// An explicit map of source topics to target topics.
     Map(BTreeMap<String, String>),
 }
 
@@ -117,22 +117,22 @@ pub enum TopicNaming {
 pub struct Coordination {
     /// The fence topic's name.
     pub fence_topic: String,
-    /// How many replicas it has when it is created; `None` for the brokers' default.
+    /// The replication factor of a newly created fence topic. `None` means the brokers' default.
     pub fence_topic_replicas: Option<i16>,
-    /// Its partition count when it is created.
+    /// The number of partitions of a newly created fence topic.
     pub shards: u32,
-    /// After this long without a sign of life an instance loses its shards.
+    /// An instance without a heartbeat for this long loses its shards.
     pub session_timeout: Duration,
 }
 
-/// A configuration, with where each value came from and what was noticed.
+/// A configuration, with the origin of each value and notices for the user.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Every effective value: set in a file, or a default.
+    /// Every effective value, set in a file or by default.
     pub effective: BTreeMap<String, Leaf>,
-    /// Keys that are accepted and mean nothing here, one sentence each.
+    /// One sentence for each key that is ignored or whose value may surprise.
     pub notices: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ pub struct Loaded {
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once.
+/// All errors that were found.
 pub fn load(
     files: &[PathBuf],
     variable: &dyn Fn(&str) -> Option<String>,
@@ -159,11 +159,11 @@ pub fn load(
     finish(tree, variable, errors)
 }
 
-/// Like [`load`], from one text; `name` stands for the file in errors.
+/// Like [`load`], but from one text. `name` is the file name in error messages.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once.
+/// All errors that were found.
 pub fn load_text(
     name: &str,
     text: &str,
@@ -181,11 +181,11 @@ fn finish(
     mut errors: Vec<ConfigError>,
 ) -> Result<Loaded, ConfigErrors> {
     if !errors.is_empty() {
-        // What a file that cannot be read would have set is not missing.
+        // Keys that an unreadable file may set must not be reported as missing.
         return Err(ConfigErrors(errors));
     }
     let notices = keys::check(&mut tree, &mut errors);
-    // Of what is ignored no variable is needed.
+    // Ignored keys are gone by now, so their variables need not be set.
     tree.substitute(variable, &mut errors);
     let read = reader::read(tree, notices, &mut errors);
     match read {

@@ -1,17 +1,17 @@
-//! Where a value of the configuration came from.
+//! The origin of a configuration value.
 
 use std::fmt;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The key is not set, and its default applies.
     Default,
     /// A file.
     File {
-        /// Its path, as given.
+        /// The file's path, as given on the command line.
         file: String,
-        /// The line, where it is known.
+        /// The line, if it is known.
         line: Option<usize>,
     },
 }

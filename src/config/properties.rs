@@ -1,4 +1,4 @@
-//! Kafka client properties: Java's names and values become librdkafka's.
+//! Translates Kafka client properties from the Java client's names and values to librdkafka's.
 
 mod names;
 
@@ -14,14 +14,14 @@ pub(super) use names::is_known;
 use names::{IGNORED, RENAMED};
 pub use names::{is_secret, nearest};
 
-/// Which client the properties are for.
+/// The client that the properties are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// Requests about groups and topics.
+    /// Admin clients: requests about groups and topics.
     Admin,
-    /// The mapping topic, the fence topic, the coordination group.
+    /// Consumers of the mapping topic and the fence topic, and members of the coordination group.
     Consumer,
-    /// The shards' transactions.
+    /// The shards' transactional producers.
     Producer,
 }
 
@@ -37,7 +37,7 @@ impl Client {
 
 type Merged = BTreeMap<String, (String, Leaf)>;
 
-/// librdkafka's properties for these; complaints and notices name the key as it was written.
+/// Translates the properties to librdkafka's. Errors and notices name each key as it was written.
 pub(super) fn to_librdkafka(
     properties: &Merged,
     notices: &mut Vec<String>,
@@ -50,21 +50,21 @@ pub(super) fn to_librdkafka(
             None => translation.fail(
                 path,
                 leaf,
-                format!("expected a text, number, true or false, found {}", kind(&leaf.value)),
+                format!("expected a string, number, true or false, found {}", kind(&leaf.value)),
             ),
         }
     }
     translation.out
 }
 
-/// What the client does not use as its owner may believe.
+/// Whether SASL properties are set that have no effect under the security protocol.
 pub(super) fn unused_credentials(properties: &BTreeMap<String, Secret>) -> bool {
     let protocol = properties.get("security.protocol");
     let sasl = protocol.is_some_and(|p| p.0.to_ascii_uppercase().starts_with("SASL"));
     !sasl && properties.keys().any(|name| name.starts_with("sasl."))
 }
 
-/// The names under which a property of librdkafka's may have been written.
+/// The names under which a librdkafka property may have been written in a file.
 pub fn written_as(native: &str) -> impl Iterator<Item = &str> {
     let java = RENAMED.iter().filter(move |(_, ours)| *ours == native).map(|(java, _)| *java);
     let special: &[&str] = match native {
@@ -121,7 +121,7 @@ impl Translation<'_> {
             "ssl.endpoint.identification.algorithm" if value.is_empty() => self.set(name, "none"),
             "sasl.mechanism" | "sasl.mechanisms" => self.mechanism(value, path, leaf),
             "buffer.memory" => self.buffer_memory(value, path, leaf),
-            "sasl.kerberos.service.name" => self.fail(path, leaf, "this build has no Kerberos"),
+            "sasl.kerberos.service.name" => self.fail(path, leaf, "Kerberos is not supported"),
             _ => {
                 let renamed = RENAMED.iter().find(|(java, _)| *java == name);
                 self.set(renamed.map_or(name, |(_, ours)| ours), value);
@@ -139,13 +139,13 @@ impl Translation<'_> {
                 leaf,
                 format!(
                     "expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found {value:?}; other \
-                     mechanisms are not built in"
+                     mechanisms are not supported"
                 ),
             ),
         }
     }
 
-    /// Java counts bytes, librdkafka kibibytes.
+    /// The Java client counts in bytes, librdkafka in KiB.
     fn buffer_memory(&mut self, value: &str, path: &str, leaf: &Leaf) {
         match value.parse::<u64>() {
             Ok(bytes) => {
@@ -155,18 +155,19 @@ impl Translation<'_> {
         }
     }
 
-    /// A JAAS line: `<module class> required key="value" …;`.
+    /// Reads a JAAS line: `<module class> required key="value" …;`.
     fn jaas(&mut self, line: &str, path: &str, leaf: &Leaf) {
         let module = line.split_whitespace().next().unwrap_or_default();
         let known = module.ends_with("PlainLoginModule") || module.ends_with("ScramLoginModule");
         if !known {
-            // Where no module stands first, whatever does may be a secret.
+            // If the line does not begin with a module, its first word may be a secret.
             let class = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$');
             let named = module.ends_with("LoginModule") && module.chars().all(class);
             let found = module.rsplit('.').next().filter(|_| named).unwrap_or("no login module");
             let message = format!(
-                "expected `org.apache.kafka.common.security.….PlainLoginModule` or \
-                 `…ScramLoginModule` in front, found {found}; other mechanisms are not built in"
+                "expected a line that begins with \
+                 `org.apache.kafka.common.security.….PlainLoginModule` or `…ScramLoginModule`, \
+                 found {found}; other mechanisms are not supported"
             );
             return self.fail(path, leaf, message);
         }
@@ -181,16 +182,16 @@ impl Translation<'_> {
 
 fn export(location: &str) -> String {
     format!(
-        "a trust store can be read as PEM only; write its certificates to a file with `keytool -list \
-         -rfc -keystore {location} > ca.pem`, name that file here and set ssl.truststore.type to PEM"
+        "only PEM trust stores are supported; export the certificates with `keytool -list -rfc \
+         -keystore {location} > ca.pem`, set this key to that file and ssl.truststore.type to PEM"
     )
 }
 
 fn convert(location: &str) -> String {
     format!(
-        "a Java key store cannot be read; convert it with `keytool -importkeystore -srckeystore \
-         {location} -destkeystore keystore.p12 -deststoretype PKCS12`, name that file here and set \
-         ssl.keystore.type to PKCS12"
+        "Java key stores are not supported; convert this one with `keytool -importkeystore \
+         -srckeystore {location} -destkeystore keystore.p12 -deststoretype PKCS12`, set this key to \
+         that file and ssl.keystore.type to PKCS12"
     )
 }
 

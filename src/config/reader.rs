@@ -1,4 +1,4 @@
-//! From the flat list of keys to the typed configuration.
+//! Turns the flat list of keys into the typed configuration.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ use sprag_core::policy::{
 };
 use sprag_mapping::internal_topics::{InternalTopics, OffsetSyncsLocation};
 
-/// The longest pipeline's name or cluster's alias, and the longest separator: each is put into the name
-/// of a topic, which Kafka takes up to 249 characters of.
+/// The longest pipeline name and cluster alias, and the longest separator, in characters. They become
+/// parts of topic names, which Kafka limits to 249 characters.
 const LONGEST_NAME: usize = 150;
 const LONGEST_SEPARATOR: usize = 32;
 
-/// Reads everything; errors are added to `errors`.
+/// Reads the whole configuration. Errors are added to `errors`.
 pub(super) fn read(
     tree: Tree,
     mut notices: Vec<String>,
@@ -66,7 +66,7 @@ impl Reader<'_> {
         self.errors.push(ConfigError::at(key, origin.as_ref(), message));
     }
 
-    /// K2K's documents spell the guard's key in two ways.
+    /// Accepts both spellings of the guard's key, because K2K's documentation uses both.
     fn merge_guards(&mut self) {
         const GUARD: &str = "features.applyMappingsGuard";
         let Some(plural) = self.tree.leaves.remove(GUARDS) else {
@@ -95,7 +95,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The value that follows from others, where the key is not set.
+    /// Returns a default that depends on other keys, and records it if the key is not set.
     fn add_default(&mut self, key: &str, value: String) -> String {
         if self.tree.leaves.contains_key(key) {
             return value;
@@ -107,13 +107,13 @@ impl Reader<'_> {
 
     fn name(&mut self) -> String {
         if !self.tree.leaves.contains_key("name") {
-            self.fail("name", "is missing: the pipeline's name, part of every stamp");
+            self.fail("name", "is missing; set it to the pipeline's name, a part of every stamp");
         }
         let Some(name) = self.text("name") else {
             return String::new();
         };
         if name.is_empty() {
-            self.fail("name", "is empty; expected the pipeline's name, part of every stamp");
+            self.fail("name", "is empty; set it to the pipeline's name, a part of every stamp");
         } else {
             self.part_of_topic("name", &name, LONGEST_NAME);
         }
@@ -129,7 +129,7 @@ impl Reader<'_> {
         {
             if prefix.is_empty() || prefix.contains([':', '|']) {
                 let message =
-                    format!("expected some characters other than `:` and `|`, found {prefix:?}");
+                    format!("expected one or more characters but no `:` or `|`, found {prefix:?}");
                 self.fail(key, message);
             }
         }
@@ -181,7 +181,7 @@ impl Reader<'_> {
         const EXCLUDED: &str = "groups.exclude";
         let all = GroupFilter::all(name);
         let list = self.tree.leaves.get(SELECTED).is_some_and(|leaf| leaf.value.is_sequence());
-        let selects_nothing = "is empty, and no group would be synced; leave the key out for all \
+        let selects_nothing = "is empty, so no group would be synced; remove the key to sync all \
                                groups, or name some";
         let mut filter = if list {
             let names = self.texts(SELECTED);
@@ -191,8 +191,8 @@ impl Reader<'_> {
             if let Some(name) = names.iter().find(|name| name.contains(['*', '\\', '^', '$', '|']))
             {
                 notices.push(format!(
-                    "{SELECTED} is a list, so that {name:?} is taken for a group of exactly that \
-                     name; a regular expression is written as one text"
+                    "{SELECTED} is a list, so {name:?} is the exact name of a group; write a \
+                     regular expression as a single string"
                 ));
             }
             all.named(names.iter().map(|name| GroupId::from(name.as_str())))
@@ -242,7 +242,8 @@ impl Reader<'_> {
             match &found {
                 Some(alias) => self.part_of_topic(&key(name), alias, LONGEST_NAME),
                 None => {
-                    let message = "is missing: the cluster's alias in MirrorMaker's configuration";
+                    let message =
+                        "is missing; set it to the cluster's alias in MirrorMaker's configuration";
                     self.fail(&key(name), message);
                 }
             }
@@ -276,7 +277,7 @@ impl Reader<'_> {
             "identity" => Some(TopicNaming::Identity),
             _ => {
                 let message = format!(
-                    "expected default, identity or a map of source topic to target topic, found \
+                    "expected default, identity or a map of source topics to target topics, found \
                      {text:?}"
                 );
                 self.fail(key, message);
@@ -336,7 +337,7 @@ impl Reader<'_> {
         if properties::unused_credentials(&admin) {
             notices.push(format!(
                 "{side}.kafka.common: the sasl properties are not used, because security.protocol is \
-                 not SASL_SSL or SASL_PLAINTEXT"
+                 neither SASL_SSL nor SASL_PLAINTEXT"
             ));
         }
         Cluster { admin, consumer, producer }

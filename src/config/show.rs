@@ -1,4 +1,4 @@
-//! The effective configuration for people and machines, each value with its origin; secrets are
+//! Prints the effective configuration for people and machines, each value with its origin. Secrets are
 //! redacted.
 
 use serde_json::{Map, json};
@@ -7,12 +7,13 @@ use serde_yaml::Value;
 use super::properties::is_secret;
 use super::{Loaded, REDACTED};
 
-/// One `key: value  # origin` line per effective value: a valid configuration file but for secrets.
+/// One `key: value  # origin` line per effective value. The result is a valid configuration file, except
+/// that secrets are redacted.
 #[must_use]
 pub fn show_yaml(loaded: &Loaded) -> String {
     let mut out = String::new();
     for (key, leaf) in &loaded.effective {
-        // What was a variable has its value by now; `${` that is left stands for itself.
+        // Variables are already substituted, so a remaining `${` is literal.
         let value = serde_json::to_string(&shown(key, &leaf.value)).unwrap_or_default();
         let value = value.replace("${", "$${");
         out.push_str(&format!("{key}: {value}  # {}\n", leaf.origin));
@@ -20,7 +21,7 @@ pub fn show_yaml(loaded: &Loaded) -> String {
     out
 }
 
-/// The same as a JSON object of `{ "value": …, "origin": … }` by key.
+/// The effective configuration as a JSON object that maps each key to `{ "value": …, "origin": … }`.
 #[must_use]
 pub fn show_json(loaded: &Loaded) -> String {
     let entries: Map<String, serde_json::Value> = loaded
@@ -47,7 +48,7 @@ fn shown(key: &str, value: &Value) -> serde_json::Value {
     }
 }
 
-/// The text, with the password of each `user:password@host` in it redacted.
+/// Redacts the password of each `user:password@host` in the text.
 pub(super) fn without_credentials(text: &str) -> String {
     let part =
         |part: &str| match part.rsplit_once('@').map(|(who, host)| (who.split_once(':'), host)) {

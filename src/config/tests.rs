@@ -46,36 +46,36 @@ fn the_mirrormaker_file_loads() {
 
 #[test]
 fn a_k2k_file_loads_with_one_notice_per_ignored_section() {
-    // The licence's variable is not set, and not needed.
+    // The variable for the licence is not set, and does not have to be.
     let text = include_str!("../../config/k2k.yaml");
     let loaded = load_text("k", text, &variables).unwrap();
     insta::assert_snapshot!(loaded.notices.join("\n"), @r"
-    coordination.kafka.commit.topic is ignored: it is the replicator's
-    features.offsetMapping is ignored: it is the replicator's
+    coordination.kafka.commit.topic is ignored: it belongs to the replicator
+    features.offsetMapping is ignored: it belongs to the replicator
     license is ignored: Sprag needs no licence
-    metrics is ignored: Sprag's metrics have names of their own
-    offsetMapping.retention is ignored: all mappings are kept
-    replication is ignored: it is the replicator's
-    source.kafka.consumer.group.id is ignored: Sprag's groups have names of their own
-    target.kafka.producer.transactional.id is ignored: it is made of the pipeline's id and the shard
+    metrics is ignored: Sprag does not use K2K's metrics
+    offsetMapping.retention is ignored: Sprag keeps all mappings
+    replication is ignored: it belongs to the replicator
+    source.kafka.consumer.group.id is ignored: Sprag chooses its own group ids
+    target.kafka.producer.transactional.id is ignored: it consists of the pipeline's id and the shard
     ");
     assert!(loaded.config.policy.apply_mappings_guard);
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_with_file_line_and_key() {
+fn all_errors_are_reported_at_once_with_file_line_and_key() {
     insta::assert_snapshot!(errors(
         "groups:\n  pollIntervall: 5s\n  confirmAfter: 5\n  commitMode: fast\n  exclude: x\n  \
          consumerGroups: '('\ncoordination: { shards: 0 }\nfeatures:\n  applyMappingsGuard: yes\n\
          zzz: 1\n"
     ), @r#"
     sprag.yaml:5: groups.pollIntervall: unknown key; did you mean groups.pollInterval?
-    sprag.yaml:13: zzz: unknown key; config/sprag.yaml has them all
-    sprag.yaml:9: groups.consumerGroups: is no regular expression: regex parse error:
+    sprag.yaml:13: zzz: unknown key; config/sprag.yaml lists all keys
+    sprag.yaml:9: groups.consumerGroups: is not a valid regular expression: regex parse error:
         (
         ^
     error: unclosed group
-    sprag.yaml:8: groups.exclude: expected a list of texts, found a text
+    sprag.yaml:8: groups.exclude: expected a list of strings, found a string
     sprag.yaml:12: features.applyMappingsGuard: expected enabled or disabled, found "yes"
     sprag.yaml:6: groups.confirmAfter: expected a duration such as `5 seconds`, `200ms` or `24 hours`, found "5" (a bare number has no unit)
     sprag.yaml:7: groups.commitMode: expected fenced or guarded, found "fast"
@@ -84,7 +84,7 @@ fn everything_wrong_is_told_at_once_with_file_line_and_key() {
 }
 
 #[test]
-fn what_has_no_default_is_missed() {
+fn a_missing_key_without_a_default_is_an_error() {
     let missing = load_text("x.yaml", "groups: {}", &variables).unwrap_err().to_string();
     for key in ["name", "source.kafka.common.bootstrap.servers", "target.kafka.common"] {
         assert!(missing.contains(key), "{missing}");
@@ -161,7 +161,7 @@ fn java_properties_become_librdkafkas() {
 }
 
 #[test]
-fn broken_yaml_says_where() {
+fn invalid_yaml_is_reported_with_its_location() {
     let broken = load_text("x.yaml", "name: [", &variables).unwrap_err().to_string();
     assert!(broken.starts_with("x.yaml:") && broken.contains("not valid YAML"), "{broken}");
     let list = load_text("x.yaml", "- a", &variables).unwrap_err().to_string();
@@ -173,7 +173,7 @@ fn broken_yaml_says_where() {
 }
 
 #[test]
-fn merges_are_merged_and_a_key_that_is_set_twice_is_told() {
+fn yaml_merge_keys_work_and_a_key_set_twice_is_an_error() {
     let merged = load_one(
         "source.kafka.common: &tls { security.protocol: SSL }\n\
          target.kafka.common: { <<: *tls, client.id: x }\n",
@@ -187,23 +187,23 @@ fn merges_are_merged_and_a_key_that_is_set_twice_is_told() {
 }
 
 #[test]
-fn an_unknown_key_is_told_with_what_was_meant() {
+fn an_unknown_key_is_reported_with_a_suggestion() {
     insta::assert_snapshot!(errors(
         "groups: { poll: 1s, consumergroups: a, pollInterval: { x: 1 } }\npollInterval: 5s\n\
          http: 9\nsource.kafka.ssl.key.password: x\ntarget.security.protocol: SSL\n"
     ), @r"
     sprag.yaml:4: groups.consumergroups: unknown key; did you mean groups.consumerGroups?
-    sprag.yaml:4: groups.poll: unknown key; config/sprag.yaml has them all
-    sprag.yaml:4: groups.pollInterval.x: unknown key; groups.pollInterval is a value by itself, with no keys below it
-    sprag.yaml:6: http: expected a mapping with keys below it, found a number
+    sprag.yaml:4: groups.poll: unknown key; config/sprag.yaml lists all keys
+    sprag.yaml:4: groups.pollInterval.x: unknown key; groups.pollInterval is a single value and has no keys below it
+    sprag.yaml:6: http: expected a mapping, found a number
     sprag.yaml:5: pollInterval: unknown key; did you mean groups.pollInterval?
-    sprag.yaml:7: source.kafka.ssl.key.password: unknown key; client properties stand in source.kafka.common.ssl.key.password
-    sprag.yaml:8: target.security.protocol: unknown key; client properties stand in target.kafka.common.security.protocol
+    sprag.yaml:7: source.kafka.ssl.key.password: unknown key; write this client property as source.kafka.common.ssl.key.password
+    sprag.yaml:8: target.security.protocol: unknown key; write this client property as target.kafka.common.security.protocol
     ");
 }
 
 #[test]
-fn a_value_that_would_silently_do_nothing_is_told() {
+fn a_value_that_would_have_no_effect_is_an_error() {
     insta::assert_snapshot!([
         "groups.consumerGroups: []\n",
         "groups.consumerGroups: ''\n",
@@ -226,35 +226,35 @@ fn a_value_that_would_silently_do_nothing_is_told() {
         "target.kafka.common.sasl.mechanism: OAUTHBEARER\n",
         "target.kafka.common.buffer.memory: much\n",
     ].map(overlaid).join("\n"), @r#"
-    over:1: groups.consumerGroups: is empty, and no group would be synced; leave the key out for all groups, or name some
-    over:1: groups.consumerGroups: is empty, and no group would be synced; leave the key out for all groups, or name some
-    over:1: groups.consumerGroups: is no regular expression: regex parse error:
+    over:1: groups.consumerGroups: is empty, so no group would be synced; remove the key to sync all groups, or name some
+    over:1: groups.consumerGroups: is empty, so no group would be synced; remove the key to sync all groups, or name some
+    over:1: groups.consumerGroups: is not a valid regular expression: regex parse error:
         a)|(?:b
          ^
     error: unopened group
-    over:1: groups.exclude: expected a list of texts; one of its items is a number
-    over:1: groups.acceptedGuardPrefixes: expected some characters other than `:` and `|`, found ""
+    over:1: groups.exclude: expected a list of strings; one of the items is a number
+    over:1: groups.acceptedGuardPrefixes: expected one or more characters but no `:` or `|`, found ""
     over:1: groups.pollInterval: expected a duration such as `5 seconds`, found a list
     over:1: features.applyMappingsGuard: expected enabled or disabled, found true
-    over:1: offsetMapping.topic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found "a b"
-    over:1: offsetMapping.mirrorMaker2.replicationPolicy.orders: expected a topic's name, found a list
-    over:1: offsetMapping.mirrorMaker2.separator: expected up to 32 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found ":"
-    over:1: offsetMapping.mirrorMaker2.sourceAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found "m/n"
-    over:1: offsetMapping.mirrorMaker2.targetAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it is part of a topic's name), found "é"
-    over:1: coordination.fenceTopic: expected a topic's name (up to 249 letters, digits, `.`, `_` or `-`), found ""
+    over:1: offsetMapping.topic: expected a topic name (up to 249 letters, digits, `.`, `_` or `-`), found "a b"
+    over:1: offsetMapping.mirrorMaker2.replicationPolicy.orders: expected a topic name, found a list
+    over:1: offsetMapping.mirrorMaker2.separator: expected up to 32 letters, digits, `.`, `_` or `-` (it becomes part of a topic name), found ":"
+    over:1: offsetMapping.mirrorMaker2.sourceAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it becomes part of a topic name), found "m/n"
+    over:1: offsetMapping.mirrorMaker2.targetAlias: expected up to 150 letters, digits, `.`, `_` or `-` (it becomes part of a topic name), found "é"
+    over:1: coordination.fenceTopic: expected a topic name (up to 249 letters, digits, `.`, `_` or `-`), found ""
     over:1: http.listen: expected host:port, found "nonsense"
-    over:1: name: is empty; expected the pipeline's name, part of every stamp
-    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found ""
-    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found "localhost"
-    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,… found "u:********@h:1"
-    over:1: target.kafka.common.sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found "OAUTHBEARER"; other mechanisms are not built in
+    over:1: name: is empty; set it to the pipeline's name, a part of every stamp
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,…, found ""
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,…, found "localhost"
+    over:1: source.kafka.common.bootstrap.servers: expected host:port,host:port,…, found "u:********@h:1"
+    over:1: target.kafka.common.sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found "OAUTHBEARER"; other mechanisms are not supported
     over:1: target.kafka.common.buffer.memory: expected a number of bytes, found "much"
     "#);
 }
 
-/// Each duration that cannot work: on either side of its range.
+/// Durations just below and above each range.
 #[test]
-fn a_duration_that_cannot_work_is_refused_with_its_range() {
+fn a_duration_outside_its_range_is_an_error_that_names_the_range() {
     insta::assert_snapshot!([
         "groups.pollInterval: 9ms\n",
         "groups.pollInterval: 61 minutes\n",
@@ -267,16 +267,16 @@ fn a_duration_that_cannot_work_is_refused_with_its_range() {
         "coordination.sessionTimeout: 2 hours\n",
         "coordination.sessionTimeout: 30 days\n",
     ].map(overlaid).join("\n"), @r#"
-    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "9ms"; topics that were made again are noticed at this interval, too
-    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "61 minutes"; topics that were made again are noticed at this interval, too
-    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "99ms"; it must outlast the election of a coordinator, and a group waits that long
-    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "2 hours"; it must outlast the election of a coordinator, and a group waits that long
-    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "999ms"; brokers let offsets expire that were not written for offsets.retention.minutes (7 days by default)
-    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "31 days"; brokers let offsets expire that were not written for offsets.retention.minutes (7 days by default)
-    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "0s"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
-    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "1s"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
-    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "2 hours"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
-    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "30 days"; it must also lie within group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "9ms"; recreated topics are detected at this interval, too
+    over:1: groups.pollInterval: expected a duration from 10ms to 1 hour, found "61 minutes"; recreated topics are detected at this interval, too
+    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "99ms"; it must be longer than a coordinator election takes, and a group waits this long
+    over:1: groups.confirmAfter: expected a duration from 100ms to 1 hour, found "2 hours"; it must be longer than a coordinator election takes, and a group waits this long
+    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "999ms"; brokers expire offsets that are not refreshed within offsets.retention.minutes (7 days by default)
+    over:1: groups.refreshInterval: expected a duration from 1 second to 30 days, found "31 days"; brokers expire offsets that are not refreshed within offsets.retention.minutes (7 days by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "0s"; it must also be between group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "1s"; it must also be between group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "2 hours"; it must also be between group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
+    over:1: coordination.sessionTimeout: expected a duration from 2 seconds to 30 minutes, found "30 days"; it must also be between group.min.session.timeout.ms and group.max.session.timeout.ms of the target's brokers (6 seconds and 30 minutes by default)
     "#);
 }
 
@@ -289,17 +289,17 @@ fn the_fence_topic_has_as_many_replicas_as_are_asked_for() {
         assert_eq!(replicas(&text), Some(expected));
     }
     for wrong in ["0", "-1", "32768", "1.5", "three", "''"] {
-        let told = overlaid(&format!("coordination.fenceTopicReplicationFactor: {wrong}\n"));
+        let message = overlaid(&format!("coordination.fenceTopicReplicationFactor: {wrong}\n"));
         let expected = "over:1: coordination.fenceTopicReplicationFactor: expected a number from 1 to \
                         32767, found ";
-        assert!(told.starts_with(expected), "{told}");
+        assert!(message.starts_with(expected), "{message}");
     }
     let list = overlaid("coordination.fenceTopicReplicationFactor: [3]\n");
     assert!(list.contains("found a list"), "{list}");
 }
 
 #[test]
-fn both_ends_of_the_range_of_a_duration_are_accepted() {
+fn both_ends_of_a_range_are_accepted() {
     for (key, least, most) in [
         ("groups.pollInterval", "10ms", "1 hour"),
         ("groups.confirmAfter", "100ms", "1 hour"),
@@ -312,7 +312,7 @@ fn both_ends_of_the_range_of_a_duration_are_accepted() {
     }
 }
 
-/// A key whose default is a duration, and that has no range, would take what cannot work.
+/// A duration key without a range would accept values that cannot work.
 #[test]
 fn every_duration_has_a_range_that_its_default_lies_in() {
     for (key, default) in keys::KEYS {
@@ -323,7 +323,7 @@ fn every_duration_has_a_range_that_its_default_lies_in() {
     }
 }
 
-/// What is wrong when the text stands in a second file.
+/// The errors when the text is in a second file, or `accepted`.
 fn overlaid(text: &str) -> String {
     let (mut tree, mut errors) = (tree::Tree::default(), Vec::new());
     tree.overlay("base", BASE, &mut errors);
@@ -332,7 +332,7 @@ fn overlaid(text: &str) -> String {
 }
 
 #[test]
-fn what_is_accepted_and_may_surprise_is_noticed() {
+fn valid_values_that_may_surprise_give_notices() {
     let notices = load_one(
         "groups.consumerGroups: [orders, 'a.*']\nhttp.listen: '0.0.0.0:9464'\n\
          source.kafka.common: { sasl.username: u, sasl.password: p, max.block.ms: 1 }\n",
@@ -340,25 +340,25 @@ fn what_is_accepted_and_may_surprise_is_noticed() {
     .unwrap()
     .notices;
     insta::assert_snapshot!(notices.join("\n"), @r#"
-    groups.consumerGroups is a list, so that "a.*" is taken for a group of exactly that name; a regular expression is written as one text
-    source.kafka.common.max.block.ms is ignored: it is the Java client's
-    source.kafka.common: the sasl properties are not used, because security.protocol is not SASL_SSL or SASL_PLAINTEXT
+    groups.consumerGroups is a list, so "a.*" is the exact name of a group; write a regular expression as a single string
+    source.kafka.common.max.block.ms is ignored: only the Java client has it
+    source.kafka.common: the sasl properties are not used, because security.protocol is neither SASL_SSL nor SASL_PLAINTEXT
     http.listen is not used yet: there is no status page
     "#);
 }
 
 #[test]
-fn only_a_name_stands_in_a_variable() {
+fn a_variable_reference_is_only_a_name() {
     for odd in ["${}", "${ PASSWORD }", "${PASSWORD:-x}", "${${PASSWORD}}"] {
-        let told = errors(&format!("groups.offsetGuardPrefix: '{odd}'\n"));
-        assert!(told.contains("expected `${NAME}`"), "{told}");
+        let message = errors(&format!("groups.offsetGuardPrefix: '{odd}'\n"));
+        assert!(message.contains("expected `${NAME}`"), "{message}");
     }
     let open = errors("groups.offsetGuardPrefix: '${PASSWORD'\n");
-    assert!(open.contains("without its `}`"), "{open}");
+    assert!(open.contains("has no closing `}`"), "{open}");
 }
 
 #[test]
-fn secrets_stay_secret_wherever_they_stand() {
+fn secrets_are_redacted_wherever_they_are() {
     let jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required \
                 username=\\\"u\\\" password=\\\"hunter2\\\";";
     for secret in [
@@ -379,8 +379,8 @@ fn secrets_stay_secret_wherever_they_stand() {
         }
     }
     for line in ["hunter2", "username=\"a\"password=\"hunter2\";", "hunter2LoginModule=x"] {
-        let told = errors(&format!("target.kafka.common.sasl.jaas.config: '{line}'\n"));
-        assert!(told.contains("no login module") && !told.contains("hunter2"), "{told}");
+        let message = errors(&format!("target.kafka.common.sasl.jaas.config: '{line}'\n"));
+        assert!(message.contains("no login module") && !message.contains("hunter2"), "{message}");
     }
 }
 

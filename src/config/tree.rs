@@ -1,4 +1,4 @@
-//! The files as one flat list of keys: parsed, overlaid, substituted.
+//! Turns the files into one flat list of keys: parses them, overlays them and substitutes variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,18 +13,18 @@ use super::origin::Origin;
 pub struct Leaf {
     /// The value.
     pub value: Value,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// Key path → leaf. Nested mappings and dotted keys are the same.
+/// Maps each key path to its leaf. Nested mappings and dotted keys are equivalent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     pub(super) leaves: BTreeMap<String, Leaf>,
 }
 
 impl Tree {
-    /// Lays a file over what is there, key by key. A null takes a key back to its default.
+    /// Overlays a file, key by key. A null resets a key to its default.
     pub(super) fn overlay(&mut self, file: &str, text: &str, errors: &mut Vec<ConfigError>) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let parsed = serde_yaml::from_str(text).and_then(|mut value: Value| {
@@ -45,7 +45,7 @@ impl Tree {
             let found = kind(&value);
             errors.push(ConfigError::in_file(
                 file,
-                format!("expected a mapping with the key `name` and others, found {found}"),
+                format!("expected a mapping with the key `name` and other keys, found {found}"),
             ));
             return;
         };
@@ -57,7 +57,8 @@ impl Tree {
             let line = lines::find(&lines, &key);
             let origin = Origin::File { file: file.to_owned(), line };
             if !written.insert(key.clone()) {
-                let message = "is set twice in this file, nested and with dots; keep one of them";
+                let message =
+                    "is set twice in this file, once nested and once with dots; keep one of them";
                 errors.push(ConfigError::at(&key, Some(&origin), message));
             }
             let inside = format!("{key}.");
@@ -69,7 +70,7 @@ impl Tree {
         }
     }
 
-    /// Replaces `${VAR}` in every text by the variable's value; `$${` stands for `${`.
+    /// Replaces `${VAR}` in every string with the variable's value. `$${` stands for a literal `${`.
     pub(super) fn substitute(
         &mut self,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -83,13 +84,13 @@ impl Tree {
     }
 }
 
-/// What a value is, for people.
+/// The kind of a value, for error messages.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Sequence(_) => "a list",
         Value::Mapping(_) => "a mapping",
         Value::Tagged(_) => "a tagged value",
@@ -147,16 +148,18 @@ fn substituted(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<
         out.push_str(&rest[..at]);
         let (name, behind) = rest[at + 2..]
             .split_once('}')
-            .ok_or("a `${` without its `}`; write `$${` for the two characters themselves")?;
+            .ok_or("a `${` has no closing `}`; close it, or write `$${` for a literal `${`")?;
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || !name.chars().all(legal) {
             return Err(format!(
                 "expected `${{NAME}}` with letters, digits and `_`, found `${{{name}}}`; defaults and \
-                 expressions are not known"
+                 expressions are not supported"
             ));
         }
         let found = variable(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it, or write `$${{` for `${{`")
+            format!(
+                "the environment variable {name} is not set; set it, or write `$${{` for a literal `${{`"
+            )
         })?;
         out.push_str(&found);
         rest = behind;

@@ -1,4 +1,4 @@
-//! One value at a time: what is expected, and what was found instead.
+//! Reads single values. An error says what was expected and what was found.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::reader::Reader;
 use super::show::without_credentials;
 use super::tree::kind;
 
-/// The most that Kafka takes for a topic's name.
+/// The longest topic name that Kafka accepts, in characters.
 const LONGEST_TOPIC: usize = 249;
 
-/// Whether Kafka takes it in a topic's name.
+/// Whether Kafka accepts the character in a topic name.
 fn legal_in_topic(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 impl Reader<'_> {
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        self.scalar(key, "a text")
+        self.scalar(key, "a string")
     }
 
     fn scalar(&mut self, key: &str, expected: &str) -> Option<String> {
@@ -43,18 +43,18 @@ impl Reader<'_> {
         };
         let Value::Sequence(items) = &leaf.value else {
             let found = kind(&leaf.value);
-            self.fail(key, format!("expected a list of texts, found {found}"));
+            self.fail(key, format!("expected a list of strings, found {found}"));
             return Vec::new();
         };
         let texts: Vec<_> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         if let Some(other) = items.iter().find(|item| !item.is_string()) {
             let found = kind(other);
-            self.fail(key, format!("expected a list of texts; one of its items is {found}"));
+            self.fail(key, format!("expected a list of strings; one of the items is {found}"));
         }
         texts
     }
 
-    /// A duration within the range of its key.
+    /// Reads a duration within the range of its key.
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         let Some(text) = self.scalar(key, "a duration such as `5 seconds`") else {
             return Duration::ZERO;
@@ -83,13 +83,13 @@ impl Reader<'_> {
         self.choice(key, &[("enabled", true), ("disabled", false)]).unwrap_or_default()
     }
 
-    /// A topic's name, of those that Kafka takes.
+    /// Reads a topic name that Kafka accepts.
     pub(super) fn topic(&mut self, key: &str) -> Option<String> {
-        let topic = self.scalar(key, "a topic's name")?;
+        let topic = self.scalar(key, "a topic name")?;
         let legal = topic.chars().all(legal_in_topic) && topic != "." && topic != "..";
         if topic.is_empty() || !legal || topic.len() > LONGEST_TOPIC {
             let message = format!(
-                "expected a topic's name (up to {LONGEST_TOPIC} letters, digits, `.`, `_` or `-`), \
+                "expected a topic name (up to {LONGEST_TOPIC} letters, digits, `.`, `_` or `-`), \
                  found {topic:?}"
             );
             self.fail(key, message);
@@ -98,33 +98,34 @@ impl Reader<'_> {
         Some(topic)
     }
 
-    /// Complains of a text that cannot be part of a topic's name.
+    /// Adds an error if the text cannot be part of a topic name.
     pub(super) fn part_of_topic(&mut self, key: &str, text: &str, longest: usize) {
         if !text.chars().all(legal_in_topic) || text.len() > longest {
             let message = format!(
-                "expected up to {longest} letters, digits, `.`, `_` or `-` (it is part of a topic's \
+                "expected up to {longest} letters, digits, `.`, `_` or `-` (it becomes part of a topic \
                  name), found {text:?}"
             );
             self.fail(key, message);
         }
     }
 
-    /// A regular expression.
+    /// Reads a regular expression.
     pub(super) fn expression(&mut self, key: &str) -> Option<String> {
         let text = self.scalar(key, "a regular expression or a list of names")?;
         self.is_expression(key, &text).then_some(text)
     }
 
-    /// Whether it is a regular expression by itself: what it is put into later must not mend it.
+    /// Whether the text is a valid regular expression on its own. The core embeds it in a larger one,
+    /// which must not make an invalid text valid.
     pub(super) fn is_expression(&mut self, key: &str, text: &str) -> bool {
         let wrong = regex::Regex::new(text).err();
         if let Some(error) = &wrong {
-            self.fail(key, format!("is no regular expression: {error}"));
+            self.fail(key, format!("is not a valid regular expression: {error}"));
         }
         wrong.is_none()
     }
 
-    /// Where the status page listens.
+    /// Reads the address of the status page.
     pub(super) fn listen(&mut self, notices: &mut Vec<String>) -> String {
         const LISTEN: &str = "http.listen";
         let listen = self.text(LISTEN).unwrap_or_default();
@@ -138,7 +139,7 @@ impl Reader<'_> {
         listen
     }
 
-    /// Complains of brokers that no client could reach.
+    /// Adds an error if a cluster has no bootstrap servers, or if one of them is not a valid address.
     pub(super) fn bootstrap_servers(&mut self, side: &str) {
         const NAME: &str = "bootstrap.servers";
         let common = format!("{side}.kafka.common.{NAME}");
@@ -155,16 +156,17 @@ impl Reader<'_> {
             let mut servers = servers.split(',').map(str::trim);
             if let Some(wrong) = servers.find(|server| !is_server(server)) {
                 let found = without_credentials(wrong);
-                self.fail(&key, format!("expected host:port,host:port,… found {found:?}"));
+                self.fail(&key, format!("expected host:port,host:port,…, found {found:?}"));
             }
         }
         if !set {
-            self.fail(&common, format!("is missing: the {side} cluster's brokers, host:port,…"));
+            let message = "is missing; set it to the cluster's brokers, as host:port,host:port,…";
+            self.fail(&common, message);
         }
     }
 }
 
-/// The duration, where it can work.
+/// Returns the duration if it is within the range of its key.
 fn in_range(key: &str, found: Duration, text: &str) -> Result<Duration, String> {
     let Some(range) = keys::range(key) else {
         return Ok(found);
@@ -177,7 +179,8 @@ fn in_range(key: &str, found: Duration, text: &str) -> Result<Duration, String> 
     Err(format!("expected a duration from {least} to {most}, found {text:?}; {why}"))
 }
 
-/// A bootstrap server: Java's `host:port`, or librdkafka's with a protocol before it.
+/// Whether the text is a bootstrap server: `host:port` as in Java, or with a protocol in front, which
+/// librdkafka accepts.
 fn is_server(text: &str) -> bool {
     let protocols = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
     match text.split_once("://") {

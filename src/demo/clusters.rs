@@ -1,4 +1,4 @@
-//! The two clusters, and the small copier that replicates between them and publishes mappings.
+//! The two mock clusters, and a small replicator that copies records and publishes mappings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,20 +18,21 @@ use sprag_core::ids::{
 use sprag_core::mapping::{Chunk, Run};
 use sprag_mapping::native::{ChunkPlace, encode};
 
-/// The topic on the source.
+/// The source topic.
 pub(super) const SOURCE_TOPIC: &str = "orders";
-/// Its copy on the target.
+/// The copy of the source topic on the target.
 pub(super) const TARGET_TOPIC: &str = "dr.orders";
 /// The mapping topic, on the target.
 pub(super) const MAPPINGS: &str = "__k2k_offset_mappings";
 /// The fence topic, on the target.
 pub(super) const FENCES: &str = "__sprag.demo.fences";
-/// How many records are replicated before anything else.
+/// How many records are replicated at the start.
 pub(super) const RECORDS: i64 = 60_000;
 
-/// Mock topics have no ids to tell, so the demo's ports and its copier agree on these.
+/// The id of the source topic. Mock clusters report no topic ids, so the demo's ports and its replicator
+/// share these constants.
 pub(super) const SOURCE_ID: TopicId = TopicId([1; 16]);
-/// See [`SOURCE_ID`].
+/// The id of the target topic. See [`SOURCE_ID`].
 pub(super) const TARGET_ID: TopicId = TopicId([2; 16]);
 
 const STRETCH: i64 = 1000;
@@ -39,7 +40,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-/// Both clusters, while they live.
+/// Both clusters. They run until this is dropped.
 pub(super) struct Clusters {
     source: Cluster,
     target: Cluster,
@@ -48,7 +49,7 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    /// Starts both and makes their topics.
+    /// Starts both clusters and creates their topics.
     pub(super) fn start() -> Result<Self, KafkaError> {
         let (source, target) = (MockCluster::new(1)?, MockCluster::new(1)?);
         source.create_topic(SOURCE_TOPIC, 1, 1)?;
@@ -58,18 +59,18 @@ impl Clusters {
         Ok(Self { source, target, copied: 0, target_end: 0 })
     }
 
-    /// How clients reach the source.
+    /// The client properties for the source.
     pub(super) fn source(&self) -> Properties {
         properties(&self.source)
     }
 
-    /// How clients reach the target.
+    /// The client properties for the target.
     pub(super) fn target(&self) -> Properties {
         properties(&self.target)
     }
 
     /// Writes `count` records to the source, copies them to other offsets on the target, and publishes
-    /// what is where: a run per thousand records, with a gap on the target before each.
+    /// the mappings: one run per thousand records, with a gap on the target before each run.
     pub(super) fn replicate(&mut self, count: i64) -> Result<(), KafkaError> {
         let (from, until) = (self.copied, self.copied + count);
         let to_source = producer(&self.source())?;
@@ -104,7 +105,7 @@ impl Clusters {
         consumer(&self.source(), group)?.commit(&list, CommitMode::Sync)
     }
 
-    /// What is committed on the target.
+    /// The group's committed offset on the target.
     pub(super) fn target_offset(&self, group: &str) -> Result<Option<i64>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition(TARGET_TOPIC, 0);
@@ -120,7 +121,7 @@ impl Clusters {
         }))
     }
 
-    /// The copies on the target, by really reading them: offset there and on the source.
+    /// Reads all copies on the target. Returns each copy's target offset and source offset.
     pub(super) fn copies(&self) -> Result<Vec<(i64, i64)>, KafkaError> {
         let reader = consumer(&self.target(), "demo-reader")?;
         let mut list = TopicPartitionList::new();

@@ -1,5 +1,5 @@
-//! One instance of the demo: the real core and the real driver on the demo's ports, as one future
-//! that can be left unpolled, which is what a frozen process is.
+//! An instance of the demo: the real core and the real driver on the demo's ports. It is one future;
+//! while nothing polls it, it behaves like a frozen process.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use sprag_core::ids::{ClusterId, GroupId, TopicName};
 use sprag_core::machine::{Core, Setup};
 use sprag_core::policy::{CommitMode, Policy};
 
-/// A running instance; it runs while it is awaited, and is frozen otherwise.
+/// An instance. It runs only inside [`Instance::run_until`] and is frozen otherwise.
 pub(super) struct Instance {
     ports: &'static DemoPorts,
     running: Pin<Box<dyn Future<Output = StopReason>>>,
@@ -22,8 +22,8 @@ pub(super) struct Instance {
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(20);
-/// After this many looks at each group, each has been judged at least twice: the first looks may have
-/// begun before the instance was frozen, and no group is looked at while its commit is under way.
+/// After this many reads of each group's target offsets, each group has been judged at least twice. The
+/// first reads may have begun before the freeze, and a group is not read while its commit is in progress.
 const ENOUGH_LOOKS: usize = 5;
 
 impl Instance {
@@ -35,7 +35,7 @@ impl Instance {
         guard: bool,
     ) -> Self {
         let ports = DemoPorts::new(clusters.source(), clusters.target(), groups, fault);
-        // A few instances for the life of a short process; their futures borrow them.
+        // The futures borrow the ports. Leaking a few of them is fine in a process this short.
         let ports: &'static DemoPorts = Box::leak(Box::new(ports));
         let policy = Policy {
             commit_mode: CommitMode::Guarded,
@@ -57,7 +57,7 @@ impl Instance {
         Self { ports, running }
     }
 
-    /// Lets it run until `done` says so, or ten seconds have passed. True if it was done.
+    /// Runs the instance until `done` returns true, for at most ten seconds. Returns whether it did.
     pub(super) async fn run_until(&mut self, done: impl Fn() -> bool) -> bool {
         let clock = self.ports.clock();
         let end = clock.now() + PATIENCE;
@@ -74,8 +74,8 @@ impl Instance {
         false
     }
 
-    /// Lets it run until it has had its say: it has judged each group again, or stood down. False
-    /// if it did neither within ten seconds.
+    /// Runs the instance until it has judged each group again or stood down. Returns false if it does
+    /// neither within ten seconds.
     pub(super) async fn have_its_say(&mut self) -> bool {
         let ports = self.ports;
         ports.target.forget_looks();

@@ -1,6 +1,6 @@
-//! The demo's ports: the real adapter wherever a mock cluster can serve it, stand-ins where it cannot
-//! (it lists no groups, describes no topics, and has no coordination worth showing), and the faults
-//! of the story.
+//! The demo's ports. They use the real adapter wherever a mock cluster supports it, and stand-ins
+//! elsewhere: a mock cluster does not list groups or describe topics, and the demo needs no
+//! coordination. They also inject the demo's faults.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,18 +34,18 @@ pub(super) const FENCE_TOPIC: FenceTopic =
     FenceTopic { id: TopicId([3; 16]), shards: ShardCount(1) };
 const MAPPING_TOPIC: MappingTopic = MappingTopic { id: TopicId([4; 16]), partitions: 1 };
 
-/// What is wrong with an instance.
+/// The fault of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It reads mappings up to this offset, and believes that it has read all.
+    /// The instance reads mappings up to this offset and believes that it has read them all.
     HalfRead(i64),
-    /// Its source goes on answering what it answered first.
+    /// The source repeats its first answer for each group forever.
     OldSource,
 }
 
-/// One instance's ports.
+/// The ports of one instance.
 pub(super) struct DemoPorts {
     pub(super) clock: ProcessClock,
     source: Source,
@@ -144,9 +144,9 @@ impl Ports for DemoPorts {
     }
 }
 
-/// The source's groups; a zombie's go on saying what they said first.
+/// The source's groups. For a zombie, each group's first answer is repeated forever.
 pub(super) struct Source {
-    /// A mock cluster cannot be asked for all offsets of a group, so its partition is named.
+    /// Reads named partitions only: a mock cluster cannot return all offsets of a group.
     inner: KafkaTargetGroups,
     groups: Vec<GroupId>,
     remembered: Option<RefCell<BTreeMap<GroupId, BTreeMap<SourcePartition, SourceCommit>>>>,
@@ -193,19 +193,19 @@ fn answered(commits: BTreeMap<SourcePartition, SourceCommit>) -> SourceOffsets {
     SourceOffsets { commits, answered_by: Some(Answerer::default()) }
 }
 
-/// The target's groups; counts how often each was looked at.
+/// The target's groups. Counts how often each group's offsets were read.
 pub(super) struct Target {
     inner: KafkaTargetGroups,
     looks: RefCell<BTreeMap<GroupId, usize>>,
 }
 
 impl Target {
-    /// Begins to count again.
+    /// Resets the counts.
     pub(super) fn forget_looks(&self) {
         self.looks.borrow_mut().values_mut().for_each(|looks| *looks = 0);
     }
 
-    /// How often the group was looked at that was looked at least often.
+    /// The number of reads of the group that was read least often.
     pub(super) fn fewest_looks(&self) -> usize {
         self.looks.borrow().values().copied().min().unwrap_or(0)
     }
@@ -229,7 +229,7 @@ impl TargetGroups for Target {
         scope: &ReadScope,
         stable: bool,
     ) -> Result<TargetOffsets, Failure> {
-        // Every partition that matters is named; a mock cluster cannot be asked for all.
+        // A mock cluster cannot return all offsets of a group. Every partition that matters is named.
         let named = match scope {
             ReadScope::AllAnd(named) | ReadScope::Only(named) => named.clone(),
         };
@@ -274,7 +274,7 @@ impl TopicReader for TopicStandIn {
     }
 }
 
-/// The mapping reader; a half-read one stops early, and believes that it has reached the end.
+/// The mapping reader. With [`Fault::HalfRead`] it stops early and reports that it has reached the end.
 pub(super) struct PartialMappings {
     inner: KafkaMappings,
     until: Option<MappingOffset>,
@@ -305,14 +305,14 @@ impl Mappings for PartialMappings {
     }
 }
 
-/// Every instance owns the one shard: what zombies are made of.
+/// Assigns the only shard to every instance at once, so that an instance can be a zombie.
 pub(super) struct AllAtOnce {
     assigned: Cell<bool>,
     stood_down: Cell<bool>,
 }
 
 impl AllAtOnce {
-    /// Whether the instance stood down: only then does it ask whether the shard is still its own.
+    /// Whether the instance stood down. Only an instance that stood down checks its assignment.
     pub(super) fn stood_down(&self) -> bool {
         self.stood_down.get()
     }

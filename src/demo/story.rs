@@ -1,4 +1,4 @@
-//! What the demo does, in order.
+//! The steps of the demo, in order.
 
 use rdkafka::error::KafkaError;
 
@@ -9,23 +9,23 @@ use super::{Outcome, Promise, Synced, Trial};
 use sprag_core::ids::GroupId;
 
 const LAGS: [i64; 4] = [0, 500, 5_000, 50_000];
-/// How many records the source gets while the zombie sleeps.
+/// How many records are replicated while the zombie sleeps.
 const MORE: i64 = 2_000;
 
-/// How to tell it.
+/// How to run the demo.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Leave the guard out where it should block, to see the demo fail.
+    /// Disable the guard where it should block, to see the demo fail.
     pub break_guard: bool,
 }
 
-/// Runs the demo; `step` hears what is being done.
+/// Runs the demo. `step` receives a description of each step.
 ///
 /// # Errors
 ///
-/// Where a mock cluster does not do what the demo needs.
-pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, KafkaError> {
-    step("starting two clusters in this process");
+/// If a request to a mock cluster fails.
+pub async fn run_story(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, KafkaError> {
+    step("starting two mock clusters");
     let mut clusters = Clusters::start()?;
     step("replicating 60,000 records to other offsets");
     clusters.replicate(RECORDS)?;
@@ -45,14 +45,14 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     unguarded.have_its_say().await;
     let synced = read_back(&clusters, &names)?;
 
-    step("an instance that has read only half of the mappings");
+    step("starting an instance that reads only half of the mappings");
     let mut half = Instance::start(&clusters, &groups, Fault::HalfRead(RECORDS / 2000), guard);
     let half_read =
         trial("half-read start-up", Promise::Blocked, &clusters, &names[0], half.have_its_say())
             .await?;
     drop(half);
 
-    step("the groups go on while a zombie sleeps");
+    step("moving a group forward while a zombie sleeps");
     clusters.replicate(MORE)?;
     clusters.commit_source(&names[0], RECORDS + MORE)?;
     let before = clusters.target_offset(&names[0])?;
@@ -60,10 +60,10 @@ pub async fn tell(options: Options, step: &dyn Fn(&str)) -> Result<Outcome, Kafk
     owner.run_until(|| clusters.target_offset(&names[0]).is_ok_and(|now| now > before)).await;
     drop(owner);
 
-    step("the zombie wakes up");
+    step("waking the zombie");
     let woken = zombie.have_its_say();
     let blocked = trial("zombie wakes up", Promise::Blocked, &clusters, &names[0], woken).await?;
-    step("the same zombie with the guard disabled");
+    step("waking a second zombie, with the guard disabled");
     let woken = unguarded.have_its_say();
     let rewound =
         trial("zombie, guard disabled", Promise::Rewound, &clusters, &names[0], woken).await?;

@@ -260,7 +260,7 @@ fn note(told: &str, situations: &mut Situations) {
         ("is missing", "refused: is missing"),
         ("expected", "refused: expected"),
         ("environment variable", "refused: environment variable"),
-        ("no regular expression", "refused: no regular expression"),
+        ("not a valid regular expression", "refused: no regular expression"),
     ] {
         if told.contains(words) {
             situations.reach(situation);

@@ -1,41 +1,41 @@
-//! How MirrorMaker 2 names its own topics (`DefaultReplicationPolicy`), which it does not
-//! replicate.
+//! The names of MirrorMaker 2's internal topics (`DefaultReplicationPolicy`). MirrorMaker does not
+//! replicate these topics.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-/// The cluster that holds the offset syncs (`offset-syncs.topic.location`). Their topic's name
-/// carries the alias of the other one.
+/// The cluster that holds the offset syncs (`offset-syncs.topic.location`). The name of their topic
+/// contains the alias of the other cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetSyncsLocation<'a> {
-    /// The source, MirrorMaker's default.
+    /// The source cluster, which is MirrorMaker's default.
     Source {
-        /// The target's alias.
+        /// The target cluster's alias.
         target_alias: &'a str,
     },
-    /// The target.
+    /// The target cluster.
     Target {
-        /// The source's alias.
+        /// The source cluster's alias.
         source_alias: &'a str,
     },
 }
 
-/// The names of the internal topics of a flow.
+/// The names of the internal topics of a replication flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InternalTopics {
     separator: String,
 }
 
 impl InternalTopics {
-    /// The names under `replication.policy.separator`, where
-    /// `replication.policy.internal.topic.separator.enabled` is true, its default.
+    /// The names for this `replication.policy.separator`. Assumes that
+    /// `replication.policy.internal.topic.separator.enabled` is true, which is the default.
     #[must_use]
     pub fn with_separator(separator: &str) -> Self {
         let separator = separator.to_owned();
         Self { separator }
     }
 
-    /// The topic of the offset syncs.
+    /// The topic that holds the offset syncs.
     #[must_use]
     pub fn offset_syncs(&self, location: OffsetSyncsLocation<'_>) -> String {
         let other = match location {
@@ -46,9 +46,9 @@ impl InternalTopics {
         format!("mm2-offset-syncs{separator}{other}{separator}internal")
     }
 
-    /// Whether MirrorMaker takes `topic` for an internal one, as Kafka 4 decides it. Earlier
-    /// releases leave out more, anything that ends with `.internal` or `-internal`; a sync of such
-    /// a topic can only come from a release that copies it, and must not be lost.
+    /// Whether MirrorMaker considers `topic` internal, by the rule of Kafka 4. Earlier releases also
+    /// exclude every topic that ends with `.internal` or `-internal`. A sync of such a topic can only come
+    /// from a release that replicates it, so it must not be skipped.
     #[must_use]
     pub fn contains(&self, topic: &str) -> bool {
         let separator = self.separator.as_str();
@@ -71,7 +71,8 @@ mod tests {
     const AT_TARGET: OffsetSyncsLocation<'_> =
         OffsetSyncsLocation::Target { source_alias: "us-west" };
 
-    /// As `DefaultReplicationPolicy.offsetSyncsTopic` of Kafka 3.9.2 and 4.3.0 answers.
+    /// The expected names are the results of `DefaultReplicationPolicy.offsetSyncsTopic` in Kafka 3.9.2
+    /// and 4.3.0.
     #[test]
     fn the_offset_syncs_carry_the_alias_of_the_other_cluster() {
         let names = [
@@ -97,8 +98,8 @@ mod tests {
         }
     }
 
-    /// As `DefaultReplicationPolicy.isInternalTopic` of Kafka 4.3.0 answers; columns: separator
-    /// `.`, `_`, empty.
+    /// The expected values are the results of `DefaultReplicationPolicy.isInternalTopic` in Kafka 4.3.0,
+    /// for the separators `.`, `_` and empty.
     #[test]
     fn internal_is_what_kafka_4_says() {
         let policies = [

@@ -1,6 +1,6 @@
 //! Decoders of mapping records, in the two formats that replicators publish (`docs/protocol.md`,
-//! "Mapping records"). Nothing that a mapping topic may hold makes them panic, and no record that
-//! is short, foreign or impossible is taken for another one: it is a [`Skip`], which says why.
+//! "Mapping records"). No content of a mapping topic makes them panic. A record that is short, foreign or
+//! impossible is never taken for a valid one: it becomes a [`Skip`], which gives the reason.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -21,17 +21,17 @@ use sprag_core::mapping::MappingRecord;
 
 pub use skip::{Flaw, Skip, SkipCounter, SkipKind, Skipped};
 
-/// What a mapping topic is written in.
+/// The format of a mapping topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Sprag's open format.
     Native,
-    /// MirrorMaker 2's offset syncs; the policy tells the target topic of a source topic.
+    /// MirrorMaker 2's offset syncs. The policy maps each source topic to its target topic.
     MirrorMaker2(ReplicationPolicy),
 }
 
-/// Decodes the records of one mapping topic. What it answers depends on the record alone; what it
-/// remembers between records only saves work.
+/// Decodes the records of one mapping topic. The result depends on the record alone. State kept between
+/// records only saves work.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     format: FormatDecoder,
@@ -44,7 +44,7 @@ enum FormatDecoder {
 }
 
 impl Decoder {
-    /// A decoder of this format.
+    /// Creates a decoder for this format.
     #[must_use]
     pub fn new(format: Format) -> Self {
         let format = match format {
@@ -56,11 +56,11 @@ impl Decoder {
         Self { format }
     }
 
-    /// The record that key and value make; `None` is a null.
+    /// Decodes the record with this key and value. `None` is a null.
     ///
     /// # Errors
     ///
-    /// Why it is skipped. It is never taken for another record.
+    /// The reason why the record must be skipped.
     pub fn decode(
         &mut self,
         key: Option<&[u8]>,

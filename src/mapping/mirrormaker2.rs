@@ -2,7 +2,7 @@
 //! "Mapping records").
 //!
 //! Key: topic STRING, partition INT32. Value: upstream offset INT64, downstream offset INT64.
-//! Neither has a version; MirrorMaker reads past trailing bytes, and so does this.
+//! Neither has a version. Trailing bytes are ignored, as MirrorMaker ignores them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -14,28 +14,28 @@ use super::skip::Skip;
 use sprag_core::ids::{SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName};
 use sprag_core::mapping::OffsetSync;
 
-/// Keys remembered at the most; a topic with more source partitions is decoded more slowly.
+/// The maximum number of keys in the cache. Keys beyond it are decoded each time, which is slower.
 const MOST_KEYS: usize = 100_000;
-/// The longest key remembered: that of the longest name that Kafka allows a topic is shorter.
+/// The longest key in the cache, in bytes. The key of a topic with the longest legal name is shorter.
 const LONGEST_KEY: usize = 256;
 
-/// What a key says.
+/// The partitions that a key names.
 type Partitions = Result<(SourcePartition, TargetPartition), Skip>;
 
-/// Decodes offset syncs, remembering each key's partitions: millions of syncs share few keys, and
-/// one whose key is known costs no allocation.
+/// Decodes offset syncs. It caches the partitions of each key, because millions of syncs share few keys.
+/// A sync whose key is cached costs no allocation.
 #[derive(Clone, Debug)]
 pub struct SyncDecoder {
     policy: ReplicationPolicy,
     known: BTreeMap<Box<[u8]>, Partitions>,
     most_keys: usize,
-    /// The key before; often the next one.
+    /// The partitions of the previous key, which is often the next key too.
     last: Option<Partitions>,
     last_key: Vec<u8>,
 }
 
 impl SyncDecoder {
-    /// A decoder for a flow that renames by `policy`.
+    /// Creates a decoder for a flow that names topics by `policy`.
     #[must_use]
     pub fn new(policy: ReplicationPolicy) -> Self {
         Self::remembering(policy, MOST_KEYS)
@@ -45,11 +45,11 @@ impl SyncDecoder {
         Self { policy, known: BTreeMap::new(), most_keys, last: None, last_key: Vec::new() }
     }
 
-    /// The sync that key and value make.
+    /// Decodes the sync with this key and value.
     ///
     /// # Errors
     ///
-    /// Why it is skipped.
+    /// The reason why the record must be skipped.
     pub fn decode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<OffsetSync, Skip> {
         let mut value = Reader::new(value.ok_or(Skip::Tombstone)?);
         let source_offset = SourceOffset(value.offset("upstream offset")?);

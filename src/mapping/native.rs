@@ -7,14 +7,14 @@
 //!        target topic STRING, target partition INT32, publisher STRING,
 //!        newest source timestamp INT64, source start INT64, target start INT64,
 //!        run count UNSIGNED_VARINT, then per run, all UNSIGNED_VARINT:
-//!        source gap and target gap since the end of the run before (the first: since the starts),
-//!        length (at least 1)
+//!        source gap and target gap from the end of the previous run (for the first run: from the
+//!        starts), length (at least 1)
 //! ```
 //!
-//! The source partition is told by the key alone, the copies by the value alone. A varint has up
-//! to 64 bits. A chunk is believed whole or not at all: bytes behind the last run are refused,
-//! because the run count is then not the one that was written. What a later version adds comes
-//! with a version of its own.
+//! The key alone names the source partition, and the value alone describes the copies. A varint has up
+//! to 64 bits. A chunk is accepted as a whole or not at all: bytes after the last run are an error,
+//! because they mean that the run count is not the one that was written. Additions to the format get a
+//! new version number.
 
 mod encode;
 
@@ -33,12 +33,12 @@ const VERSION: i16 = 1;
 /// Three varints of at least one byte each.
 const SMALLEST_RUN: u64 = 3;
 
-/// The chunk that key and value make. Its runs are at least one, ascend in source and in target,
-/// and end at offsets that fit in an INT64.
+/// Decodes the chunk with this key and value. It has at least one run. The runs ascend on both the
+/// source and the target, and end at offsets that fit in an INT64.
 ///
 /// # Errors
 ///
-/// Why it is skipped.
+/// The reason why the record must be skipped.
 pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Chunk, Skip> {
     let source = source_partition(key.unwrap_or_default())?;
     let mut value = Reader::new(value.ok_or(Skip::Tombstone)?);
@@ -59,7 +59,7 @@ fn source_partition(key: &[u8]) -> Result<SourcePartition, Skip> {
     version(&mut key)?;
     let topic = key.name("source topic")?;
     let partition = key.partition("source partition")?;
-    // These two keep keys apart, for compaction; the chunk itself does not depend on them.
+    // These two only make keys distinct for compaction. The chunk itself does not depend on them.
     key.int64("publisher epoch")?;
     key.int64("chunk sequence")?;
     at_end(&key, "chunk sequence")?;
@@ -89,20 +89,21 @@ fn runs(value: &mut Reader<'_>) -> Result<Vec<Run>, Skip> {
     let count = run_count(value)?;
     let mut runs = Vec::with_capacity(count);
     for _ in 0..count {
-        source = forth(source, value.varint("source gap")?, "source gap")?;
-        target = forth(target, value.varint("target gap")?, "target gap")?;
+        source = advance(source, value.varint("source gap")?, "source gap")?;
+        target = advance(target, value.varint("target gap")?, "target gap")?;
         let len = value.varint("run length")?;
         if len == 0 {
             return Err(Skip::Malformed { field: "run length", flaw: Flaw::Zero });
         }
         runs.push(Run { source: SourceOffset(source), target: TargetOffset(target), len });
-        source = forth(source, len, "run length")?;
-        target = forth(target, len, "run length")?;
+        source = advance(source, len, "run length")?;
+        target = advance(target, len, "run length")?;
     }
     Ok(runs)
 }
 
-/// The number of runs; no more than the rest can hold, so that memory may be set aside for them.
+/// Reads the number of runs. It is at most what the remaining bytes can hold, so it is safe to allocate
+/// memory for that many.
 fn run_count(value: &mut Reader<'_>) -> Result<usize, Skip> {
     let count = value.varint("run count")?;
     if count == 0 {
@@ -116,11 +117,11 @@ fn run_count(value: &mut Reader<'_>) -> Result<usize, Skip> {
             left,
         });
     }
-    // It fits: it is smaller than what is left.
+    // The conversion cannot fail, because the count is smaller than `left`.
     Ok(usize::try_from(count).unwrap_or(left))
 }
 
-fn forth(at: i64, by: u64, field: &'static str) -> Result<i64, Skip> {
+fn advance(at: i64, by: u64, field: &'static str) -> Result<i64, Skip> {
     let flaw = Flaw::BeyondLargestOffset(by);
     at.checked_add_unsigned(by).ok_or(Skip::Malformed { field, flaw })
 }

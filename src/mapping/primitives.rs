@@ -1,10 +1,10 @@
-//! Kafka's primitive types: big-endian numbers, length-prefixed strings, unsigned varints.
+//! Kafka's primitive types: big-endian numbers, length-prefixed strings and unsigned varints.
 
 use alloc::vec::Vec;
 
 use super::skip::{Flaw, Skip};
 
-/// Reads a record from its front.
+/// Reads a record from front to back.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -34,21 +34,21 @@ impl<'a> Reader<'a> {
         self.array(field).map(i64::from_be_bytes)
     }
 
-    /// An INT64 that cannot be negative.
+    /// Reads an INT64 that must not be negative.
     pub(super) fn offset(&mut self, field: &'static str) -> Result<i64, Skip> {
         let offset = self.int64(field)?;
         not_negative(field, offset)?;
         Ok(offset)
     }
 
-    /// An INT32 that cannot be negative.
+    /// Reads an INT32 that must not be negative.
     pub(super) fn partition(&mut self, field: &'static str) -> Result<i32, Skip> {
         let index = self.array(field).map(i32::from_be_bytes)?;
         not_negative(field, i64::from(index))?;
         Ok(index)
     }
 
-    /// A STRING (an INT16 length, then UTF-8) that names something: not empty, and without control
+    /// Reads a STRING (an INT16 length, then UTF-8) that is a name: not empty, and without control
     /// characters.
     pub(super) fn name(&mut self, field: &'static str) -> Result<&'a str, Skip> {
         let malformed = |flaw| Skip::Malformed { field, flaw };
@@ -65,13 +65,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// UNSIGNED_VARINT, up to 64 bits: 7 bits a byte, low group first.
+    /// Reads an UNSIGNED_VARINT of up to 64 bits: 7 bits per byte, lowest group first.
     pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, Skip> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array(field)?;
             let bits = u64::from(byte & 0x7f);
-            // The tenth byte holds the 64th bit alone.
+            // The tenth byte can only hold the 64th bit.
             if shift == 63 && bits > 1 {
                 break;
             }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What keeps a text from being a name.
+/// The reason why a string is not a valid name, or `None` if it is one.
 pub(super) fn name_flaw(name: &str) -> Option<Flaw> {
     if name.is_empty() {
         Some(Flaw::Empty)
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_what_is_wrong_with_it() {
+    fn an_invalid_name_is_refused_with_the_reason() {
         let read = |bytes: &[u8]| Reader::new(bytes).name("topic").map(str::to_owned);
         let malformed = |flaw| {
             let field = "topic";

@@ -1,5 +1,5 @@
-//! How MirrorMaker 2 names the copy of a topic (`DefaultReplicationPolicy`,
-//! `IdentityReplicationPolicy`), and an explicit map for policies of one's own.
+//! The name of a topic's copy under MirrorMaker 2's policies (`DefaultReplicationPolicy`,
+//! `IdentityReplicationPolicy`), or under an explicit map for custom policies.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::internal_topics::InternalTopics;
 
 const HEARTBEATS: &str = "heartbeats";
 
-/// The target topic of a source topic.
+/// Maps a source topic to its target topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicationPolicy {
     naming: Naming,
@@ -28,38 +28,39 @@ enum Naming {
     Map(BTreeMap<String, String>),
 }
 
-/// Why a topic has no copy that a group could go on with.
+/// Why a topic has no copy that a group could resume on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotCopied {
     /// See [`InternalTopics::contains`].
     #[error("it is internal to Kafka or to MirrorMaker")]
     Internal,
-    /// MirrorMaker's own sign of life. Only the topic of exactly this name: one that merely ends
-    /// so may be anybody's.
+    /// MirrorMaker's heartbeats. Only the topic with exactly this name: a topic whose name merely ends
+    /// with it may belong to an application.
     #[error("it holds MirrorMaker's heartbeats")]
     Heartbeats,
-    /// Its name says that it came from the target, and MirrorMaker copies nothing back.
+    /// Its name says that it came from the target, and MirrorMaker does not copy records back.
     #[error("its name says that it came from the target cluster")]
     Cycle,
-    /// The explicit map does not name it.
-    #[error("the configured map of topics does not name it")]
+    /// The explicit map does not contain it.
+    #[error("the configured map of topics does not contain it")]
     NotInMap,
 }
 
 impl ReplicationPolicy {
-    /// `<source alias><separator><topic>`.
+    /// `DefaultReplicationPolicy`: the target topic is `<source alias><separator><topic>`.
     #[must_use]
     pub fn default_policy(source_alias: &str, target_alias: &str, separator: &str) -> Self {
         Self::new(Naming::Default, source_alias, target_alias, separator)
     }
 
-    /// The same name on both clusters, except for names that end with `heartbeats`.
+    /// `IdentityReplicationPolicy`: the name is the same on both clusters, except for names that end with
+    /// `heartbeats`.
     #[must_use]
     pub fn identity(source_alias: &str, target_alias: &str, separator: &str) -> Self {
         Self::new(Naming::Identity, source_alias, target_alias, separator)
     }
 
-    /// What the map says, and nothing else.
+    /// An explicit map. Topics that it does not contain are not copied.
     #[must_use]
     pub fn map(topics: BTreeMap<String, String>) -> Self {
         Self::new(Naming::Map(topics), "", "", ".")
@@ -75,12 +76,12 @@ impl ReplicationPolicy {
         }
     }
 
-    /// Where MirrorMaker copies the records of `topic` to (`MirrorSourceConnector`,
+    /// The topic that MirrorMaker copies the records of `topic` to (`MirrorSourceConnector`,
     /// `formatRemoteTopic`).
     ///
     /// # Errors
     ///
-    /// Why there is no such topic.
+    /// The reason why there is no such topic.
     pub fn target_topic(&self, topic: &str) -> Result<String, NotCopied> {
         if let Naming::Map(topics) = &self.naming {
             return topics.get(topic).cloned().ok_or(NotCopied::NotInMap);
@@ -105,7 +106,7 @@ impl ReplicationPolicy {
         }
     }
 
-    /// `IdentityReplicationPolicy` treats whatever ends with `heartbeats` as the default one does.
+    /// `IdentityReplicationPolicy` handles names that end with `heartbeats` like the default policy.
     fn keeps_name(&self, topic: &str) -> bool {
         match &self.naming {
             Naming::Default | Naming::Map(_) => false,
@@ -113,25 +114,25 @@ impl ReplicationPolicy {
         }
     }
 
-    /// Whether the target is among the clusters that `topic` came through.
+    /// Whether the target is one of the clusters that `topic` came through.
     fn is_cycle(&self, topic: &str) -> bool {
         let mut hops = self.hops(topic);
         hops.any(|(source, _)| source == self.target_alias)
     }
 
-    /// The clusters that the name of `topic` says it came from, the latest first, each with its
-    /// name there.
+    /// The clusters that `topic` came through according to its name, the latest first, each with the
+    /// topic's name on that cluster.
     fn hops<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let first = self.origin(topic);
         core::iter::successors(first, |(_, upstream)| {
             let next = self.origin(upstream)?;
-            // A policy that keeps names would go round in circles.
+            // A policy that keeps names would repeat the same hop forever.
             (next.1 != *upstream).then_some(next)
         })
     }
 
-    /// Kafka's `topicSource` and `upstreamTopic`. The default policy takes whatever stands before
-    /// the first separator for an alias, known or not.
+    /// Kafka's `topicSource` and `upstreamTopic`. The default policy takes everything before the first
+    /// separator for an alias, whether that alias exists or not.
     fn origin<'a>(&'a self, topic: &'a str) -> Option<(&'a str, &'a str)> {
         match &self.naming {
             Naming::Map(_) => None,
@@ -141,9 +142,9 @@ impl ReplicationPolicy {
     }
 }
 
-/// What stands before the first separator, and after it; `None` where Java's `split` yields fewer
-/// than two parts. It drops empty parts at the end, so that `"x."` has no source, and splits at an
-/// empty separator into characters.
+/// The text before and after the first separator, or `None` if Java's `split` yields fewer than two
+/// parts. Java drops empty parts at the end, so `"x."` has no source. With an empty separator it splits
+/// the text into characters.
 fn split_as_java<'a>(topic: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     if separator.is_empty() {
         let (second, _) = topic.char_indices().nth(1)?;

@@ -1,4 +1,4 @@
-//! Why a record of a mapping topic was skipped, and how often.
+//! Why records of a mapping topic were skipped, and how many.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -8,40 +8,40 @@ use thiserror::Error;
 use super::replication_policy::NotCopied;
 use sprag_core::ids::{MappingOffset, MappingPartition, TopicName};
 
-/// Why a record was skipped.
+/// The reason why a record was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Skip {
-    /// A null value: nothing is said.
-    #[error("a tombstone, which says nothing")]
+    /// The value is null.
+    #[error("it is a tombstone, which holds no mapping")]
     Tombstone,
-    /// A topic that has no copy on the target that a group could go on with.
-    #[error("topic {topic:?} has no copy to go on with: {why}")]
+    /// The topic has no copy on the target that a group could resume on.
+    #[error("topic {topic:?} has no copy that a group could resume on: {why}")]
     NotReplicated {
         /// The source topic.
         topic: TopicName,
-        /// Why not.
+        /// Why it has no such copy.
         why: NotCopied,
     },
     /// A version of the format that this build does not know.
     #[error(
-        "version {found}, where 1 was expected: either the publisher is newer than this Sprag, or \
-         the record is not a mapping in the native format"
+        "expected version 1, found {found}; either the publisher is newer than this Sprag, or the \
+         record is not a mapping in the native format"
     )]
     UnknownVersion {
         /// The version found.
         found: i16,
     },
     /// The record ends too early.
-    #[error("its {field} needs {needed} more bytes, and {left} are left")]
+    #[error("its {field} needs {needed} bytes, but only {left} are left")]
     Truncated {
-        /// What was being read.
+        /// The field that was being read.
         field: &'static str,
-        /// How many bytes it takes at the least.
+        /// The minimum number of bytes that the field needs.
         needed: usize,
-        /// How many there were.
+        /// The number of bytes left.
         left: usize,
     },
-    /// A field cannot be what it is.
+    /// A field has an impossible value.
     #[error("its {field} is {flaw}")]
     Malformed {
         /// The field.
@@ -54,34 +54,34 @@ pub enum Skip {
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Flaw {
-    /// A partition, an offset or a length below zero.
+    /// A negative partition, offset or length.
     #[error("{0}, which is negative")]
     Negative(i64),
-    /// A name of no bytes, or no runs.
+    /// A name without any bytes.
     #[error("empty")]
     Empty,
-    /// A run of no offsets.
-    #[error("0, where at least 1 was expected")]
+    /// A run without offsets, or a chunk without runs.
+    #[error("0, but at least 1 was expected")]
     Zero,
-    /// Bytes that are no text.
+    /// Bytes that are not UTF-8 text.
     #[error("not UTF-8")]
     NotUtf8,
-    /// A character that no topic's name has; what bytes of another format look like when they are
-    /// read as a name.
-    #[error("a text with control characters")]
+    /// A control character, which no topic name contains. Bytes of another format that are read as a name
+    /// usually contain some.
+    #[error("a string with control characters")]
     ControlCharacter,
-    /// A varint that does not end.
+    /// A varint of more than 64 bits.
     #[error("a varint of more than 64 bits")]
     LongVarint,
-    /// Offsets that do not fit in an INT64.
-    #[error("{0}, which goes beyond the largest offset")]
+    /// A gap or a length that leads to an offset beyond the INT64 range.
+    #[error("{0}, which leads beyond the largest offset")]
     BeyondLargestOffset(u64),
-    /// Bytes that no field accounts for.
-    #[error("followed by {0} more bytes, where the end was expected")]
+    /// Bytes after the last field.
+    #[error("followed by {0} more bytes, but the end was expected")]
     TrailingBytes(usize),
 }
 
-/// [`Skip`] without its details, to count by.
+/// A [`Skip`] without its details, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SkipKind {
     /// See [`Skip::Tombstone`].
@@ -97,7 +97,7 @@ pub enum SkipKind {
 }
 
 impl Skip {
-    /// Its kind.
+    /// The kind of this skip.
     #[must_use]
     pub fn kind(&self) -> SkipKind {
         match self {
@@ -111,7 +111,7 @@ impl Skip {
 }
 
 impl SkipKind {
-    /// A short name: lower case, words joined by `_`. Stable, so that a metric may carry it.
+    /// A short name in snake case. It is stable, so that metrics can use it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,8 +123,8 @@ impl SkipKind {
         }
     }
 
-    /// Whether it says that the record is not in the expected format at all, as those of another
-    /// product's topic are.
+    /// Whether the record is not in the expected format at all, like the records of another product's
+    /// topic.
     #[must_use]
     pub fn is_foreign(self) -> bool {
         match self {
@@ -140,14 +140,14 @@ impl fmt::Display for SkipKind {
     }
 }
 
-/// How many records of one kind were skipped, and where the first one was.
+/// The number of skipped records of one kind, and the position of the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// How many, at least 1.
+    /// The number of records, at least 1.
     pub count: u64,
-    /// The mapping partition of the first one.
+    /// The mapping partition of the first record.
     pub first_partition: MappingPartition,
-    /// The offset of the first one.
+    /// The offset of the first record.
     pub first_offset: MappingOffset,
 }
 
@@ -158,7 +158,7 @@ pub struct SkipCounter {
 }
 
 impl SkipCounter {
-    /// Counts one, found at this position. True for the first of its kind, so that each kind is
+    /// Counts a record at this position. Returns true for the first of its kind, so that each kind is
     /// logged once.
     pub fn record(
         &mut self,
@@ -175,7 +175,7 @@ impl SkipCounter {
         skipped.count == 1
     }
 
-    /// The kinds that were met.
+    /// The counts of all kinds that occurred.
     #[must_use]
     pub fn counts(&self) -> &BTreeMap<SkipKind, Skipped> {
         &self.counts

@@ -48,34 +48,35 @@ fn each_format_decodes_its_own_records_and_refuses_the_others() {
 #[test]
 fn a_skip_names_what_was_expected_and_what_was_found() {
     let (key, value) = native_record();
-    let told = |format: Format, key: &[u8], value: Option<&[u8]>| {
+    let message = |format: Format, key: &[u8], value: Option<&[u8]>| {
         let skip = Decoder::new(format).decode(Some(key), value);
         skip.unwrap_err().to_string()
     };
     let lines = [
-        told(Format::Native, &key, None),
-        told(Format::Native, &key, Some(&value[..20])),
-        told(Format::Native, &key, Some(&[value.as_slice(), &[0]].concat())),
-        told(Format::Native, b"\0\x09", Some(&value)),
-        told(mirror_maker(), &sync_record().0, Some(&[0xff; 16])),
-        told(mirror_maker(), b"\0\x0aheartbeats\0\0\0\0", Some(&[0; 16])),
-        told(mirror_maker(), &key, Some(&value)),
+        message(Format::Native, &key, None),
+        message(Format::Native, &key, Some(&value[..20])),
+        message(Format::Native, &key, Some(&[value.as_slice(), &[0]].concat())),
+        message(Format::Native, b"\0\x09", Some(&value)),
+        message(mirror_maker(), &sync_record().0, Some(&[0xff; 16])),
+        message(mirror_maker(), b"\0\x0aheartbeats\0\0\0\0", Some(&[0; 16])),
+        message(mirror_maker(), &key, Some(&value)),
     ];
     let expected = [
-        "a tombstone, which says nothing",
-        "its target topic id needs 16 more bytes, and 2 are left",
-        "its last run is followed by 1 more bytes, where the end was expected",
-        "version 9, where 1 was expected: either the publisher is newer than this Sprag, or the \
+        "it is a tombstone, which holds no mapping",
+        "its target topic id needs 16 bytes, but only 2 are left",
+        "its last run is followed by 1 more bytes, but the end was expected",
+        "expected version 1, found 9; either the publisher is newer than this Sprag, or the \
          record is not a mapping in the native format",
         "its upstream offset is -1, which is negative",
-        "topic heartbeats has no copy to go on with: it holds MirrorMaker's heartbeats",
-        "its topic is a text with control characters",
+        "topic heartbeats has no copy that a group could resume on: it holds MirrorMaker's \
+         heartbeats",
+        "its topic is a string with control characters",
     ];
     assert_eq!(lines, expected);
 }
 
 #[test]
-fn skips_are_counted_by_kind_and_each_kind_is_news_once() {
+fn skips_are_counted_by_kind_and_each_kind_is_new_once() {
     let mut counter = SkipCounter::default();
     let mut record = |kind, partition, offset| {
         counter.record(kind, MappingPartition(partition), MappingOffset(offset))

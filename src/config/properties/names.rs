@@ -1,8 +1,8 @@
-//! Names of client properties: which are ignored, which librdkafka calls otherwise, which are
-//! secret.
+//! Names of client properties: those that are ignored, those with another name in librdkafka, and those
+//! that are secret.
 
-/// Properties of the Java client alone, and those that Sprag sets itself because what it promises
-/// rests on them.
+/// Ignored properties, with the reason: properties of the Java client only, and properties that Sprag
+/// sets itself because its guarantees depend on them.
 pub(super) const IGNORED: &[(&str, &str)] = &[
     ("key.deserializer", JAVAS),
     ("value.deserializer", JAVAS),
@@ -28,25 +28,25 @@ pub(super) const IGNORED: &[(&str, &str)] = &[
     ("ssl.keymanager.algorithm", JAVAS),
     ("ssl.trustmanager.algorithm", JAVAS),
     ("ssl.secure.random.implementation", JAVAS),
-    ("partition.assignment.strategy", "Sprag assigns cooperatively"),
+    ("partition.assignment.strategy", "Sprag's coordination group uses cooperative-sticky"),
     ("group.protocol", "Sprag's coordination group uses the classic protocol"),
     ("group.remote.assignor", "Sprag's coordination group uses the classic protocol"),
-    ("group.id", "Sprag's groups have names of their own"),
-    ("group.instance.id", "an instance must lose its shards when it goes"),
-    ("session.timeout.ms", "it is coordination.sessionTimeout"),
+    ("group.id", "Sprag chooses its own group ids"),
+    ("group.instance.id", "an instance that leaves must lose its shards at once"),
+    ("session.timeout.ms", "coordination.sessionTimeout sets it"),
     ("heartbeat.interval.ms", "it follows from coordination.sessionTimeout"),
-    ("transactional.id", "it is made of the pipeline's id and the shard"),
-    ("transaction.timeout.ms", "Sprag's transactions last 10 seconds at most"),
-    ("enable.auto.commit", "Sprag commits by itself"),
-    ("enable.idempotence", "Sprag's producers are idempotent"),
-    ("acks", "Sprag's producers wait for all replicas in sync"),
-    ("isolation.level", "mappings are read committed"),
-    ("auto.offset.reset", "mappings are read from the start of their log, always"),
+    ("transactional.id", "it consists of the pipeline's id and the shard"),
+    ("transaction.timeout.ms", "Sprag's transactions time out after 10 seconds"),
+    ("enable.auto.commit", "Sprag commits offsets itself"),
+    ("enable.idempotence", "Sprag's producers are always idempotent"),
+    ("acks", "Sprag's producers always wait for all in-sync replicas"),
+    ("isolation.level", "mappings are always read with read_committed"),
+    ("auto.offset.reset", "mappings are always read from the start of the log"),
 ];
 
-const JAVAS: &str = "it is the Java client's";
+const JAVAS: &str = "only the Java client has it";
 
-/// Java's name → librdkafka's, where the value stays.
+/// Java's names and librdkafka's, for properties with the same values.
 pub(super) const RENAMED: &[(&str, &str)] = &[
     ("sasl.mechanism", "sasl.mechanisms"),
     ("ssl.truststore.certificates", "ssl.ca.pem"),
@@ -58,7 +58,7 @@ pub(super) const RENAMED: &[(&str, &str)] = &[
     ("fetch.max.wait.ms", "fetch.wait.max.ms"),
 ];
 
-/// Those that most clients have, beside the ones above.
+/// Other common client properties.
 const USUAL: &[&str] = &[
     "bootstrap.servers",
     "client.id",
@@ -96,19 +96,19 @@ fn known() -> impl Iterator<Item = &'static str> {
     IGNORED.iter().map(|(name, _)| *name).chain(renamed).chain(USUAL.iter().copied())
 }
 
-/// Whether most clients have it.
+/// Whether this is one of the client properties listed here.
 pub(in crate::config) fn is_known(name: &str) -> bool {
     known().any(|known| known == name)
 }
 
-/// The property that was meant.
+/// The known property that was probably meant.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let near = known().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     near.filter(|(distance, known)| *distance <= known.len() / 4).map(|(_, known)| known)
 }
 
-/// Whether a property's value must never be shown.
+/// Whether the value of a property must never be shown.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     const PARTS: &[&str] = &[

@@ -93,7 +93,7 @@ fn nulls_and_impossible_fields_are_told_apart() {
 }
 
 #[test]
-fn what_is_not_replicated_is_told_by_name_again_and_again() {
+fn every_sync_of_a_topic_that_is_not_replicated_is_skipped_with_its_name() {
     let mut decoder = SyncDecoder::new(policy());
     let left_out = [
         ("heartbeats", NotCopied::Heartbeats),
@@ -142,7 +142,7 @@ fn a_known_key_shares_its_names() {
     assert_eq!(names.len(), 4, "two names for each of two partitions");
 }
 
-/// Keys that often come again, good and bad ones.
+/// Valid and invalid keys that often repeat.
 fn any_key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         (prop_oneof!["[ab]{0,2}", Just("heartbeats".to_owned())], 0..3)

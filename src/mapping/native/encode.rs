@@ -1,4 +1,4 @@
-//! Writes chunks in the native format, for publishers.
+//! Encodes chunks in the native format, for publishers.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -12,63 +12,64 @@ use sprag_core::ids::{MappingPartition, SourcePartition};
 use sprag_core::mapping::{Chunk, Run};
 use sprag_core::murmur2::murmur2;
 
-/// What places a chunk among those of its source partition, beside the chunk itself.
+/// The fields of a chunk's record that are not part of the chunk itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkPlace {
-    /// The publisher's epoch: a new one for each of its lives, so that it overwrites nobody's.
+    /// The publisher's epoch. Each start of a publisher takes a new one, so that its chunks never
+    /// overwrite those of another.
     pub epoch: i64,
     /// The chunk's number in that epoch.
     pub sequence: i64,
-    /// The newest source timestamp in it, in milliseconds since the Unix epoch.
+    /// The newest source timestamp in the chunk, in milliseconds since the Unix epoch.
     pub newest_timestamp: i64,
 }
 
-/// Why a chunk cannot be written: a reader would refuse it.
+/// Why a chunk cannot be encoded: a reader would reject it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unwritable {
-    /// A name that is none.
-    #[error("the {field} is {flaw}; a name is expected")]
+    /// A name that is not valid.
+    #[error("the {field} is {flaw}; expected a name")]
     Name {
-        /// Which name.
+        /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the name.
         flaw: Flaw,
     },
-    /// A name that its length field cannot hold.
-    #[error("the {field} has {len} bytes; {max} are possible", max = i16::MAX)]
+    /// A name that is too long for its INT16 length field.
+    #[error("the {field} has {len} bytes; at most {max} are possible", max = i16::MAX)]
     LongName {
-        /// Which name.
+        /// The field.
         field: &'static str,
-        /// Its length in bytes.
+        /// The length of the name in bytes.
         len: usize,
     },
-    /// A partition below zero.
-    #[error("the {field} is {found}; at least 0 is expected")]
+    /// A negative partition.
+    #[error("the {field} is {found}; expected at least 0")]
     NegativePartition {
-        /// Which partition.
+        /// The field.
         field: &'static str,
         /// The partition.
         found: i32,
     },
-    /// A chunk of nothing.
-    #[error("the chunk has no runs; at least one is expected")]
+    /// A chunk without runs.
+    #[error("the chunk has no runs; expected at least one")]
     NoRuns,
-    /// A run of no offsets, one that begins below zero or before the run before it ends (on the
-    /// source or on the target), or one that goes beyond the largest offset.
+    /// A run that is empty, begins below zero, begins before the end of the previous run (on the source
+    /// or on the target), or ends above the largest offset.
     #[error(
         "run {index} ({len} offsets from source {source_offset}, target {target_offset}) is empty, \
-         overlaps the run before it, or leaves the range of offsets",
+         overlaps the previous run, or is outside the range of offsets",
         len = run.len, source_offset = run.source, target_offset = run.target
     )]
     Run {
-        /// Its place in the chunk, from 0.
+        /// Its index in the chunk, from 0.
         index: usize,
         /// The run.
         run: Run,
     },
 }
 
-/// The mapping partition, of `partitions`, that all records of `source` go to: Kafka's murmur2 of
+/// The mapping partition for all records of `source`, among `partitions` partitions: Kafka's murmur2 of
 /// `<topic>-<partition>`, sign bit cleared, modulo `partitions`.
 #[must_use]
 pub fn mapping_partition(source: &SourcePartition, partitions: u32) -> MappingPartition {
@@ -76,11 +77,11 @@ pub fn mapping_partition(source: &SourcePartition, partitions: u32) -> MappingPa
     MappingPartition((hash % partitions.max(1)).cast_signed())
 }
 
-/// Key and value of a chunk. What it writes, [`decode`](super::decode) reads back as it was.
+/// Encodes a chunk as a key and a value. [`decode`](super::decode) returns the same chunk.
 ///
 /// # Errors
 ///
-/// Where a reader would refuse the record.
+/// The reason why a reader would reject the record.
 pub fn encode(chunk: &Chunk, place: ChunkPlace) -> Result<(Vec<u8>, Vec<u8>), Unwritable> {
     let first = chunk.runs.first().ok_or(Unwritable::NoRuns)?;
 
@@ -130,7 +131,8 @@ fn put_partition(out: &mut Vec<u8>, found: i32, field: &'static str) -> Result<(
     Ok(())
 }
 
-/// Appends a run that follows one with these ends; its own ends. `None` where it cannot follow.
+/// Appends a run that follows one with the ends `before`. Returns the run's own ends, or `None` if the
+/// run cannot follow there.
 fn put_run(out: &mut Vec<u8>, run: &Run, before: (i64, i64)) -> Option<(i64, i64)> {
     let (source, target) = (run.source.get(), run.target.get());
     let source_gap = u64::try_from(source.checked_sub(before.0)?).ok()?;

@@ -1,4 +1,4 @@
-//! What holds for any chunk and for any bytes.
+//! Properties that hold for any chunk and for any bytes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ prop_compose! {
     }
 }
 
-/// Chunks of which most can be written, and some cannot.
+/// Any chunk. Most of them can be encoded, some cannot.
 fn any_chunk() -> impl Strategy<Value = Chunk> {
     let offset = || prop_oneof![18 => 0..5_000_i64, 1 => -1..1_i64, 1 => i64::MAX - 9..=i64::MAX];
     let len = prop_oneof![40 => 1..4_u64, 40 => 1..5_000_u64, 1 => Just(0), 1 => Just(u64::MAX)];
@@ -44,7 +44,7 @@ fn any_chunk() -> impl Strategy<Value = Chunk> {
     )
 }
 
-/// A chunk that the index may be given.
+/// Whether the index accepts the chunk.
 fn is_sound(chunk: &Chunk) -> bool {
     let end = |at: i64, len: u64| at.checked_add_unsigned(len);
     let (mut source, mut target) = (0, 0);

@@ -54,7 +54,7 @@ fn the_documented_vector_holds_both_ways() {
     assert_eq!(decode(Some(&hex(KEY)), Some(&value())), Ok(chunk));
 }
 
-/// As Kafka's `Utils.toPositive(Utils.murmur2(bytes)) % n` answers.
+/// The expected values are the results of Kafka's `Utils.toPositive(Utils.murmur2(bytes)) % n`.
 #[test]
 fn the_mapping_partition_is_kafkas() {
     let rows = [
@@ -94,7 +94,7 @@ fn key_and_value_cannot_stand_in_for_each_other() {
 }
 
 #[test]
-fn the_key_alone_tells_the_source_and_the_value_alone_the_copies() {
+fn the_key_alone_names_the_source_and_the_value_alone_the_copies() {
     let (documented, place) = documented();
     let other = Chunk {
         source: SourcePartition::new("payments", 9),
@@ -114,7 +114,7 @@ fn the_key_alone_tells_the_source_and_the_value_alone_the_copies() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_refused() {
+fn trailing_bytes_are_refused() {
     let (key, value) = (hex(KEY), value());
     let longer = |bytes: &[u8]| [bytes, &[0]].concat();
     let flaw = Flaw::TrailingBytes(1);
@@ -124,7 +124,7 @@ fn bytes_behind_the_end_are_refused() {
     assert_eq!(found, malformed("chunk sequence", flaw));
 }
 
-/// Each case differs from a valid one in the field that it is about.
+/// Each case differs from a valid chunk in one field.
 #[test]
 fn runs_that_would_harm_the_index_are_refused() {
     let starts = "00000000000003e80000000000000384";
@@ -134,7 +134,7 @@ fn runs_that_would_harm_the_index_are_refused() {
     assert_eq!(runs("00"), malformed("run count", Flaw::Zero));
     let short = Err(Skip::Truncated { field: "list of runs", needed: 6, left: 5 });
     assert_eq!(runs("020000010000"), short);
-    // 2^64 - 1 runs: nothing is set aside for them.
+    // 2^64 - 1 runs: no memory is allocated for them.
     let countless = runs("ffffffffffffffffff01000001").unwrap_err();
     assert_eq!(countless.kind(), SkipKind::Truncated);
     let negative = |field| malformed(field, Flaw::Negative(-1));

@@ -6,7 +6,7 @@ use super::*;
 
 const KAFKA: &str = include_str!("kafka-4.3.0.tsv");
 
-/// One row of what Kafka's classes answered.
+/// One row of the results of Kafka's classes.
 struct Row {
     policy: ReplicationPolicy,
     about: String,
@@ -56,9 +56,9 @@ fn fields<const N: usize>(line: &'static str) -> [&'static str; N] {
 }
 
 #[test]
-fn names_are_taken_apart_as_kafka_does() {
+fn names_are_split_as_kafka_splits_them() {
     let rows = rows();
-    assert_eq!(rows.len(), 5 * 28, "the table was not read whole");
+    assert_eq!(rows.len(), 5 * 28, "the table was not read completely");
     for row in rows {
         let origin = row.source.zip(row.upstream);
         assert_eq!(row.policy.origin(row.topic), origin, "{}", row.about);
@@ -82,19 +82,19 @@ fn what_kafka_copies_has_the_name_that_kafka_gives_it() {
 }
 
 #[test]
-fn why_a_topic_is_left_out_is_told() {
+fn the_reason_why_a_topic_is_left_out_is_returned() {
     let policy = ReplicationPolicy::default_policy("us-west", "us-east", ".");
     let cycle = Err(NotCopied::Cycle);
     assert_eq!(policy.target_topic("us-east.orders"), cycle);
     assert_eq!(policy.target_topic("apac.us-east.orders"), cycle);
     let internal = policy.target_topic("__consumer_offsets");
     assert_eq!(internal, Err(NotCopied::Internal));
-    let nobodys = policy.target_topic("app.heartbeats");
-    assert_eq!(nobodys.as_deref(), Ok("us-west.app.heartbeats"));
+    let applications = policy.target_topic("app.heartbeats");
+    assert_eq!(applications.as_deref(), Ok("us-west.app.heartbeats"));
 }
 
 #[test]
-fn an_explicit_map_says_it_all() {
+fn an_explicit_map_is_the_whole_policy() {
     let pairs = [("orders", "orders-copy"), ("heartbeats", "hb"), ("__x", "x")];
     let topics = pairs.map(|(from, to)| (from.to_owned(), to.to_owned()));
     let policy = ReplicationPolicy::map(BTreeMap::from(topics));
