@@ -102,7 +102,7 @@ impl Isolated {
                 continue;
             }
             if look.is_trouble() {
-                reached(Kind::Step, "Group beside a broker in trouble");
+                reached(Kind::Step, "Group next to a faulty broker");
             }
             let stands = one.stored.as_ref().map(|stored| stored.offset);
             if stands.is_some_and(|stands| (one.expected..=one.at_most).contains(&stands)) {
