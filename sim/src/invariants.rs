@@ -10,8 +10,8 @@
 //! | Verified | 4: the stored offset is read and compared again before a commit | [`verified`] |
 //! | NeverSkip, sparse mappings | 2: nothing is translated in a replay or below the log start | [`replays`] |
 //! | Truthful | every reported commit was committed | [`truthful`] |
-//! | NoInventedOffset | 5, 6: every commit comes from an existing position and copy | [`no_invented_offset`] |
-//! | Converges | after the last fault, every group reaches the position that its mappings give | [`converges`] |
+//! | NoInventedOffset | 5, 6: commits come from an existing position and copy | [`no_invented_offset`] |
+//! | Converges | after the last fault, every group reaches the position its mappings give | [`converges`] |
 //! | Exact | 3: from there it re-reads no record that was copied once | [`exact`] |
 //! | Isolated | a faulty broker delays groups that do not need it only within a bound | [`isolated`] |
 //! | StandsDown | a fenced instance stops | [`stands_down`] |

@@ -83,7 +83,7 @@ fn replays_until(
         }
         let offset = sync.source_offset.get();
         if offset < newest {
-            until = Some(truth.logs.end_when_told(source, &at, record.offset));
+            until = Some(truth.logs.end_when_published(source, &at, record.offset));
         }
         newest = offset;
     }
