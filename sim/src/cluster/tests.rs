@@ -1,4 +1,4 @@
-//! The tables of `docs/protocol.md` that are executed on real brokers, on the model.
+//! The tables of `docs/protocol.md` that are executed on real brokers, here on the simulated cluster.
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
