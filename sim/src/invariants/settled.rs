@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sprag_core::ids::{GroupId, Incarnation, TopicId};
 
-use super::copies::{Copies, told_copies};
+use super::copies::{Copies, published_copies};
 use crate::cluster::Cluster;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::{Clusters, Truth, is_foreign, stamp_of};
@@ -34,7 +34,7 @@ pub struct Settled {
 /// Everything that must have been translated by now.
 #[must_use]
 pub fn settled(scenario: &Scenario, truth: &Truth, clusters: Clusters<'_>) -> Vec<Settled> {
-    let copies = told_copies(scenario, &truth.names, clusters.target, |_, _| true);
+    let copies = published_copies(scenario, &truth.names, clusters.target, |_, _| true);
     let mut settled = Vec::new();
     for ((group, source), commits) in &truth.source {
         let Some(position) = commits.last().map(|commit| commit.commit.offset) else {
