@@ -1,4 +1,4 @@
-//! The clock of a process. It may stop while the process is frozen, as in a suspended machine.
+//! The clock of a process. It may stop while the process is frozen, as on a suspended machine.
 
 use std::cell::Cell;
 use std::rc::Rc;

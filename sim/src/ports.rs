@@ -61,11 +61,11 @@ pub struct Wiring {
 /// Time-outs in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Of a request.
+    /// The time-out of a request.
     pub request: u64,
     /// `transaction.timeout.ms`.
     pub transaction: u64,
-    /// Of a transactional call; longer than `transaction`.
+    /// The time-out of a transactional call; longer than `transaction`.
     pub transaction_call: u64,
     /// `session.timeout.ms` of the coordination group.
     pub session: u64,

@@ -21,7 +21,7 @@ use crate::trace::{self, What};
 use crate::truth::{Clusters, Ours, Truth};
 use crate::world::{World, timing};
 
-/// How long a run goes on at least after its last fault. A fenced instance must stop in this time.
+/// How long a run continues at least after its last fault. A fenced instance must stop in this time.
 const SETTLES: Duration = Duration::from_secs(8);
 /// Time to converge after the last fault. It is longer than the longest back-off.
 const CONVERGES: Duration = Duration::from_secs(120);

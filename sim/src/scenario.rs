@@ -37,7 +37,7 @@ pub struct Timed<T> {
     pub what: T,
 }
 
-/// How many there are of everything.
+/// How many of each thing there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Instances of Sprag.
@@ -367,7 +367,7 @@ impl Fault {
 /// What the clock of a frozen process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FrozenClock {
-    /// It goes on, as when a process is stopped.
+    /// It keeps running, as when a process is stopped.
     Moves,
     /// It stops, as when a machine is suspended.
     Stands,

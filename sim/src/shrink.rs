@@ -109,7 +109,7 @@ mod tests {
     use crate::scenario::{Fault, Work};
 
     #[test]
-    fn what_it_takes_is_what_is_left() {
+    fn only_what_the_failure_needs_is_left() {
         let crash = |it: &Timed<Fault>| matches!(it.what, Fault::Crash { .. });
         let trim = |it: &Timed<Work>| matches!(it.what, Work::TrimTarget { .. });
         let takes = |it: &Scenario| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_all_of_it_stays_and_runs_are_bounded() {
+    fn a_scenario_that_needs_everything_stays_and_runs_are_bounded() {
         let scenario = Scenario::of(1);
         let mut asked = 0;
         let (smallest, runs) = shrink(&scenario, 50, |_| {

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 /// What random numbers are drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concern {
-    /// How many there are of everything, and the policies.
+    /// How many of each thing there are, and the policies.
     Shape,
     /// What clients and operators do.
     Work,

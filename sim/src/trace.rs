@@ -30,7 +30,7 @@ pub enum What {
         /// The request.
         says: String,
     },
-    /// A request reached the host, which carried it out.
+    /// A request reached the host.
     Arrived {
         /// The message's number.
         number: u64,
@@ -44,7 +44,7 @@ pub enum What {
         /// The answer.
         says: String,
     },
-    /// The request was carried out, but its answer is never sent.
+    /// No answer is sent: it was lost, or the connection broke.
     AnswerLost {
         /// The request's number.
         number: u64,
@@ -165,7 +165,7 @@ impl fmt::Display for Line {
             What::Sent { number, to, says } => write!(f, "#{number} to {to}: {says}"),
             What::Arrived { number } => write!(f, "#{number} arrived"),
             What::Answered { number, to, says } => write!(f, "#{number} answered to {to}: {says}"),
-            What::AnswerLost { number } => write!(f, "#{number} carried out, answer lost"),
+            What::AnswerLost { number } => write!(f, "#{number} answer lost"),
             What::Unheard { number } => write!(f, "#{number} reached no broker"),
             What::Received { number } => write!(f, "#{number} received"),
             What::Frozen { clock } => write!(f, "FROZEN, clock {clock}"),

@@ -49,7 +49,8 @@ pub struct Truth {
     last: BTreeMap<(GroupId, Partition), Committed>,
     /// When each group's committed offset on the target last changed.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
-    /// When each instance last read each group: the whole group (`None`), or a partition by name.
+    /// When each instance last read each group, requiring stable offsets: all of it (`None`), or a
+    /// partition by name.
     looked: BTreeMap<(Rc<str>, GroupId, Option<Partition>), Instant>,
     /// When each topic of the target was created.
     pub made: BTreeMap<TopicName, Instant>,

@@ -1,5 +1,5 @@
-//! The world of one run: the clusters and the processes on turmoil. Between its steps, faults are applied
-//! and invariants are checked.
+//! The world of one run: the clusters and the processes on turmoil. Between the steps of the simulation,
+//! faults are applied and invariants are checked.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -140,7 +140,7 @@ impl World {
                     }
                 }
             }
-            // Whether a read or its answer is lost makes no difference.
+            // For a read it makes no difference whether the request or the answer is lost.
             if state.left.lost > 0 && (flight.answer.is_none() || writes(&flight.sent.action)) {
                 steps.push(Step::Lose(id, *request));
             }

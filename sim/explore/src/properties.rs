@@ -41,13 +41,13 @@ pub const NEWEST: &str = "an exact translation of the newest position is committ
 /// A later owner committed.
 pub const SECOND_OWNER: &str = "a second owner commits";
 /// `fenced`: the second read saved a foreign commit.
-pub const OVERTAKEN: &str = "a commit that a foreign one overtook is aborted";
+pub const OVERTAKEN: &str = "a commit overtaken by a foreign one is aborted";
 /// `fenced`: the end of a zombie's transaction was refused.
 pub const END_REFUSED: &str = "a zombie's end of a transaction is refused";
 /// `fenced`: a delayed request belongs to a producer that was replaced.
 pub const LATE_REFUSED: &str = "a late request will be refused";
 /// The broker's member check refused a commit.
-pub const MEMBER_REFUSED: &str = "a commit is refused for a member's sake";
+pub const MEMBER_REFUSED: &str = "a commit is refused because the group has a member";
 
 // stateright 0.31 lets a later discovery replace an earlier one. Each is reported only once, so that the
 // trace is a shortest one.

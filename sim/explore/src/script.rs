@@ -53,7 +53,7 @@ pub fn source_commit(nth: u8) -> SourceOffset {
     SourceOffset(50 + RUN * i64::from(nth))
 }
 
-/// The `nth` mapping record: source offsets [100 n, 100 n + 100) are at [1010 n + 1000, ...), with a gap of
+/// The `nth` mapping record: source offsets [100 n, 100 n + 100) are at [110 n + 1000, ...), with a gap of
 /// ten offsets after each run.
 #[must_use]
 pub fn mapping(nth: u8) -> MappingRecord {

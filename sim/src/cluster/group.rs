@@ -87,7 +87,7 @@ impl Group {
         self.members.heartbeat(now, id, generation, owned)
     }
 
-    /// The generation of a member and the partitions that it is assigned.
+    /// The generation of a member and its assigned partitions.
     pub fn assignment(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
         self.members.assignment(id)
     }

@@ -123,7 +123,7 @@ impl Members {
         Ok(())
     }
 
-    /// The generation of a member and the partitions that it is assigned.
+    /// The generation of a member and its assigned partitions.
     pub(super) fn assignment(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
         let given = self.known.get(id).map_or(-1, |member| member.given);
         let mut own = BTreeSet::new();

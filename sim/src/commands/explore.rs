@@ -19,7 +19,7 @@ pub(crate) struct Which {
     /// How offsets are committed.
     #[arg(long, value_enum, default_value = "fenced")]
     mode: Mode,
-    /// What may happen.
+    /// The world, which determines what may happen.
     #[arg(long, value_enum, default_value = "full")]
     world: Size,
     /// Number of instances.

@@ -62,7 +62,7 @@ pub enum Way {
 /// The brokers of a cluster.
 pub struct Brokers {
     count: i32,
-    /// For each slot its leaders so far, each with the time since when.
+    /// For each slot, its leaders so far and when each took over.
     leaders: Vec<Vec<(Instant, BrokerId)>>,
     trouble: BTreeMap<BrokerId, Trouble>,
     /// Whether any leader has ever moved.
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_coordinated_by_whom_the_core_takes_for_its_coordinator() {
+    fn brokers_and_core_agree_on_the_coordinator_of_each_group() {
         let mut brokers = Brokers::new(3);
         for _ in 0..2 {
             let known = brokers.coordinators().into_iter().map(Some).collect();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_one_broker_is_none_with_the_others_and_an_election_is_noticed_by_a_look_up() {
+    fn one_faulty_broker_leaves_the_others_alone_and_a_look_up_notices_an_election() {
         let mut brokers = Brokers::new(3);
         let groups = groups(&brokers);
         let at = BrokerId(1);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_silent_broker_owes_is_left_out_of_an_answer() {
+    fn an_answer_leaves_out_the_part_of_a_silent_broker() {
         let mut brokers = Brokers::new(3);
         let groups = groups(&brokers);
         brokers.trouble(BTreeMap::from([(BrokerId(1), Trouble::Silent)]));

@@ -44,7 +44,7 @@ mod tests {
         assert!(check(made.now(), &all(&made)[0]).is_none());
         made.group_is_at(0, 9);
         made.stranger_commits(1, 1, "");
-        assert_eq!(all(&made), [], "somebody else committed for the group");
+        assert_eq!(all(&made), [], "the group has a foreign commit");
     }
 
     #[test]

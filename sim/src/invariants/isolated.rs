@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_behind_without_a_reason_is_noticed_and_one_in_trouble_has_one() {
+    fn a_group_behind_without_a_reason_is_noticed_and_a_faulty_broker_is_a_reason() {
         let without = isolated(None);
         assert!(without.first().is_some_and(|it| it.contains("expected 7")), "{without:?}");
         let last = without.last().map(|it| it.contains("at 37750 ms"));

@@ -329,7 +329,7 @@ pub(crate) fn settled(guarded: bool) -> (MadeUp, Producer, Fence) {
 }
 
 #[test]
-fn what_is_made_up_is_what_happened() {
+fn the_settled_history_is_what_happened() {
     let (made, _, fence) = settled(false);
     let stored = made.truth.stored.values().map(|stored| stored.offset).collect::<BTreeSet<_>>();
     assert_eq!((stored, fence), (BTreeSet::from([5]), Fence(0)));

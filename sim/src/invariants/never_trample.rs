@@ -72,7 +72,7 @@ mod tests {
     use crate::wire::Committed;
 
     #[test]
-    fn what_somebody_else_committed_stays_unless_the_policy_gives_it_up() {
+    fn a_foreign_commit_stays_unless_the_policy_allows_overwriting_it() {
         for (policy, expected) in
             [(OnForeign::Hold, 1), (OnForeign::ForwardOnly, 0), (OnForeign::Overwrite, 0)]
         {

@@ -1,5 +1,5 @@
-//! NeverSkip with sparse mappings, as far as it is promised. While the replicator copies records again,
-//! which syncs that go back show, no position below the source's log end offset of that time is translated.
+//! NeverSkip with sparse mappings, as far as it is promised. While the replicator copies records again
+//! (its syncs went back), no position below the source's log end offset of that time is translated.
 //! No commit lies below the target's log start, where a consumer would fall back to its reset policy.
 
 use sprag_core::ids::MappingTopicTag;

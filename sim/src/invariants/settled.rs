@@ -26,8 +26,8 @@ pub struct Settled {
     pub stored: Option<Committed>,
     /// The offset that must be committed there.
     pub expected: i64,
-    /// The largest offset that is right. It is above `expected` if the owner may have known mappings that
-    /// are gone.
+    /// The largest offset that is right. It is above `expected` if corrections are not followed, or if the
+    /// owner may have known mappings that are gone.
     pub at_most: i64,
 }
 

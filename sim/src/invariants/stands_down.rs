@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_refused_in_the_calm_did_not_stop() {
+    fn a_producer_still_refused_in_the_calm_did_not_stop() {
         let (mut made, older, fence) = settled(false);
         made.takes_over("sprag-1");
         made.writes("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 5);

@@ -25,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_that_nobody_read_again_must_not_become_visible() {
+    fn a_half_must_not_become_visible_before_the_group_is_read_again() {
         for (peeks, expected) in [(true, false), (false, true)] {
             let (mut made, producer, fence) = settled(false);
             made.group_is_at(0, 7);
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_sent_before_the_half_ends_it_unverified() {
+    fn a_request_sent_before_the_half_ends_it_unverified() {
         for (fenced, expected) in [(false, true), (true, false)] {
             let (mut made, producer, fence) = settled(false);
             let sent = made.now();

@@ -143,7 +143,7 @@ impl SimCommitter {
     }
 
     /// The outcome of a call, or [`FailureClass::LateRequest`] if a request of the producer was never
-    /// answered.
+    /// answered. A fenced outcome is kept: brokers refuse late requests of a fenced producer.
     fn settled<T>(
         &self,
         shard: Shard,

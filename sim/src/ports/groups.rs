@@ -28,11 +28,11 @@ type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
 /// The source's groups.
 pub struct SimSourceGroups {
     link: Link,
-    /// For each group the newest look-up that was required by a read and answered one.
+    /// For each group, the newest look-up that has proved a read.
     proven: RefCell<BTreeMap<GroupId, Proven>>,
 }
 
-/// A look-up that proves a read.
+/// A look-up that was made for a read that must prove something.
 #[derive(Clone, Copy)]
 struct Proven {
     /// The look-up had to be made after this.

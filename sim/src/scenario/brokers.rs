@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Fault, Scenario, Side, Timed, Work};
 use crate::streams::Stream;
 
-/// When instances have shared out the shards, in milliseconds. From here on, a group that is behind has a
-/// reason.
+/// When the instances have shared out the shards, in milliseconds. A group that is behind after that has a
+/// reason to be.
 pub const BEGUN: u64 = 8_000;
 /// When the last fault of a broker has ended, in milliseconds.
 const END: u64 = 24_000;
@@ -44,7 +44,7 @@ pub enum Broken {
 }
 
 /// Gives half of the runs clusters of up to three brokers. In some of these, one broker at a time has a
-/// fault; and some of these have no other faults, which shows whom a faulty broker delays.
+/// fault; and some of these have no other faults, which shows what a faulty broker delays.
 pub(super) fn with_brokers(stream: &mut Stream, mut scenario: Scenario) -> Scenario {
     if stream.chance(50) {
         return scenario;

@@ -14,7 +14,7 @@ pub(super) fn with_half_read(stream: &mut Stream, mut scenario: Scenario) -> Sce
 }
 
 /// An owner knows fewer mappings than the owner before it and believes that it knows all. It was frozen
-/// while the others read on, it cannot read on itself, and a lagging replica answers for the log end
+/// while the others kept reading, it cannot continue reading, and a lagging replica answers for the log end
 /// offsets.
 pub(crate) fn half_read(scenario: &mut Scenario) {
     let frozen = Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves };

@@ -64,7 +64,7 @@ impl Members {
         }
     }
 
-    /// The generation that a request states. The one before the first is 0.
+    /// The generation that a request states. An old generation is never below 0.
     pub(crate) fn generation(&self, stated: Stated) -> i32 {
         match stated {
             Stated::Own(slot) => self.slots[slot].generation,

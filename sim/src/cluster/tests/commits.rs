@@ -37,7 +37,7 @@ fn a_refused_half_leaves_a_transaction_to_be_aborted() {
     assert_eq!(it.half(&producer, "sprag", 5), Err(Error::UnknownMemberId));
     assert_eq!(it.end(&producer, false), Response::Done);
     it.leave("theirs");
-    assert_eq!(it.half(&producer, "sprag", 6), Ok(()), "the producer goes on");
+    assert_eq!(it.half(&producer, "sprag", 6), Ok(()), "the producer is still usable");
     assert_eq!(it.end(&producer, true), Response::Done);
     assert_eq!(it.fetch(true), Ok(Some(6)));
 }

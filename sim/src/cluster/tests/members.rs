@@ -59,7 +59,7 @@ fn a_member_follows_to_the_next_epoch_when_it_has_given_up_what_it_must() {
 }
 
 #[test]
-fn what_a_leaver_had_is_shared_out_when_somebody_asks() {
+fn partitions_of_a_leaver_are_reassigned_when_a_member_asks() {
     let mut it = Try::new();
     let (_, all) = it.join("a", Protocol::Consumer);
     let (epoch, none) = it.join("b", Protocol::Consumer);
