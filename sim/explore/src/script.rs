@@ -12,7 +12,7 @@ use sprag_core::time::Instant;
 
 use crate::plant::Plant;
 
-/// The one shard.
+/// The only shard.
 pub const SHARD: Shard = Shard(0);
 /// The fence topic.
 pub const FENCE_TOPIC: FenceTopic = FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) };
@@ -29,19 +29,19 @@ const RUN: i64 = 100;
 /// Difference between source and target offsets in the first run.
 const SHIFT: i64 = 1000;
 
-/// The one group.
+/// The only group.
 #[must_use]
 pub fn group() -> GroupId {
     GroupId::from("billing")
 }
 
-/// The one source partition.
+/// The only source partition.
 #[must_use]
 pub fn source() -> SourcePartition {
     SourcePartition::new("orders", 0)
 }
 
-/// The one target partition.
+/// The only target partition.
 #[must_use]
 pub fn target() -> TargetPartition {
     TargetPartition::new("dr.orders", 0)
