@@ -1,4 +1,4 @@
-//! A process's clock. It may stand still while the process is frozen, as a suspended machine's does.
+//! The clock of a process. It may stop while the process is frozen, as on a suspended machine.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,38 +7,37 @@ use std::time::Duration;
 use sprag::ports::Clock;
 use sprag_core::time::Instant;
 
-/// The simulated time, less what this process slept through without noticing. Clones are the same
-/// clock.
+/// The simulated time minus the time that this process slept without noticing. Clones share one clock.
 #[derive(Clone, Default)]
 pub struct SimClock {
     slept: Rc<Cell<Duration>>,
-    /// How often nothing was waited for at one time of the simulation.
+    /// The last simulated time at which a wait returned at once, and how often it did.
     spun: Rc<Cell<(u64, u32)>>,
 }
 
-/// So often a process may find that there is nothing to wait for, before time must pass.
+/// Number of waits that may return at once before simulated time must pass.
 const SPINS: u32 = 100_000;
 
 impl SimClock {
-    /// The machine was suspended for `time`: its clock did not move.
+    /// The machine was suspended for `time`, during which its clock did not move.
     pub fn stood_still(&self, time: Duration) {
         self.slept.set(self.slept.get() + time);
     }
 }
 
 impl SimClock {
-    /// A process that is due again and again, and does nothing, would burn a core; here time would stand
-    /// still for ever.
+    /// Panics if the process is due again and again without doing anything. A real one would burn a core;
+    /// here, simulated time would never advance.
     fn spin(&self) {
         let now = simulated().as_millis();
         let (at, times) = self.spun.get();
         let times = if at == now { times + 1 } else { 0 };
         self.spun.set((now, times));
-        assert!(times < SPINS, "a process is due at {now} ms for ever, and does nothing about it");
+        assert!(times < SPINS, "a process is due again and again at {now} ms and does nothing");
     }
 }
 
-/// The time of the simulation.
+/// The current simulated time.
 #[must_use]
 pub fn simulated() -> Instant {
     let elapsed = turmoil::sim_elapsed().unwrap_or_default();
@@ -53,7 +52,7 @@ impl Clock for SimClock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the simulated clock")]
     async fn sleep_until(&self, deadline: Instant) {
-        // Time that the clock stood still does not count, so the rest is looked at again.
+        // The clock may have stopped during the sleep, so the rest is computed again.
         loop {
             let left = deadline.since(self.now());
             if left.is_zero() {

@@ -1,7 +1,7 @@
-//! A Kafka cluster as a pure state machine: one request in, one answer out, and a history of what
-//! really happened. It loses nothing; its brokers, which share it, are in `crate::hosts::brokers`.
+//! A Kafka cluster as a pure state machine: one request in, one answer out, and a history of what happened.
+//! It loses nothing. Its brokers share it; they are in `crate::hosts::brokers`.
 //!
-//! Faithful where Sprag's promises depend on it: the checks of plain and transactional commits by
+//! It is faithful where Sprag's promises depend on it: the checks of plain and transactional commits in
 //! both group protocols, pending offsets, fencing, markers and log ends, recreated topics.
 
 mod coordinator;
@@ -26,20 +26,20 @@ use self::producers::{Ending, Producers};
 use self::topics::Topics;
 use crate::wire::{Request, Response};
 
-/// `offsets.retention.check.interval.ms`, as much shorter as a run is.
+/// `offsets.retention.check.interval.ms`, scaled down with the length of a run.
 const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 
-/// Which broker is modelled, where brokers differ.
+/// The broker version to model, where versions differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
-    /// 3.9, with its classic coordinator.
+    /// 3.9 with its classic coordinator.
     V3_9,
     /// 4.3.
     #[default]
     V4_3,
 }
 
-/// A cluster. A clone is one that learns nothing more: a replica that fell behind.
+/// A cluster. A clone no longer changes, like a replica that fell behind.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     version: Version,
@@ -47,18 +47,18 @@ pub struct Cluster {
     topics: Topics,
     groups: BTreeMap<GroupId, Group>,
     producers: Producers,
-    /// The end of the offsets topic.
+    /// The log end offset of `__consumer_offsets`.
     offsets_end: u64,
     /// `offsets.retention.minutes`, if offsets expire.
     retention: Option<Duration>,
-    /// When it is looked for expired offsets next.
+    /// When expired offsets are removed next.
     expiry_due: Instant,
     history: Vec<Fact>,
-    /// The host of the client that is being answered.
+    /// The host of the client whose request is being answered.
     from: Rc<str>,
     /// When its request was sent.
     sent: Instant,
-    /// Its connection broke since, and it sent the request again.
+    /// The client's connection broke and it sent the request again.
     late: bool,
 }
 
@@ -69,7 +69,7 @@ impl Cluster {
         Self::of_version(id, Version::default())
     }
 
-    /// An empty cluster of brokers of this version.
+    /// An empty cluster with brokers of this version.
     #[must_use]
     pub fn of_version(id: &ClusterId, version: Version) -> Self {
         Self {
@@ -88,48 +88,48 @@ impl Cluster {
         }
     }
 
-    /// Offsets expire after this time without a commit or members.
+    /// Sets how long offsets are kept without a commit or members.
     pub fn expire_after(&mut self, retention: Duration) {
         self.retention = Some(retention);
     }
 
-    /// What happened so far.
+    /// Everything that happened so far.
     #[must_use]
     pub fn history(&self) -> &[Fact] {
         &self.history
     }
 
-    /// The topics, for whoever checks.
+    /// The topics, for the invariants.
     #[must_use]
     pub fn topics(&self) -> &Topics {
         &self.topics
     }
 
-    /// The groups, for whoever checks.
+    /// The groups, for the invariants.
     #[must_use]
     pub fn groups(&self) -> &BTreeMap<GroupId, Group> {
         &self.groups
     }
 
-    /// The log cleaner runs over a topic.
+    /// Runs the log cleaner on a topic.
     pub fn compact(&mut self, topic: &TopicName) {
         self.topics.compact(topic);
     }
 
-    /// Answers a request of the client on host `from`, sent just now.
+    /// Answers a request that the client on host `from` sent at `now`.
     pub fn handle(&mut self, now: Instant, from: &Rc<str>, request: Request) -> Response {
         self.handle_sent(now, (from, now), request)
     }
 
-    /// Carries out a request whose connection broke when it was `sent`: its client does not wait for
-    /// an answer any more.
+    /// Carries out a request whose connection broke after it was sent. Its client no longer waits for an
+    /// answer.
     pub fn handle_late(&mut self, now: Instant, by: (&Rc<str>, Instant), request: Request) {
         self.late = true;
         self.handle_sent(now, by, request);
         self.late = false;
     }
 
-    /// Answers a request of the client on host `from`, with when it was `sent`.
+    /// Answers a request that the client on host `from` sent at time `sent`.
     pub fn handle_sent(
         &mut self,
         now: Instant,
@@ -181,7 +181,7 @@ impl Cluster {
         }
     }
 
-    /// Sessions, transactions and offsets run out.
+    /// Expires sessions, transactions and offsets.
     pub fn pass_time(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.from = Rc::from("");
@@ -208,7 +208,8 @@ impl Cluster {
             Instant::from_millis(self.now.as_millis().saturating_sub(retention.as_millis() as u64));
         let mut changes = Vec::new();
         for (name, group) in self.groups.iter_mut().filter(|(_, group)| !group.is_active()) {
-            // A group that had members keeps all it has until it has been empty for as long.
+            // A group that had members keeps all its offsets until it has been empty for the retention
+            // time.
             let over = match group.empty_since {
                 Some(empty) if empty < since => group.offsets.remove(|_| true),
                 Some(_) => Vec::new(),
@@ -220,11 +221,11 @@ impl Cluster {
             let by = Author::Expiry;
             self.note(What::Offset { group, change, by, active: false });
         }
-        // A group without members and without offsets goes; whoever commits next makes a new one.
+        // A group without members and offsets is removed. The next commit creates it again.
         self.groups.retain(|_, group| group.is_active() || !group.offsets.is_empty());
     }
 
-    /// A transaction ends: its records, its offsets, its marker.
+    /// Ends a transaction: its records, its offsets and its markers.
     fn end(&mut self, (producer, open): Ending, commit: bool) {
         for at in &open.partitions {
             self.topics.end_transaction(at, producer, commit);

@@ -1,4 +1,4 @@
-//! What each command does, and what it prints.
+//! What each command does and prints.
 
 pub(crate) mod explore;
 
@@ -23,10 +23,10 @@ const LIVENESS: u8 = 2;
 const SAFETY: u8 = 3;
 const UNPROVEN: u8 = 4;
 const UNREPEATABLE: u8 = 5;
-/// What `sysexits.h` calls a command line that means nothing; clap's own 2 stands for liveness here.
+/// `EX_USAGE` of `sysexits.h`. clap's own exit code for it is 2, which means liveness here.
 pub(crate) const USAGE: u8 = 64;
 
-/// Many seeds.
+/// Runs many seeds.
 pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
     let stopwatch = Stopwatch::started();
     let sweep = sweep(from, seeds, threads(), |seed| run_caught(&Scenario::of(seed), |_| true));
@@ -39,7 +39,7 @@ pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
         println!("{:#?}", one.scenario);
         let (_, lines) = trace::recorded(|| one.run(&one.scenario));
         one.draw(&lines, None);
-        return told(&one.name, &outcome);
+        return report(&one.name, &outcome);
     }
     if coverage {
         print!("{}", sweep.coverage);
@@ -52,7 +52,7 @@ pub(crate) fn run(seeds: u64, from: u64, coverage: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// One seed, in full.
+/// Runs one seed and prints everything about it.
 pub(crate) fn replay(which: &Which, html: Option<PathBuf>, quiet: bool) -> ExitCode {
     let Some(one) = One::of(which) else {
         return no_such_plant(which);
@@ -63,10 +63,10 @@ pub(crate) fn replay(which: &Which, html: Option<PathBuf>, quiet: bool) -> ExitC
         println!("{line}");
     }
     one.draw(&lines, html);
-    told(&one.name, &outcome)
+    report(&one.name, &outcome)
 }
 
-/// The smallest scenario that fails as this one does.
+/// Finds the smallest scenario that fails the same way as this one.
 pub(crate) fn shrink(which: &Which, runs: u32) -> ExitCode {
     let Some(one) = One::of(which) else {
         return no_such_plant(which);
@@ -74,27 +74,27 @@ pub(crate) fn shrink(which: &Which, runs: u32) -> ExitCode {
     let outcome = one.run(&one.scenario);
     let kind = kind(&outcome);
     if kind.is_none() {
-        println!("{}: nothing fails, so there is nothing to shrink", one.name);
+        println!("{}: the run succeeds, so there is nothing to shrink", one.name);
         return ExitCode::SUCCESS;
     }
     let fails = |smaller: &Scenario| self::kind(&one.run(smaller)) == kind;
     let (smallest, runs) = shrink::shrink(&one.scenario, runs, fails);
     println!("{smallest:#?}");
     println!(
-        "{} of {} works and {} of {} faults are left after {runs} runs",
+        "{} of {} work items and {} of {} faults are left after {runs} runs",
         smallest.work.len(),
         one.scenario.work.len(),
         smallest.faults.len(),
         one.scenario.faults.len()
     );
-    told(&one.name, &one.run(&smallest))
+    report(&one.name, &one.run(&smallest))
 }
 
-/// Every planted bug.
+/// Runs every planted bug.
 pub(crate) fn planted(only: &str) -> ExitCode {
     let stopwatch = Stopwatch::started();
     let mut missed = 0;
-    // What a bug makes panic is no news here.
+    // A planted bug may cause a panic, which is not worth printing.
     std::panic::set_hook(Box::new(|_| {}));
     for plant in PLANTS.iter().filter(|plant| plant.name.contains(only)) {
         let (name, mode, invariant) = (plant.name, plant.mode, format!("{:?}", plant.invariant));
@@ -115,18 +115,18 @@ pub(crate) fn planted(only: &str) -> ExitCode {
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(UNPROVEN) }
 }
 
-/// The same seed in two processes.
+/// Runs each seed in two processes and compares them.
 pub(crate) fn meta(seeds: u64, from: u64) -> ExitCode {
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => {
-            println!("the path of this program is not known: {error}");
+            println!("cannot determine the path of this program: {error}");
             return ExitCode::from(CRASH);
         }
     };
     for seed in from..from.saturating_add(seeds) {
         match compare(&program, seed) {
-            Ok(lines) => println!("seed {seed}: {lines} lines, equal in two processes"),
+            Ok(lines) => println!("seed {seed}: {lines} lines, identical in two processes"),
             Err(difference) => {
                 println!("{difference}");
                 return ExitCode::from(UNREPEATABLE);
@@ -163,15 +163,15 @@ impl One {
         Self { name: format!("--seed {seed}"), scenario: Scenario::of(seed), plant: None }
     }
 
-    /// Writes the space-time diagram of what happened.
+    /// Writes the space-time diagram of the run.
     fn draw(&self, lines: &[trace::Line], html: Option<PathBuf>) {
         let default = || PathBuf::from(format!("sprag-sim-{}.html", self.scenario.seed));
         let path = html.unwrap_or_else(default);
         let scenario = format!("{:#?}", self.scenario);
         let title = format!("sprag-sim replay {}", self.name);
         match std::fs::write(&path, diagram::html(&title, &scenario, lines)) {
-            Ok(()) => println!("the diagram is in {}", path.display()),
-            Err(error) => println!("{} cannot be written: {error}", path.display()),
+            Ok(()) => println!("diagram written to {}", path.display()),
+            Err(error) => println!("cannot write the diagram to {}: {error}", path.display()),
         }
     }
 
@@ -186,11 +186,14 @@ impl One {
 fn no_such_plant(which: &Which) -> ExitCode {
     let names: Vec<_> = PLANTS.iter().map(|plant| plant.name).collect();
     let name = which.plant.as_deref().unwrap_or_default();
-    println!("--plant {name:?}: expected a part of one of: {}", names.join(", "));
+    println!(
+        "--plant {name:?}: no planted bug has this in its name; the names are: {}",
+        names.join(", ")
+    );
     ExitCode::from(USAGE)
 }
 
-/// How a run failed, without the details that a smaller scenario changes.
+/// How a run failed, without the details that differ in a smaller scenario.
 fn kind(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Good(_) => None,
@@ -199,7 +202,7 @@ fn kind(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn told(name: &str, outcome: &Outcome) -> ExitCode {
+fn report(name: &str, outcome: &Outcome) -> ExitCode {
     let again = format!("cargo run --profile sim -p sprag-sim -- replay {name}");
     match outcome {
         Outcome::Good(counts) => {
@@ -221,10 +224,10 @@ fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// How long a command takes, for its figures.
+/// Measures how long a command takes, for the figures it prints.
 struct Stopwatch(std::time::Instant);
 
-#[expect(clippy::disallowed_methods, reason = "it tells how long a command took")]
+#[expect(clippy::disallowed_methods, reason = "it measures how long a command took")]
 impl Stopwatch {
     fn started() -> Self {
         Self(std::time::Instant::now())

@@ -1,22 +1,22 @@
-//! What a sweep reached: every fault, every work, every arm of the judge, every turn in a shard's life.
-//! A sweep that is said to have tried them, and has not, fails.
+//! What a sweep reached: every fault, work item, verdict of the judge and step in a shard's life. A sweep
+//! that claims to cover them and does not is a failure.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What kind of thing was reached.
+/// The kind of thing that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A fault that struck.
+    /// A fault that took effect.
     Fault,
-    /// Something that a client or an operator did, with success.
+    /// A successful action of a client or an operator.
     Work,
-    /// A verdict of the judge, by its name.
+    /// A verdict of the judge, by name.
     Verdict,
-    /// A note of the core's, by its name: among them the turns in a shard's life.
+    /// A note of the core, by name. These include the transitions in a shard's life.
     Note,
-    /// A call that a shard's owner makes on its way.
+    /// A call that a shard's owner makes during its life.
     Step,
 }
 
@@ -28,21 +28,21 @@ thread_local! {
     static REACHED: RefCell<Coverage> = RefCell::default();
 }
 
-/// Counts one thing, in this thread's sweep.
+/// Counts one thing for this thread's sweep.
 pub fn reached(kind: Kind, name: &str) {
     REACHED.with_borrow_mut(|coverage| coverage.add(kind, name, 1));
 }
 
-/// What this thread reached since it was asked last.
+/// Returns what this thread has reached since the last call.
 #[must_use]
 pub fn take() -> Coverage {
     REACHED.take()
 }
 
-/// What a sweep over enough seeds must have reached. Of the judge's arms it lacks those that no seed can
-/// reach, because nothing in a scenario leads there; their unit tests stand for them:
-/// `Merged` (no replicator here merges topics), `GuardOff` (no seed disables the guard) and `Refence` (a
-/// mapping topic that was made again has every shard taken over anew before anything is judged).
+/// What a sweep over enough seeds must reach. Three verdicts of the judge are missing because no scenario
+/// leads to them; their unit tests cover them. `Merged`: no replicator here merges topics. `GuardOff`: no
+/// seed disables the guard. `Refence`: after a mapping topic was recreated, every shard is taken over again
+/// before anything is judged.
 const WANTED: &[(Kind, &[&str])] = &[
     (
         Kind::Fault,
@@ -158,12 +158,13 @@ const WANTED: &[(Kind, &[&str])] = &[
             "Assignment confirmed",
             "Assignment denied",
             "Released",
-            "Group beside a broker in trouble",
+            "Group next to a faulty broker",
         ],
     ),
 ];
 
-/// What one seed in some thousands reaches, and from how many seeds on a sweep must have.
+/// What only one seed in several thousand reaches, and the number of seeds from which a sweep must reach
+/// it.
 const RARE: (u64, &[(Kind, &str)]) = (20_000, &[(Kind::Verdict, "StoredIsSharper")]);
 
 impl Coverage {
@@ -171,14 +172,14 @@ impl Coverage {
         *self.0.entry((kind, name.to_owned())).or_default() += times;
     }
 
-    /// Adds another sweep's.
+    /// Adds the counts of another sweep.
     pub fn merge(&mut self, other: Self) {
         for ((kind, name), times) in other.0 {
             self.add(kind, &name, times);
         }
     }
 
-    /// What was not reached and should have been, in so many seeds.
+    /// What a sweep over `seeds` seeds should have reached and did not.
     #[must_use]
     pub fn missing(&self, seeds: u64) -> Vec<String> {
         let wanted =

@@ -1,5 +1,5 @@
-//! A run as a space-time diagram: one HTML file without outside resources. Hosts are lanes, time goes down;
-//! messages are arrows, freezes are shaded bars, and everything says on hover what it is.
+//! Draws a run as a space-time diagram: one HTML file without external resources. Hosts are lanes and time
+//! runs down; messages are arrows, freezes are shaded bars, and everything has a tooltip.
 
 use serde_json::{Value, json};
 
@@ -9,14 +9,15 @@ const PAGE: &str = include_str!("diagram/page.html");
 const STYLE: &str = include_str!("diagram/style.css");
 const SCRIPT: &str = include_str!("diagram/draw.js");
 
-/// How much of a message's text is kept: a page of some megabytes opens, one of a hundred does not.
+/// Maximum length of a message's text, in characters. A page of a few megabytes opens; one of a hundred
+/// does not.
 const TEXT_MOST: usize = 400;
 
-/// The page for a trace. `scenario` is the text that the run came from.
+/// The page for a trace. `scenario` is the printed scenario of the run.
 #[must_use]
 pub fn html(title: &str, scenario: &str, lines: &[Line]) -> String {
     let data = Value::Array(lines.iter().filter_map(line).collect());
-    // In a script element the one thing that must not stand is the end of the element.
+    // The data must not contain the end tag of its script element.
     let data = data.to_string().replace('<', "\\u003c");
     PAGE.replace("{title}", &escaped(title))
         .replace("{scenario}", &escaped(scenario))
@@ -25,11 +26,11 @@ pub fn html(title: &str, scenario: &str, lines: &[Line]) -> String {
         .replace("{data}", &data)
 }
 
-/// A line as `draw.js` reads it: time, host, kind, and what belongs to the kind. What the driver heard and
-/// ordered is in the text trace alone.
+/// A line as `draw.js` reads it: time, host, kind, and the fields of that kind. The driver's events and
+/// actions appear only in the text trace.
 fn line(line: &Line) -> Option<Value> {
     let Line { at, host, what } = line;
-    let told = match what {
+    let entry = match what {
         What::Sent { number, to, says } => json!([at, host, "sent", number, to, cut(says)]),
         What::Arrived { number } => json!([at, host, "arrived", number]),
         What::Answered { number, to, says } => {
@@ -44,15 +45,15 @@ fn line(line: &Line) -> Option<Value> {
         What::Down => json!([at, host, "down", "killed"]),
         What::Up => json!([at, host, "up"]),
         What::Fault { begins, says } => json!([at, host, "fault", begins, says]),
-        What::Told { level, .. } if level == "TRACE" => return None,
-        What::Told { level, event, reason, text } => {
+        What::Logged { level, .. } if level == "TRACE" => return None,
+        What::Logged { level, event, reason, text } => {
             json!([at, host, "told", level, event, reason, cut(text)])
         }
         What::Fact { says } => json!([at, host, "fact", cut(says)]),
         What::Committed { says } => json!([at, host, "committed", cut(says)]),
         What::Violation { says } => json!([at, host, "violation", says]),
     };
-    Some(told)
+    Some(entry)
 }
 
 fn cut(text: &str) -> String {

@@ -1,5 +1,5 @@
-//! Carries the faults of a scenario out, between the steps of the simulation. What is broken at a time
-//! is computed from the scenario and compared with what was broken before, so that faults may overlap.
+//! Applies the faults of a scenario between the steps of the simulation. What is broken is computed from
+//! the scenario and compared with what was broken before, so faults may overlap.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,36 +18,36 @@ use crate::trace::{self, What};
 use crate::wire::{Error, Partition};
 use crate::world::World;
 
-/// The faults of a run, and which of them are in force.
+/// The faults of a run, and which of them are active.
 pub struct Faults {
     scenario: Scenario,
     now: State,
-    /// Traps that were set, by the number of the fault.
+    /// Traps that were armed, by the number of their fault.
     set: BTreeSet<usize>,
-    /// Instances that stepped into one: until when they stay frozen.
+    /// Instances that stepped into a trap, and until when they stay frozen, in milliseconds.
     trapped: BTreeMap<usize, u64>,
-    /// Since when each instance is frozen.
+    /// When each frozen instance was frozen.
     frozen_since: BTreeMap<usize, Instant>,
     calm: bool,
 }
 
-/// What is broken at one time.
+/// What is broken at a given time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
-    /// With whether the clock stands.
+    /// The frozen instances, and whether their clock stands still.
     frozen: BTreeMap<usize, bool>,
     down: BTreeSet<usize>,
     cut: BTreeSet<(usize, Side)>,
     slow: BTreeMap<Side, u64>,
     losing: BTreeSet<Side>,
-    /// What is wrong with which broker, and whether others took its place.
+    /// The faulty brokers, and whether others have taken their place.
     brokers: BTreeMap<(Side, BrokerId), (Trouble, bool)>,
-    /// By how much requests of transactions are late.
+    /// How late requests of transactions are, in milliseconds.
     late: Option<u64>,
-    /// With whether they mislead, and whether connections to them have broken since.
+    /// Whether former coordinators mislead, and whether connections to them have broken since.
     former_coordinators: Option<(bool, bool)>,
     stale_ends: bool,
-    /// With whether their ends fail too.
+    /// Mapping partitions that cannot be read, and whether their log end offsets cannot be read either.
     failing: BTreeMap<i32, bool>,
 }
 
@@ -65,7 +65,7 @@ impl Faults {
         }
     }
 
-    /// Breaks and mends what is due.
+    /// Starts and ends the faults that are due.
     pub fn act(&mut self, world: &mut World, now: Instant) {
         let millis = now.as_millis();
         if millis == 0 && self.scenario.network.lost > 0 {
@@ -75,7 +75,7 @@ impl Faults {
         let wanted = self.broken_at(millis);
         if wanted != self.now {
             let before = std::mem::replace(&mut self.now, wanted.clone());
-            tell_changes(&before, &wanted);
+            record_changes(&before, &wanted);
             self.change_processes(world, now, &before, &wanted);
             change_network(world, &before, &wanted);
             change_clusters(world, now, &before, &wanted);
@@ -94,7 +94,7 @@ impl Faults {
         }
     }
 
-    /// Arms the traps whose time has come, and notes who stepped into one.
+    /// Arms the traps whose time has come, and notes which instance stepped into one.
     fn spring_traps(&mut self, world: &World, millis: u64) {
         for (nth, fault) in self.scenario.faults.iter().enumerate() {
             if let Fault::FreezeAtCommit { instance, step, lasts, visited } = &fault.what
@@ -198,9 +198,10 @@ impl Faults {
     }
 }
 
-/// Records what begins and ends. (Brokers count for themselves what strikes a request.)
-fn tell_changes(was: &State, is: &State) {
-    let told = |host: &str, begins: bool, says: &str| {
+/// Records which faults begin and end. Coverage of most cluster faults is counted in
+/// [`crate::hosts::broker`].
+fn record_changes(was: &State, is: &State) {
+    let record = |host: &str, begins: bool, says: &str| {
         trace::record(host, || What::Fault { begins, says: says.to_owned() });
     };
     for (instance, side) in is.cut.symmetric_difference(&was.cut) {
@@ -208,37 +209,37 @@ fn tell_changes(was: &State, is: &State) {
         if begins {
             reached(Kind::Fault, &format!("Cut {side:?}"));
         }
-        told(&instance_host(*instance), begins, &format!("Cut {side:?}"));
+        record(&instance_host(*instance), begins, &format!("Cut {side:?}"));
     }
     for (side, at) in was.brokers.keys().chain(is.brokers.keys()) {
         let (before, now) = (was.brokers.get(&(*side, *at)), is.brokers.get(&(*side, *at)));
         if before != now {
-            told(host(*side), now.is_some(), &format!("Broker {at}: {now:?}"));
+            record(host(*side), now.is_some(), &format!("Broker {at}: {now:?}"));
         }
     }
     for side in [Side::Source, Side::Target] {
         let (before, now) = (was.slow.contains_key(&side), is.slow.contains_key(&side));
         if before != now {
-            told(host(side), now, &format!("Slow {side:?}"));
+            record(host(side), now, &format!("Slow {side:?}"));
         }
         let (before, now) = (was.losing.contains(&side), is.losing.contains(&side));
         if before != now {
-            told(host(side), now, &format!("LoseAnswers {side:?}"));
+            record(host(side), now, &format!("LoseAnswers {side:?}"));
         }
     }
     if was.late != is.late {
-        told(TARGET, is.late.is_some(), "LateRequests");
+        record(TARGET, is.late.is_some(), "LateRequests");
     }
     if was.former_coordinators.is_some() != is.former_coordinators.is_some() {
-        told(SOURCE, is.former_coordinators.is_some(), "FormerCoordinator");
+        record(SOURCE, is.former_coordinators.is_some(), "FormerCoordinator");
     }
     if was.stale_ends != is.stale_ends {
-        told(TARGET, is.stale_ends, "StaleEnds");
+        record(TARGET, is.stale_ends, "StaleEnds");
     }
     for partition in 0..2 {
         let (before, now) = (was.failing.get(&partition), is.failing.get(&partition));
         if before != now {
-            told(TARGET, now.is_some(), "MappingPartitionFails");
+            record(TARGET, now.is_some(), "MappingPartitionFails");
         }
     }
 }
@@ -259,7 +260,7 @@ fn change_network(world: &mut World, was: &State, is: &State) {
     }
 }
 
-/// What is wrong with a broker so many milliseconds after that began, and whether others took its place.
+/// The trouble of a broker `since` milliseconds after it began, and whether others have taken its place.
 fn trouble(how: Broken, since: u64) -> (Trouble, bool) {
     match how {
         Broken::Slow { by } => (Trouble::Slow(Duration::from_millis(by)), false),

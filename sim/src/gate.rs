@@ -1,8 +1,8 @@
-//! Freezes a process: while its gate is closed, the one future that the process is, is not polled.
+//! Freezes a process. A process is one future, and while its gate is closed it is not polled.
 //!
-//! turmoil holds messages, crashes hosts and cuts links; it cannot stop a host's code. A process that
-//! is stopped (SIGSTOP, a long collection of garbage, a suspended machine) runs nothing while the
-//! world goes on, keeps what it has decided, and goes on with it when it wakes: a zombie.
+//! turmoil can hold messages, crash hosts and cut links, but it cannot stop a host's code. A stopped
+//! process (SIGSTOP, a long garbage collection, a suspended machine) runs nothing while the world goes on.
+//! It keeps what it has decided and carries it out when it wakes: a zombie.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -15,7 +15,7 @@ use sprag_core::ids::GroupId;
 use crate::scenario::CommitStep;
 use crate::trace;
 
-/// A process's gate; clones are the same gate.
+/// The gate of a process. Clones share one gate.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<State>);
 
@@ -23,59 +23,60 @@ pub struct Gate(Rc<State>);
 struct State {
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    /// The step at which the process freezes itself, for how long, and whether a consumer comes.
+    /// The step before which the process freezes itself, for how long, and whether a consumer joins
+    /// meanwhile.
     trap: Cell<Option<(CommitStep, u64, bool)>>,
     sprung: RefCell<Option<Sprung>>,
 }
 
-/// A process stepped into its trap.
+/// The process reached the step of its trap and is frozen.
 pub struct Sprung {
-    /// Before which step.
+    /// The step that it was about to take.
     pub step: CommitStep,
-    /// For how long it is to stay frozen, in milliseconds.
+    /// How long it stays frozen, in milliseconds.
     pub lasts: u64,
-    /// Whether a consumer of the group comes meanwhile.
+    /// Whether a consumer of the group joins while it is frozen.
     pub visited: bool,
-    /// Whose commit it was about to carry on.
+    /// The group whose commit is in progress.
     pub group: GroupId,
 }
 
 impl Gate {
-    /// From now on nothing behind the gate runs.
+    /// Stops everything behind the gate.
     pub fn close(&self) {
         self.0.closed.set(true);
     }
 
-    /// The process freezes itself before its next `step` of a commit, for `lasts` milliseconds;
-    /// `visited` is told back.
+    /// Makes the process freeze itself before its next `step` of a commit, for `lasts` milliseconds.
+    /// `visited` is passed on in [`Sprung`].
     pub fn arm(&self, step: CommitStep, lasts: u64, visited: bool) {
         self.0.trap.set(Some((step, lasts, visited)));
     }
 
-    /// No trap any more.
+    /// Removes the trap.
     pub fn disarm(&self) {
         self.0.trap.set(None);
     }
 
-    /// Whether the process stepped into the trap; told once.
+    /// The trap that the process stepped into, if it did. Each is returned once.
     #[must_use]
     pub fn sprung(&self) -> Option<Sprung> {
         self.0.sprung.take()
     }
 
-    /// The process is about to do this `step` of a commit for `group`.
+    /// The process is about to take this `step` of a commit for `group`.
     pub async fn reach(&self, step: CommitStep, group: &GroupId) {
         if let Some((_, lasts, visited)) = self.0.trap.get().filter(|(at, _, _)| *at == step) {
             self.disarm();
             let group = group.clone();
             *self.0.sprung.borrow_mut() = Some(Sprung { step, lasts, visited, group });
             self.close();
-            // The gate is looked at when the process is polled next.
+            // The gate takes effect when the process is polled next.
             tokio::task::yield_now().await;
         }
     }
 
-    /// What is behind the gate goes on.
+    /// Resumes everything behind the gate.
     pub fn open(&self) {
         self.0.closed.set(false);
         if let Some(waker) = self.0.waker.borrow_mut().take() {
@@ -89,8 +90,8 @@ impl Gate {
         self.0.closed.get()
     }
 
-    /// `inner`, which is the process on `host`, behind this gate. All of it must be in it: a spawned
-    /// task would run on.
+    /// Puts `inner`, the process on `host`, behind this gate. The future must contain the whole process: a
+    /// spawned task would keep running.
     pub fn around<F: Future>(&self, host: &str, inner: F) -> Gated<F> {
         Gated { gate: self.clone(), host: Rc::from(host), inner: Box::pin(inner) }
     }

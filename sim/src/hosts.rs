@@ -1,4 +1,4 @@
-//! The processes of a run, one turmoil host each, each one future.
+//! The processes of a run. Each is one future on a turmoil host of its own.
 
 pub mod broker;
 pub mod brokers;

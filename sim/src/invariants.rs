@@ -1,24 +1,24 @@
-//! What must hold in every run. Each is judged from the clusters' own histories, not from what Sprag
-//! believes.
+//! The invariants that must hold in every run. Each is judged from the clusters' own histories, never from
+//! what Sprag believes.
 //!
 //! | invariant | promise (`docs/protocol.md`, "Promises") | module |
 //! |---|---|---|
 //! | NeverStale | 1: no translation is overwritten by a decision from older knowledge | [`never_stale`] |
-//! | NeverSkip | 2: whoever resumes there sees every record at or after its position | [`never_skip`] |
-//! | NeverTrample | 4: what somebody else committed stays | [`never_trample`] |
+//! | NeverSkip | 2: a consumer that resumes there sees every record from its position on | [`never_skip`] |
+//! | NeverTrample | 4: foreign commits are not overwritten | [`never_trample`] |
 //! | FencedMeansFenced | 1: a decision of an earlier owner is never carried out | [`fenced_means_fenced`] |
-//! | Verified | 4: what is committed was compared with what stands there first | [`verified`] |
-//! | NeverSkip, sparse mappings | 2: nothing is translated in a replay, or below the log start | [`replays`] |
-//! | Truthful | what is reported as committed was committed | [`truthful`] |
-//! | NoInventedOffset | 5, 6: what is committed comes from a position and a copy that exist | [`no_invented_offset`] |
-//! | Converges | once all faults have ended, every group comes to where its mappings say | [`converges`] |
-//! | Exact | 3: and reads nothing twice there that was copied once | [`exact`] |
-//! | Isolated | a broker in trouble delays nobody for longer than a bound who does not need it | [`isolated`] |
+//! | Verified | 4: the stored offset is read and compared again before a commit | [`verified`] |
+//! | NeverSkip, sparse mappings | 2: nothing is translated in a replay or below the log start | [`replays`] |
+//! | Truthful | every reported commit was committed | [`truthful`] |
+//! | NoInventedOffset | 5, 6: commits come from an existing position and copy | [`no_invented_offset`] |
+//! | Converges | after the last fault, every group reaches the position its mappings give | [`converges`] |
+//! | Exact | 3: from there it re-reads no record that was copied once | [`exact`] |
+//! | Isolated | a faulty broker delays groups that do not need it only within a bound | [`isolated`] |
 //! | Sparing | an instance asks, writes and logs no more often than its configuration allows | [`sparing`] |
-//! | StandsDown | whoever was fenced stops | [`stands_down`] |
+//! | StandsDown | a fenced instance stops | [`stands_down`] |
 //!
-//! Converges, Exact and StandsDown are judged when a run is calm, and have until its end. Isolated is judged in
-//! runs where nothing but brokers is in trouble.
+//! Converges, Exact and StandsDown are judged in the calm phase of a run; the first two have until its end to
+//! hold. Isolated is judged in runs whose only faults are those of brokers.
 
 pub mod converges;
 pub mod copies;
@@ -46,7 +46,7 @@ use sprag_core::time::Instant;
 use crate::truth::Ours;
 use crate::wire::Partition;
 
-/// What was broken.
+/// The name of an invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
     /// See [`never_stale`].
@@ -76,7 +76,7 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// Whether it is about what must happen at last, rather than about what must never happen.
+    /// Whether it says what must happen eventually, rather than what must never happen.
     #[must_use]
     pub fn is_liveness(self) -> bool {
         match self {
@@ -97,18 +97,18 @@ impl Invariant {
 /// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
+    /// Which invariant.
     pub invariant: Invariant,
-    /// When.
+    /// When it was found, in simulated time.
     pub time: Instant,
-    /// Whose group and where, if it is about an offset.
+    /// The group and the partition, if it is about an offset.
     pub place: Option<(GroupId, Partition)>,
     /// What was expected, and what was found.
     pub detail: String,
 }
 
 impl Violation {
-    /// Of this commit.
+    /// A violation by this commit.
     #[must_use]
     pub fn of(invariant: Invariant, ours: &Ours, detail: String) -> Self {
         let place = Some((ours.group.clone(), ours.at.clone()));

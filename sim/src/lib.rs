@@ -1,4 +1,4 @@
-//! Sprag's own core and driver on simulated Kafka clusters: one seed, one repeatable history.
+//! Runs Sprag's real core and driver on simulated Kafka clusters. One seed gives one repeatable history.
 
 pub mod clock;
 pub mod cluster;

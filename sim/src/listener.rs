@@ -1,4 +1,4 @@
-//! Hears what the driver tells through `tracing`, counts it, and records it where lines are wanted.
+//! Listens to what the driver logs through `tracing`, counts it, and records it if a trace is wanted.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,14 +15,14 @@ use crate::invariants::truthful::Report;
 use crate::trace::{self, What};
 use crate::wire::Partition;
 
-/// A subscriber for the thread that a run is in.
+/// A subscriber for the thread of one run.
 pub struct Listener {
-    /// Down to which level it listens: a run without a trace needs the notes alone.
+    /// The most detailed level that it listens to. A run without a trace needs only the notes.
     level: Level,
 }
 
 impl Listener {
-    /// Runs `what` and listens meanwhile.
+    /// Runs `what` and listens while it runs.
     pub fn hears<T>(what: impl FnOnce() -> T) -> T {
         let level = if trace::is_on() { Level::TRACE } else { Level::DEBUG };
         tracing::subscriber::with_default(Self { level }, what)
@@ -61,13 +61,13 @@ impl Subscriber for Listener {
             return;
         }
         trace::record(&trace::host(), || {
-            // What is no note tells what the driver did, and with what.
+            // An event without a name is not a note. It says what the driver did, and with what.
             let (event_name, text) = match name {
                 Some(name) => (name, text),
                 None => (text, detail.unwrap_or_default()),
             };
             let level = event.metadata().level().to_string();
-            What::Told { level, event: event_name, reason, text }
+            What::Logged { level, event: event_name, reason, text }
         });
     }
 
@@ -81,11 +81,11 @@ impl Subscriber for Listener {
 struct Heard {
     event: Option<String>,
     reason: Option<String>,
-    /// The message, where it is wanted: writing it out takes longer than all the rest.
+    /// The message, if a trace is wanted. Formatting it takes longer than everything else.
     text: Option<String>,
-    /// What the driver was handed, or handed on.
+    /// What the driver received or passed on.
     detail: Option<String>,
-    /// Of a commit: the group, the topic, the partition and the offset.
+    /// For a commit: the group, the topic, the partition and the offset.
     group: Option<String>,
     topic: Option<String>,
     partition: Option<i64>,
@@ -108,7 +108,7 @@ pub fn logged() -> Did {
     LOGGED.take()
 }
 
-/// What was reported as committed since this was asked last, in this thread.
+/// The commits that were reported in this thread since the last call.
 pub fn reports() -> Vec<Report> {
     REPORTS.take()
 }

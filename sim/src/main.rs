@@ -1,9 +1,8 @@
 //! `sprag-sim`: Sprag's core and driver on simulated clusters.
 //!
-//! Exit codes: 0 for good; 1 for a process that ended; 2 for what did not come about at last; 3 for what must
-//! never happen; 4 for a planted bug that was not caught, or a sweep or an exploration that did not reach all
-//! that it claims; 5 for a run that does not repeat; 64
-//! for a command line that means nothing.
+//! Exit codes: 0: success; 1: a process ended; 2: liveness, something that must happen did not; 3: safety,
+//! something that must never happen did; 4: a planted bug was not caught, or a sweep or an exploration did
+//! not reach everything that it claims to; 5: a run did not repeat; 64: the command line is invalid.
 
 #![allow(clippy::print_stdout, reason = "a command line prints")]
 
@@ -14,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Runs Sprag's own core and driver on simulated Kafka clusters.
+/// Runs Sprag's real core and driver on simulated Kafka clusters.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -23,58 +22,58 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs many seeds, and stops at the first that breaks an invariant.
+    /// Runs many seeds and stops at the first one that breaks an invariant.
     Run {
-        /// How many.
+        /// Number of seeds.
         #[arg(long, default_value_t = 1000)]
         seeds: u64,
-        /// The first.
+        /// First seed.
         #[arg(long, default_value_t = 1)]
         from: u64,
-        /// Print what they reached, and fail where something was not.
+        /// Print what the seeds reached, and fail if anything was missed.
         #[arg(long)]
         coverage: bool,
     },
-    /// Runs one seed: its scenario, its trace, how it ended, and a space-time diagram.
+    /// Runs one seed and prints its scenario, trace and outcome. Writes a space-time diagram.
     Replay {
         #[command(flatten)]
         which: Which,
-        /// Where the diagram goes; `sprag-sim-SEED.html` if this is left out.
+        /// Path of the diagram; `sprag-sim-SEED.html` by default.
         #[arg(long)]
         html: Option<PathBuf>,
-        /// No trace.
+        /// Do not print the trace.
         #[arg(long)]
         quiet: bool,
     },
-    /// Looks for the smallest scenario that fails as this seed does.
+    /// Finds the smallest scenario that fails the same way as this seed.
     Shrink {
         #[command(flatten)]
         which: Which,
-        /// How often a scenario is run at most.
+        /// Maximum number of runs.
         #[arg(long, default_value_t = 3000)]
         runs: u32,
     },
-    /// Plants bugs, and tells how many seeds it took until each was caught by its invariant.
+    /// Plants each bug and prints how many seeds it took until its invariant caught it.
     Planted {
-        /// Only those whose name contains this.
+        /// Only bugs whose name contains this text.
         #[arg(long, default_value = "")]
         only: String,
     },
-    /// Visits every state of a small world, or looks for planted bugs there.
+    /// Visits every state of a small world, or looks for planted bugs in it.
     Explore {
         #[command(flatten)]
         which: commands::explore::Which,
     },
-    /// Runs seeds in two processes each, and compares all that they leave, line by line.
+    /// Runs each seed in two processes and compares their transcripts line by line.
     Meta {
-        /// How many.
+        /// Number of seeds.
         #[arg(long, default_value_t = 5)]
         seeds: u64,
-        /// The first.
+        /// First seed.
         #[arg(long, default_value_t = 1)]
         from: u64,
     },
-    /// Prints all that one seed leaves: what `meta` compares.
+    /// Prints the transcript of one seed, which `meta` compares.
     Transcript {
         /// The seed.
         #[arg(long)]
@@ -82,13 +81,13 @@ enum Command {
     },
 }
 
-/// Which scenario.
+/// Which scenario to run.
 #[derive(clap::Args)]
 struct Which {
     /// The seed.
     #[arg(long)]
     seed: u64,
-    /// With the planted bug whose name contains this, judged by its invariant alone.
+    /// Plants the bug whose name contains this text. Only that bug's invariant is checked.
     #[arg(long)]
     plant: Option<String>,
 }
@@ -96,9 +95,9 @@ struct Which {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(told) => {
-            let is_wrong = told.use_stderr();
-            return match told.print() {
+        Err(error) => {
+            let is_wrong = error.use_stderr();
+            return match error.print() {
                 Ok(()) if !is_wrong => ExitCode::SUCCESS,
                 Ok(()) | Err(_) => ExitCode::from(commands::USAGE),
             };

@@ -1,6 +1,6 @@
-//! Whether a seed is one history: the same scenario in two processes, compared line by line at the finest
-//! level there is. Two runs in one process would share what differs between processes: the addresses of
-//! things, and the order of maps that hash at random.
+//! Checks that a seed gives one history: runs the same scenario in two processes and compares their
+//! transcripts line by line at the most detailed level. Two runs in one process would share what differs
+//! between processes, such as addresses and the seeds of hash maps.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 use crate::sweep::run_caught;
 use crate::trace;
 
-/// All that a run left, as text.
+/// Everything that a run recorded, as text.
 #[must_use]
 pub fn transcript(seed: u64) -> String {
     let scenario = Scenario::of(seed);
@@ -29,8 +29,8 @@ pub fn transcript(seed: u64) -> String {
     text
 }
 
-/// Lets `program` write the transcript of `seed` twice, in two processes, and compares them. The number of
-/// lines, if all are equal.
+/// Lets `program` write the transcript of `seed` in two processes and compares the two. Returns the number
+/// of lines if all are equal.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ fn begin(program: &Path, seed: u64) -> Result<Child, String> {
         .args(["transcript", "--seed", &seed.to_string()])
         .stdout(Stdio::piped())
         .spawn();
-    begun.map_err(|error| format!("{} could not be run: {error}", program.display()))
+    begun.map_err(|error| format!("cannot run {}: {error}", program.display()))
 }
 
 fn finish(mut child: Child) -> Result<String, String> {
@@ -67,6 +67,6 @@ fn finish(mut child: Child) -> Result<String, String> {
     let status = child.wait().map_err(|error| error.to_string())?;
     match status.success() {
         true => Ok(text),
-        false => Err(format!("a process that wrote a transcript ended with {status}")),
+        false => Err(format!("a transcript process ended with {status}")),
     }
 }

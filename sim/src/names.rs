@@ -1,4 +1,4 @@
-//! What things are called in a run: hosts, topics, groups, the pipeline.
+//! The names used in a run: hosts, topics, groups, the pipeline.
 
 use sprag_core::ids::{ClusterId, GroupId, PipelineId, TopicName};
 use sprag_mapping::Format;
@@ -10,7 +10,7 @@ use crate::scenario::{Publisher, Scenario};
 pub const SOURCE: &str = "source";
 /// The host of the target cluster.
 pub const TARGET: &str = "target";
-/// The host of everybody else.
+/// The host of all other clients.
 pub const CLIENTS: &str = "clients";
 /// The host of the replicator.
 pub const REPLICATOR: &str = "replicator";
@@ -18,10 +18,10 @@ pub const REPLICATOR: &str = "replicator";
 /// The pipeline's name in the configuration.
 pub const PIPELINE: &str = "dr";
 
-/// What things are called in a run.
+/// The names used in a run.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// The replicated topics on both sides.
+    /// The replicated topics: the name on the source and the name on the target.
     pub topics: Vec<(TopicName, TopicName)>,
     /// The groups.
     pub groups: Vec<GroupId>,
@@ -29,7 +29,7 @@ pub struct Names {
     pub mapping_topic: TopicName,
     /// The fence topic.
     pub fence_topic: TopicName,
-    /// The pipeline's id, as stamps have it.
+    /// The pipeline's id, as it appears in stamps.
     pub pipeline: PipelineId,
 }
 
@@ -40,7 +40,7 @@ pub fn instance_host(number: usize) -> String {
 }
 
 impl Names {
-    /// What things are called in this scenario.
+    /// The names used in this scenario.
     #[must_use]
     pub fn of(scenario: &Scenario) -> Self {
         let shape = &scenario.shape;
@@ -63,13 +63,13 @@ impl Names {
     }
 }
 
-/// The clusters' ids: the source's and the target's.
+/// The ids of the source and the target cluster.
 #[must_use]
 pub fn clusters() -> (ClusterId, ClusterId) {
     (ClusterId::from("simulated-source"), ClusterId::from("simulated-target"))
 }
 
-/// How the sparse publisher writes mappings.
+/// The format in which the sparse publisher writes mappings.
 #[must_use]
 pub fn syncs() -> Format {
     Format::MirrorMaker2(ReplicationPolicy::default_policy("main", PIPELINE, "."))

@@ -1,5 +1,5 @@
-//! Requests and answers as messages on turmoil's network, so that latency, loss, partitions and
-//! freezes act on them. A message carries a number; what it says lies in the [`Mail`] of the run.
+//! Sends requests and answers as messages on turmoil's network, so that latency, loss, partitions and
+//! freezes act on them. A message carries only a number; its content is in the [`Mail`] of the run.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::wire::{Envelope, Request, Response};
 
 const PORT: u16 = 9092;
 
-/// What is on its way in one run. Clones are the same mail.
+/// The content of all messages of a run. Clones share it.
 #[derive(Clone, Default)]
 pub struct Mail(Rc<Letters>);
 
@@ -33,16 +33,16 @@ impl Mail {
     }
 }
 
-/// No answer: the request or its answer was lost, or is late. It may have taken effect.
+/// There is no answer: the request or its answer was lost or is late. The request may have taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// None in time.
+    /// No answer arrived in time.
     TimedOut,
     /// The connection broke.
     Broken,
 }
 
-/// One process's connection to the clusters, by a socket of its own.
+/// The connection of one process to the clusters, through its own socket.
 pub struct Client {
     mail: Mail,
     socket: UdpSocket,
@@ -51,11 +51,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client on the host that this runs on.
+    /// Creates a client on the current host.
     ///
     /// # Errors
     ///
-    /// What turmoil says, where the host has no port left.
+    /// An error of turmoil, if the host has no port left.
     pub async fn bind(mail: Mail, name: &str) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)).await?;
         let name = Rc::from(name);
@@ -68,7 +68,7 @@ impl Client {
         Rc::clone(&self.name)
     }
 
-    /// Hands answers to whoever waits for them; must run beside the calls, for ever.
+    /// Passes answers on to the calls that wait for them. Must run for as long as there are calls.
     pub async fn receive(&self) {
         let mut buffer = [0; 8];
         while let Ok((_, _)) = self.socket.recv_from(&mut buffer).await {
@@ -82,11 +82,11 @@ impl Client {
         }
     }
 
-    /// Asks the cluster on host `to`, once.
+    /// Sends one request to the cluster on host `to` and waits for its answer.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`]: after `patience`, or where the connection broke.
+    /// [`NoAnswer`] after `patience`, or if the connection broke.
     #[expect(clippy::disallowed_methods, reason = "a simulated client's own time-out")]
     pub async fn call(
         &self,
@@ -119,23 +119,23 @@ impl Client {
     }
 }
 
-/// What becomes of an answer.
+/// What happens to an answer.
 pub enum Answer {
-    /// It is sent so much later.
+    /// It is sent after this delay.
     After(Duration, Response),
     /// It is lost.
     Lost,
-    /// There is none: the request never came to whom it was for.
+    /// There is none, because the request never reached its broker.
     Unheard,
-    /// The client sees its connection break, and no answer.
+    /// The client sees its connection break and gets no answer.
     Broken,
 }
 
-/// Answers requests on this `host` for ever.
+/// Answers requests on this `host`. Returns only on an error.
 ///
 /// # Errors
 ///
-/// What turmoil says, where the port cannot be had.
+/// An error of turmoil, if the port cannot be bound.
 #[expect(clippy::disallowed_methods, reason = "a slow cluster's delay")]
 pub async fn serve(
     mail: Mail,

@@ -1,5 +1,5 @@
-//! The ports of one simulated Sprag: every call is a message to a simulated cluster, and fails as
-//! the real adapter would fail.
+//! The ports of one simulated instance of Sprag. Every call is a message to a simulated cluster and fails
+//! like a call of the real adapter.
 
 mod classify;
 mod committer;
@@ -27,45 +27,45 @@ use crate::clock::SimClock;
 use crate::gate::Gate;
 use crate::net::Client;
 
-/// What the ports of an instance are made from.
+/// The configuration of an instance's ports.
 #[derive(Clone)]
 pub struct Wiring {
     /// The host of the source cluster.
     pub source: String,
     /// The host of the target cluster.
     pub target: String,
-    /// How many brokers the source and the target have.
+    /// Number of brokers of the source and of the target.
     pub brokers: (usize, usize),
-    /// Whether the mapping topic is on the source.
+    /// Whether the mapping topic is on the source cluster.
     pub mapping_on_source: bool,
     /// The mapping topic.
     pub mapping_topic: TopicName,
-    /// What it is written in.
+    /// The format of the mapping topic.
     pub mapping_format: Format,
     /// The fence topic.
     pub fence_topic: TopicName,
     /// The coordination group.
     pub coordination_group: GroupId,
-    /// This instance's member id in it.
+    /// This instance's member id in the coordination group.
     pub member: String,
     /// The prefix of the transactional.ids.
     pub transactional_prefix: String,
     /// How offsets are committed.
     pub mode: CommitMode,
-    /// The time-outs, which a simulation shortens.
+    /// The time-outs, shorter than the real ones.
     pub timing: Timing,
-    /// Where the process may be frozen at a step of a commit.
+    /// Freezes the process at a step of a commit.
     pub gate: Gate,
 }
 
 /// Time-outs in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// A request's.
+    /// The time-out of a request.
     pub request: u64,
     /// `transaction.timeout.ms`.
     pub transaction: u64,
-    /// A transactional call's, longer than `transaction`.
+    /// The time-out of a transactional call; longer than `transaction`.
     pub transaction_call: u64,
     /// `session.timeout.ms` of the coordination group.
     pub session: u64,
@@ -83,7 +83,7 @@ pub struct SimPorts {
 }
 
 impl SimPorts {
-    /// Ports on this client.
+    /// Creates the ports of one client.
     #[must_use]
     pub fn new(client: Rc<Client>, clock: SimClock, wiring: &Wiring) -> Self {
         let link = |host: &str, brokers| {
@@ -103,7 +103,7 @@ impl SimPorts {
         }
     }
 
-    /// What runs beside the driver, in the same process: reading mappings, heartbeats.
+    /// Runs what the process does alongside the driver: reading mappings and sending heartbeats.
     pub async fn run(&self) {
         futures::join!(self.mappings.run(), self.ownership.run());
     }

@@ -1,5 +1,5 @@
-//! Runs one scenario, step by step, and checks every invariant after every step; and when all faults
-//! have ended, what must have come about at last.
+//! Runs one scenario step by step. Safety invariants are checked after every step, liveness once all faults
+//! have ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,17 +22,17 @@ use crate::trace::{self, What};
 use crate::truth::{Clusters, Ours, Truth};
 use crate::world::{World, timing};
 
-/// How long a run goes on after its last fault at the least: whoever was fenced stops in this time.
+/// How long a run continues at least after its last fault. A fenced instance must stop in this time.
 const SETTLES: Duration = Duration::from_secs(8);
-/// How long after its last fault everything must have converged: longer than the longest back-off.
+/// Time to converge after the last fault. It is longer than the longest back-off.
 const CONVERGES: Duration = Duration::from_secs(120);
-/// How often it is looked whether it has.
+/// How often convergence is checked, in milliseconds.
 const LOOK: u64 = 1_000;
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is wrong.
+    /// No invariant was broken.
     Good(Counts),
     /// A process ended, or panicked.
     Crash(String),
@@ -40,23 +40,23 @@ pub enum Outcome {
     Broken(Violation),
 }
 
-/// What happened in a run, in figures.
+/// Figures about a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Commits of Sprag's.
+    /// Commits of Sprag.
     pub commits: u64,
-    /// Of them, such as `guarded` mode's documents admit.
+    /// How many of them the documents of `guarded` mode admit.
     pub guarded_races: u64,
-    /// Of them, such as raced a foreign transaction, which the documents admit.
+    /// How many of them raced a foreign transaction, which the documents admit.
     pub transaction_races: u64,
     /// Simulated milliseconds.
     pub millis: u64,
-    /// Partitions of groups that were seen to have converged.
+    /// Partitions of groups that converged.
     pub converged: u64,
 }
 
 impl Counts {
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: Self) {
         self.commits += other.commits;
         self.guarded_races += other.guarded_races;
@@ -85,7 +85,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
     run_for(scenario, |_| true)
 }
 
-/// Runs a scenario to its end, and judges by those invariants alone that are `wanted`.
+/// Runs a scenario to its end and judges only by the invariants that are `wanted`.
 pub fn run_for(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
     trace::passed(0);
     listener::forget();
@@ -108,10 +108,10 @@ struct Run<'a> {
     now: Instant,
     counts: Counts,
     unreported: Unreported,
-    /// Where nothing but brokers is in trouble.
+    /// Set if the scenario's only faults are those of brokers.
     isolated: Option<Isolated>,
     sparing: Sparing,
-    /// How much of each cluster's history was recorded.
+    /// How much of each cluster's history is in the trace.
     recorded: (usize, usize),
 }
 
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// One step of the simulation, and what it broke.
+    /// Takes one step of the simulation. Returns the invariant that it broke, if any.
     fn step(&mut self) -> Result<Option<Violation>, String> {
         self.faults.act(&mut self.world, self.now);
         self.world.sim.step().map_err(|error| error.to_string())?;
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
         self.sparing.look(self.scenario, self.now).filter(|it| (self.wanted)(it.invariant))
     }
 
-    /// Whether a broker in trouble delays a group that does not need it.
+    /// Whether a faulty broker delays a group that does not need it.
     fn delayed(&mut self) -> Option<Violation> {
         let Self { scenario, truth, world, now, isolated, wanted, .. } = self;
         let isolated = isolated.as_mut().filter(|_| wanted(Invariant::Isolated))?;
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
         (self.wanted)(violation.invariant)
     }
 
-    /// How many partitions of groups have come to where they must, if all have.
+    /// The number of partitions that have converged, or why one has not.
     fn unsettled(&self) -> Result<u64, Violation> {
         let settled = self.world.look(|it| settled::settled(self.scenario, &self.truth, it));
         let dense = self.scenario.shape.publisher == Publisher::Dense
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
         ] {
             broker.look(|cluster| {
                 for fact in &cluster.history()[*seen..] {
-                    trace::record_at(fact.at.as_millis(), host, told(fact));
+                    trace::record_at(fact.at.as_millis(), host, line_of(fact));
                 }
                 *seen = cluster.history().len();
             });
@@ -263,8 +263,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A fact as a line of a trace.
-fn told(fact: &Fact) -> What {
+/// A fact as a line of the trace.
+fn line_of(fact: &Fact) -> What {
     let says = format!("{:?}", fact.what);
     match &fact.what {
         Happened::Offset { change, .. }

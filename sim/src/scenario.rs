@@ -1,5 +1,5 @@
-//! What happens in one run, in full, before it begins: a seed becomes a scenario, and a scenario can
-//! be printed, cut down and run again.
+//! Everything that happens in one run, known before it begins. A seed becomes a scenario; a scenario can be
+//! printed, reduced and run again.
 
 pub mod brokers;
 mod generate;
@@ -9,26 +9,26 @@ use serde::{Deserialize, Serialize};
 
 use self::brokers::BrokerFault;
 
-/// A whole run.
+/// A complete run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
-    /// Where it comes from; the network's draws and the instances' jitter go on from it.
+    /// The seed that it was generated from. The network and the instances' jitter draw from it too.
     pub seed: u64,
-    /// What there is.
+    /// What exists.
     pub shape: Shape,
     /// How Sprag is configured.
     pub rules: Rules,
     /// How the network behaves.
     pub network: Network,
-    /// What clients and operators do, by time.
+    /// What clients and operators do, in order of time.
     pub work: Vec<Timed<Work>>,
-    /// What breaks, by time.
+    /// The faults, in order of time.
     pub faults: Vec<Timed<Fault>>,
     /// When all faults have ended and nothing new happens, in milliseconds.
     pub calm_from: u64,
 }
 
-/// Something at a time, in milliseconds of the simulation.
+/// Something that happens at a given time, in milliseconds of simulated time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed<T> {
     /// When.
@@ -37,7 +37,7 @@ pub struct Timed<T> {
     pub what: T,
 }
 
-/// How many of what there are.
+/// How many of each thing there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Instances of Sprag.
@@ -46,9 +46,9 @@ pub struct Shape {
     pub shards: i32,
     /// Consumer groups.
     pub groups: usize,
-    /// Brokers of the source and of the target.
+    /// Number of brokers of the source and of the target.
     pub brokers: (usize, usize),
-    /// Replicated topics, each of [`Self::partitions`].
+    /// Replicated topics, each with [`Self::partitions`] partitions.
     pub topics: usize,
     /// Partitions of each topic.
     pub partitions: i32,
@@ -56,28 +56,28 @@ pub struct Shape {
     pub mapping_partitions: i32,
     /// Who publishes mappings.
     pub publisher: Publisher,
-    /// The clusters answer as Kafka 3.9's classic group coordinator does, else as 4.3's.
+    /// The clusters answer like Kafka 3.9's classic group coordinator; otherwise like Kafka 4.3.
     pub classic: bool,
 }
 
 /// Who publishes mappings, and how densely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Publisher {
-    /// Native chunks, in the transaction of the data: every record is mapped.
+    /// Native chunks, in the same transaction as the data. Every record is mapped.
     Dense,
-    /// Offset syncs like MirrorMaker 2's: one in so many records, after the data.
+    /// Offset syncs like MirrorMaker 2's: one for every so many records, after the data.
     Sparse {
         /// Records between two syncs.
         every: i64,
     },
 }
 
-/// Sprag's configuration, as far as a run varies it.
+/// The part of Sprag's configuration that runs vary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// `groups.commitMode: guarded`.
     pub guarded: bool,
-    /// `features.applyMappingsGuard: disabled`: no scenario of a seed has it; tests see it caught.
+    /// `features.applyMappingsGuard: disabled`. No seed has it; a test shows that an invariant catches it.
     pub guard_off: bool,
     /// `groups.onSourceRewind: follow`.
     pub follow_rewinds: bool,
@@ -93,8 +93,8 @@ pub struct Rules {
     pub session_millis: u64,
     /// `groups.refreshInterval`, in milliseconds.
     pub refresh_millis: u64,
-    /// For how long the target keeps the offsets of groups without members, in milliseconds, if not
-    /// for ever.
+    /// How long the target keeps the offsets of groups without members, in milliseconds; `None` is for
+    /// ever.
     pub retention_millis: Option<u64>,
 }
 
@@ -109,17 +109,16 @@ pub enum OnForeign {
     Overwrite,
 }
 
-/// How messages travel.
+/// How the network behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The longest latency, in milliseconds.
     pub latency_millis: u64,
-    /// Messages lost, of ten thousand, while faults last.
+    /// Messages lost while faults last, per ten thousand.
     pub lost: u32,
 }
 
-/// What a client or an operator does. Topics, partitions, groups and instances are named by their
-/// number.
+/// What a client or an operator does. Topics, partitions, groups and instances are given by number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {
     /// Records are produced on the source.
@@ -128,12 +127,12 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
-        /// How many.
+        /// How many records.
         count: i64,
         /// In a transaction, whose marker takes an offset.
         transactional: bool,
     },
-    /// A group commits on the source, so far behind the log end.
+    /// A group commits on the source, behind the log end.
     SourceCommit {
         /// Which group.
         group: usize,
@@ -141,10 +140,10 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
-        /// Its lag.
+        /// How far behind, in offsets.
         lag: i64,
     },
-    /// An operator sets a group back on the source.
+    /// An operator resets a group to an earlier offset on the source.
     SourceReset {
         /// Which group.
         group: usize,
@@ -152,10 +151,10 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
-        /// By how much.
+        /// How far back, in offsets.
         by: i64,
     },
-    /// A consumer of the group runs on the target: it joins, commits, and leaves.
+    /// A consumer of the group runs on the target: it joins, commits and leaves.
     TargetConsumer {
         /// Which group.
         group: usize,
@@ -163,7 +162,7 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
-        /// By the KIP-848 protocol.
+        /// Whether it uses the KIP-848 protocol.
         new_protocol: bool,
         /// How long it stays, in milliseconds.
         stays: u64,
@@ -188,7 +187,7 @@ pub enum Work {
         /// How long the transaction stays open, in milliseconds.
         stays: u64,
     },
-    /// Somebody commits on the target with metadata that looks like a stamp of ours.
+    /// Another application commits on the target with metadata that resembles one of our stamps.
     Disguised {
         /// Which group.
         group: usize,
@@ -196,10 +195,10 @@ pub enum Work {
         topic: usize,
         /// Which partition.
         partition: i32,
-        /// What it looks like.
+        /// What the metadata resembles.
         disguise: Disguise,
     },
-    /// A replicator that everybody took for dead copies old records again, and tells so later.
+    /// A replicator that was believed dead copies old records again, and publishes their mappings later.
     ZombieCopies {
         /// Which topic.
         topic: usize,
@@ -207,29 +206,29 @@ pub enum Work {
         partition: i32,
         /// How many records before the source's log end it begins.
         back: i64,
-        /// How many it copies.
+        /// How many records it copies.
         count: usize,
-        /// Between copying and telling, in milliseconds.
+        /// Delay between copying and publishing, in milliseconds.
         delay: u64,
     },
-    /// The replicator is restarted and copies the last records once more.
+    /// The replicator is restarted and copies its last records again.
     ReplicatorRestart {
         /// How many records it copies again.
         again: i64,
     },
     /// The mapping topic is compacted.
     CompactMappings,
-    /// A source topic is deleted and made again.
+    /// A source topic is deleted and recreated.
     RecreateSource {
         /// Which topic.
         topic: usize,
     },
-    /// A target topic is deleted and made again.
+    /// A target topic is deleted and recreated.
     RecreateTarget {
         /// Which topic.
         topic: usize,
     },
-    /// The mapping topic is deleted, made again, and published anew.
+    /// The mapping topic is deleted and recreated, and the mappings are published again.
     RecreateMappings,
     /// The oldest records of a target partition are deleted.
     TrimTarget {
@@ -242,58 +241,58 @@ pub enum Work {
     },
 }
 
-/// What a commit that is not ours looks like.
+/// What a foreign commit's metadata resembles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disguise {
     /// A stamp of a later version.
     NewerVersion,
-    /// Our prefix with something else behind it.
+    /// Our prefix, followed by something that is not a stamp.
     Malformed,
     /// A stamp of another pipeline.
     OtherPipeline,
     /// A stamp of another shard count.
     OtherShards,
-    /// A stamp of a fence that is still to come: the fence topic lost records.
+    /// A stamp with a fence that does not exist yet, as if the fence topic had lost records.
     LaterFence,
 }
 
-/// What breaks. Each ends by itself after `lasts` milliseconds where it has them.
+/// A fault. It ends after `lasts` milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
-    /// An instance is stopped and goes on later: a zombie.
+    /// An instance is stopped and resumes later: a zombie.
     Freeze {
         /// Which instance.
         instance: usize,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
         /// What its clock does meanwhile.
         clock: FrozenClock,
     },
-    /// An instance is frozen at the next step of a commit.
+    /// An instance is frozen before the next step of a commit.
     FreezeAtCommit {
         /// Which instance.
         instance: usize,
-        /// Before which step.
+        /// The step.
         step: CommitStep,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
-        /// Meanwhile a consumer of the group joins on the target.
+        /// A consumer of the group joins on the target while the instance is frozen.
         visited: bool,
     },
-    /// An instance is killed and started again.
+    /// An instance is killed and restarted.
     Crash {
         /// Which instance.
         instance: usize,
-        /// How long it is down.
+        /// How long it is down, in milliseconds.
         lasts: u64,
     },
-    /// Nothing passes between an instance and a cluster.
+    /// An instance and a cluster cannot reach each other.
     Cut {
         /// Which instance.
         instance: usize,
         /// Which cluster.
         cluster: Side,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
     /// A cluster answers late.
@@ -302,51 +301,51 @@ pub enum Fault {
         cluster: Side,
         /// By how much, in milliseconds.
         by: u64,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
-    /// A cluster carries requests out, and its answers are lost.
+    /// A cluster carries out requests, but its answers are lost.
     LoseAnswers {
         /// Which cluster.
         cluster: Side,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
-    /// Some requests of Sprag's transactions hang on their way: the connection breaks, the client tries
-    /// again, and the target carries the first try out late.
+    /// Some requests of Sprag's transactions are delayed: the connection breaks, the client retries, and
+    /// the target carries out the first attempt late.
     LateRequests {
         /// By how much, in milliseconds.
         by: u64,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
-    /// The group coordinators of the source move; the former ones go on answering what they knew.
+    /// The group coordinators of the source move. The former ones keep answering with their old state.
     FormerCoordinator {
-        /// They answer look-ups too, and half-way all connections to them break.
+        /// They answer look-ups too, and half-way through all connections to them break.
         misleads: bool,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
-    /// Something is wrong with one broker.
+    /// A broker has a fault.
     Broker(BrokerFault),
-    /// A replica of the mapping topic that lags behind answers for its ends.
+    /// A lagging replica of the mapping topic answers for its log end offsets.
     StaleEnds {
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
     /// A partition of the mapping topic cannot be read.
     MappingPartitionFails {
-        /// Which.
+        /// Which partition.
         partition: i32,
-        /// Nor can its end.
+        /// Its log end offset cannot be read either.
         ends_too: bool,
-        /// How long.
+        /// How long, in milliseconds.
         lasts: u64,
     },
 }
 
 impl Fault {
-    /// For how long it is in force, in milliseconds.
+    /// How long it lasts, in milliseconds.
     #[must_use]
     pub fn lasts(&self) -> u64 {
         match self {
@@ -368,16 +367,16 @@ impl Fault {
 /// What the clock of a frozen process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FrozenClock {
-    /// It goes on, as when a process is stopped.
+    /// It keeps running, as when a process is stopped.
     Moves,
-    /// It stands, as when a machine is suspended.
+    /// It stops, as when a machine is suspended.
     Stands,
 }
 
 /// A step of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommitStep {
-    /// The first half, or in `guarded` mode the whole.
+    /// The first half; in `guarded` mode, the plain commit.
     Write,
     /// The second half.
     End,

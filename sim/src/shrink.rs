@@ -1,11 +1,11 @@
-//! The smallest scenario that still fails: what is left of it is what it takes.
+//! Finds the smallest scenario that still fails.
 
 use crate::scenario::{Network, OnForeign, Scenario, Shape, Timed};
 
-/// A scenario made smaller, if there was anything to take away.
+/// Reduces a scenario, if it can be reduced.
 type Cut = fn(&mut Scenario);
 
-/// Reductions that are tried one by one, each once in a round.
+/// Reductions that are tried one at a time, each once per round.
 const CUTS: &[Cut] = &[
     |it| it.network = Network { latency_millis: 10, lost: 0 },
     |it| it.network.lost = 0,
@@ -22,15 +22,15 @@ const CUTS: &[Cut] = &[
     |it| it.calm_from = end_of(it).max(1_000),
 ];
 
-/// When the last of a scenario's work and faults is over.
+/// When the last work item and the last fault are over, in milliseconds.
 fn end_of(scenario: &Scenario) -> u64 {
     let work = scenario.work.iter().map(|work| work.at + 1_000);
     let faults = scenario.faults.iter().map(|fault| fault.at + fault.what.lasts());
     work.chain(faults).max().unwrap_or_default()
 }
 
-/// Takes away what is not needed for `scenario` to fail, by running what is left at most `most` times.
-/// Returns the smallest one found, and how often it was run.
+/// Removes what `scenario` does not need to fail. Runs at most `most` reduced scenarios. Returns the
+/// smallest one that failed, and the number of runs.
 pub fn shrink(
     scenario: &Scenario,
     most: u32,
@@ -59,7 +59,7 @@ pub fn shrink(
     }
 }
 
-/// A list of a scenario.
+/// A list in a scenario.
 #[derive(Clone, Copy)]
 enum Part {
     Faults,
@@ -85,7 +85,7 @@ impl Part {
     }
 }
 
-/// Takes pieces out of a list, large ones first (Zeller's delta debugging, without its complements).
+/// Removes pieces of a list, large ones first (Zeller's delta debugging, without complements).
 fn thin_out(smallest: &mut Scenario, part: Part, still_fails: &mut impl FnMut(&Scenario) -> bool) {
     let mut piece = part.len(smallest);
     while piece > 0 {
@@ -109,7 +109,7 @@ mod tests {
     use crate::scenario::{Fault, Work};
 
     #[test]
-    fn what_it_takes_is_what_is_left() {
+    fn only_what_the_failure_needs_is_left() {
         let crash = |it: &Timed<Fault>| matches!(it.what, Fault::Crash { .. });
         let trim = |it: &Timed<Work>| matches!(it.what, Work::TrimTarget { .. });
         let takes = |it: &Scenario| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_all_of_it_stays_and_runs_are_bounded() {
+    fn a_scenario_that_needs_everything_stays_and_runs_are_bounded() {
         let scenario = Scenario::of(1);
         let mut asked = 0;
         let (smallest, runs) = shrink(&scenario, 50, |_| {

@@ -1,5 +1,5 @@
-//! An independent stream of random numbers per concern, all from one seed, so that a change to one
-//! concern leaves the draws of the others as they were.
+//! One independent stream of random numbers per concern, all derived from one seed. A change to one concern
+//! leaves the draws of the others unchanged.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 /// What random numbers are drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concern {
-    /// How many of what there are, and which policies they have.
+    /// How many of each thing there are, and the policies.
     Shape,
     /// What clients and operators do.
     Work,
@@ -17,15 +17,15 @@ pub enum Concern {
     Network,
     /// The back-offs of the instances.
     Jitter,
-    /// Replicators that copy again where mappings are sparse.
+    /// Replicators that copy records again where mappings are sparse.
     Replays,
-    /// How many brokers there are, and what is wrong with one of them.
+    /// The number of brokers, and the faults of one of them.
     Brokers,
-    /// Owners that know less of the mappings than the ones before them.
+    /// Owners that know fewer mappings than the owners before them.
     HalfRead,
 }
 
-/// One concern's stream.
+/// The stream of one concern.
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
@@ -42,17 +42,17 @@ impl Stream {
         self.0.random_range(from..=to.max(from))
     }
 
-    /// An index below `len`, which is at least one.
+    /// An index below `len`, which must be at least one.
     pub fn index(&mut self, len: usize) -> usize {
         self.0.random_range(0..len.max(1))
     }
 
-    /// One of `choices`, which are at least one.
+    /// One of `choices`, of which there must be at least one.
     pub fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.index(choices.len())].clone()
     }
 
-    /// True `per_cent` times in a hundred.
+    /// True with a probability of `per_cent` percent.
     pub fn chance(&mut self, per_cent: u32) -> bool {
         self.0.random_range(0..100) < per_cent
     }

@@ -1,5 +1,5 @@
-//! Many seeds, on all cores. What is found does not depend on how many there are: seeds are told in
-//! order, and a sweep ends with the first that fails.
+//! Many seeds, on all cores. The result does not depend on the number of cores: a sweep ends with the
+//! lowest seed that fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,37 +11,37 @@ use crate::invariants::Invariant;
 use crate::run::{Counts, Outcome, run_for};
 use crate::scenario::Scenario;
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// How many seeds are good, from the first on.
+    /// Number of seeds that succeeded, counted from the first.
     pub good: u64,
     /// What happened in them.
     pub counts: Counts,
     /// What they reached.
     pub coverage: Coverage,
-    /// The first that failed, and how.
+    /// The lowest seed that failed, and its outcome.
     pub failed: Option<(u64, Outcome)>,
 }
 
-/// Runs a scenario; a panic is a crash.
+/// Runs a scenario. A panic counts as a crash.
 pub fn run_caught(scenario: &Scenario, wanted: impl Fn(Invariant) -> bool) -> Outcome {
     match catch_unwind(AssertUnwindSafe(|| run_for(scenario, wanted))) {
         Ok(outcome) => outcome,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Outcome::Crash(format!("panicked: {}", text.unwrap_or("without a word")))
+            Outcome::Crash(format!("panicked: {}", text.unwrap_or("no message")))
         }
     }
 }
 
-/// Runs `seeds` seeds from `from` on, in `threads` threads.
+/// Runs `seeds` seeds, starting at `from`, in `threads` threads.
 #[must_use]
 pub fn sweep(from: u64, seeds: u64, threads: usize, run: impl Fn(u64) -> Outcome + Sync) -> Sweep {
     let (next, end) = (AtomicU64::new(from), from.saturating_add(seeds));
-    let told = Mutex::new((Counts::default(), Coverage::default(), None::<(u64, Outcome)>));
-    let locked = || told.lock().unwrap_or_else(PoisonError::into_inner);
+    let results = Mutex::new((Counts::default(), Coverage::default(), None::<(u64, Outcome)>));
+    let locked = || results.lock().unwrap_or_else(PoisonError::into_inner);
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -49,14 +49,14 @@ pub fn sweep(from: u64, seeds: u64, threads: usize, run: impl Fn(u64) -> Outcome
                 break;
             }
             let outcome = run(seed);
-            let mut told = locked();
+            let mut results = locked();
             match outcome {
-                Outcome::Good(counts) => told.0.add(counts),
+                Outcome::Good(counts) => results.0.add(counts),
                 bad @ (Outcome::Crash(_) | Outcome::Broken(_)) => {
-                    // Seeds below it are under way in other threads, and may fail too.
+                    // Lower seeds are still running in other threads and may fail too.
                     next.fetch_max(end, Ordering::Relaxed);
-                    if told.2.as_ref().is_none_or(|(first, _)| seed < *first) {
-                        told.2 = Some((seed, bad));
+                    if results.2.as_ref().is_none_or(|(first, _)| seed < *first) {
+                        results.2 = Some((seed, bad));
                     }
                 }
             }
@@ -68,7 +68,7 @@ pub fn sweep(from: u64, seeds: u64, threads: usize, run: impl Fn(u64) -> Outcome
             scope.spawn(work);
         }
     });
-    let (counts, coverage, failed) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (counts, coverage, failed) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     let good = failed.as_ref().map_or(seeds, |(seed, _)| seed - from);
     Sweep { good, counts, coverage, failed }
 }

@@ -1,5 +1,5 @@
-//! What happened in a run, line by line, for people and for comparing two runs. Nothing is recorded
-//! unless somebody asked for it in this thread.
+//! What happened in a run, line by line, for reading and for comparing two runs. Nothing is recorded unless
+//! this thread asked for it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,27 +10,27 @@ use crate::clock::simulated;
 /// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When, in milliseconds of the simulation.
+    /// When, in milliseconds of simulated time.
     pub at: u64,
-    /// On which host, or to which.
+    /// The host that this is about.
     pub host: String,
-    /// What.
+    /// What happened.
     pub what: What,
 }
 
-/// What a line tells.
+/// The content of a trace line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A request left the host.
     Sent {
-        /// The message's number, which its answer has too.
+        /// The message's number. Its answer has the same number.
         number: u64,
         /// The host it goes to.
         to: String,
         /// The request.
         says: String,
     },
-    /// A request reached the host, which carried it out.
+    /// A request reached the host.
     Arrived {
         /// The message's number.
         number: u64,
@@ -44,12 +44,12 @@ pub enum What {
         /// The answer.
         says: String,
     },
-    /// The request was carried out, and its answer is never sent.
+    /// No answer is sent: it was lost, or the connection broke.
     AnswerLost {
         /// The request's number.
         number: u64,
     },
-    /// The broker that the request was for never got it.
+    /// The request never reached its broker.
     Unheard {
         /// The request's number.
         number: u64,
@@ -59,48 +59,48 @@ pub enum What {
         /// The request's number.
         number: u64,
     },
-    /// The process is stopped.
+    /// The process is frozen.
     Frozen {
-        /// What its clock does meanwhile.
+        /// What its clock does while it is frozen.
         clock: String,
     },
-    /// The process goes on.
+    /// The process resumed.
     Thawed,
     /// The process was killed.
     Down,
-    /// The process was started again.
+    /// The process was restarted.
     Up,
     /// Another fault.
     Fault {
         /// Whether it begins or ends.
         begins: bool,
-        /// Which.
+        /// The fault.
         says: String,
     },
-    /// The core of an instance told something.
-    Told {
-        /// How loudly.
+    /// The core or the driver of an instance logged something.
+    Logged {
+        /// The log level.
         level: String,
         /// The note's name, or what the driver was doing.
         event: String,
-        /// The verdict's name, where there is one.
+        /// The verdict's name, if there is one.
         reason: Option<String>,
-        /// The note.
+        /// The note's text.
         text: String,
     },
     /// Something happened on a cluster.
     Fact {
-        /// What.
+        /// The fact.
         says: String,
     },
-    /// An offset of Sprag's changed on the target.
+    /// A committed offset of Sprag's changed on the target.
     Committed {
-        /// From what to what.
+        /// The change.
         says: String,
     },
     /// An invariant was broken.
     Violation {
-        /// Which, and how.
+        /// The invariant and what broke it.
         says: String,
     },
 }
@@ -111,40 +111,40 @@ thread_local! {
     static HOST: RefCell<Option<Rc<str>>> = const { RefCell::new(None) };
 }
 
-/// Runs `what` and returns the lines that it left, beside its result.
+/// Runs `what` and returns its result with the lines that it recorded.
 pub fn recorded<T>(what: impl FnOnce() -> T) -> (T, Vec<Line>) {
     LINES.with_borrow_mut(|lines| *lines = Some(Vec::new()));
     let result = what();
     (result, LINES.take().unwrap_or_default())
 }
 
-/// Whether lines are wanted.
+/// Whether lines are being recorded.
 #[must_use]
 pub fn is_on() -> bool {
     LINES.with_borrow(Option::is_some)
 }
 
-/// Adds a line at the present time of the simulation, if lines are wanted.
+/// Adds a line at the current simulated time, if lines are being recorded.
 pub fn record(host: &str, what: impl FnOnce() -> What) {
     if is_on() {
-        // Between the steps of the simulation there is no time but the last step's end.
+        // Between two steps of the simulation, the time is the end of the last step.
         let at = turmoil::sim_elapsed().map_or(NOW.get(), |_| simulated().as_millis());
         record_at(at, host, what());
     }
 }
 
-/// The simulation came to this time, in milliseconds.
+/// Sets the current simulated time, in milliseconds.
 pub fn passed(now: u64) {
     NOW.set(now);
 }
 
-/// Adds a line at a time, if lines are wanted.
+/// Adds a line at the given time, in milliseconds, if lines are being recorded.
 pub fn record_at(at: u64, host: &str, what: What) {
     let line = Line { at, host: host.to_owned(), what };
     LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line)));
 }
 
-/// Runs `what` as a part of the process on `host`.
+/// Runs `what` as part of the process on `host`.
 pub fn on_host<T>(host: &Rc<str>, what: impl FnOnce() -> T) -> T {
     HOST.set(Some(Rc::clone(host)));
     let result = what();
@@ -152,7 +152,7 @@ pub fn on_host<T>(host: &Rc<str>, what: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The host whose process runs now.
+/// The host whose process is running.
 pub(crate) fn host() -> Rc<str> {
     HOST.with_borrow(Clone::clone).unwrap_or_else(|| Rc::from(""))
 }
@@ -165,16 +165,16 @@ impl fmt::Display for Line {
             What::Sent { number, to, says } => write!(f, "#{number} to {to}: {says}"),
             What::Arrived { number } => write!(f, "#{number} arrived"),
             What::Answered { number, to, says } => write!(f, "#{number} answered to {to}: {says}"),
-            What::AnswerLost { number } => write!(f, "#{number} carried out, the answer lost"),
-            What::Unheard { number } => write!(f, "#{number} came to no broker"),
+            What::AnswerLost { number } => write!(f, "#{number} answer lost"),
+            What::Unheard { number } => write!(f, "#{number} reached no broker"),
             What::Received { number } => write!(f, "#{number} received"),
-            What::Frozen { clock } => write!(f, "FROZEN, its clock {clock}"),
-            What::Thawed => f.write_str("GOES ON"),
+            What::Frozen { clock } => write!(f, "FROZEN, clock {clock}"),
+            What::Thawed => f.write_str("RESUMED"),
             What::Down => f.write_str("KILLED"),
             What::Up => f.write_str("STARTED"),
             What::Fault { begins: true, says } => write!(f, "FAULT {says}"),
             What::Fault { begins: false, says } => write!(f, "END OF {says}"),
-            What::Told { level, event, reason: _, text } => write!(f, "{level} {event}: {text}"),
+            What::Logged { level, event, reason: _, text } => write!(f, "{level} {event}: {text}"),
             What::Fact { says } => f.write_str(says),
             What::Committed { says } => write!(f, "COMMITTED {says}"),
             What::Violation { says } => write!(f, "VIOLATION {says}"),

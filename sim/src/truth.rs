@@ -1,5 +1,5 @@
-//! What is true in a run, as the clusters' own histories tell it: what groups committed on the source,
-//! where records were copied to, who took shards over.
+//! What is true in a run according to the clusters' own histories: what groups committed on the source,
+//! where records were copied to, and who took over which shard.
 
 mod commits;
 mod logs;
@@ -22,7 +22,7 @@ use crate::wire::{Committed, Isolation, Partition, Producer};
 /// The prefix of stamps in every run.
 pub const PREFIX: &str = "k2k_";
 
-/// Both clusters, as they are.
+/// Both clusters in their current state.
 #[derive(Clone, Copy)]
 pub struct Clusters<'a> {
     /// The source.
@@ -31,79 +31,80 @@ pub struct Clusters<'a> {
     pub target: &'a Cluster,
 }
 
-/// Everything true so far.
+/// Everything that is true so far.
 pub struct Truth {
-    /// The names of things.
+    /// The names used in the run.
     pub names: Names,
-    /// Sprag's configuration.
+    /// Sprag's configuration in the run.
     pub rules: Rules,
-    /// How many shards there are.
+    /// Number of shards.
     pub shards: i32,
-    /// A replica that lags behind may have told the mapping ends.
+    /// The mapping log end offsets may come from a lagging replica.
     pub ends_may_be_stale: bool,
-    /// What each group committed on the source, in order.
+    /// Each group's commits on the source, in order.
     pub source: BTreeMap<(GroupId, Partition), Vec<SourceCommit>>,
-    /// What each group has committed on the target now.
+    /// Each group's committed offset on the target.
     pub stored: BTreeMap<(GroupId, Partition), Committed>,
-    /// What each group committed on the target last, even if it is gone now.
+    /// Each group's last committed offset on the target, even if it no longer exists.
     last: BTreeMap<(GroupId, Partition), Committed>,
-    /// When the committed offset of each group on the target changed last.
+    /// When each group's committed offset on the target last changed.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
-    /// When each instance last looked at each group: at all of it, and at partitions by name.
+    /// When each instance last read each group, requiring stable offsets: all of it (`None`), or a
+    /// partition by name.
     looked: BTreeMap<(Rc<str>, GroupId, Option<Partition>), Instant>,
-    /// When each topic of the target was made.
+    /// When each topic of the target was created.
     pub made: BTreeMap<TopicName, Instant>,
-    /// The mapping topics that there were, in order.
+    /// The ids of the mapping topics so far, in order.
     mapping_topics: Vec<TopicId>,
-    /// The newest take-over record of each shard.
+    /// The newest fence of each shard.
     pub fences: BTreeMap<Shard, Fence>,
-    /// What stood in the mapping topic when each take-over record was written.
+    /// The mapping log end offsets when each take-over record was written.
     pub taken_over: BTreeMap<(Shard, Fence), MappingEnds>,
-    /// When requests of each fenced producer of a shard were refused, first and last.
+    /// When requests of each fenced producer of a shard were refused: the first and the last time.
     pub refused: BTreeMap<Producer, (Instant, Instant)>,
-    /// When each instance last committed plainly for each group.
+    /// When each instance last made a plain commit for each group.
     plainly: BTreeMap<(Rc<str>, GroupId), Instant>,
-    /// What each producer wrote last of each group.
+    /// What each producer last wrote for each group.
     written: BTreeMap<(GroupId, i64), Written>,
-    /// When the committed offset of each group on the target became pending, if it was committed in a
-    /// transaction that is not Sprag's, and what stood there before such transactions.
+    /// For each offset on the target that was committed in a foreign transaction: when it became pending,
+    /// and what was stored before such transactions.
     pended: BTreeMap<(GroupId, Partition), (Instant, Option<Committed>)>,
-    /// The mapping topic as it was before the present step.
+    /// The mapping log end offsets before the current step.
     mapping_ends: MappingEnds,
-    /// The producer ids of shards.
+    /// The producer ids of the shards' producers.
     shard_producers: BTreeSet<i64>,
-    /// Commits in transactions that a later commit had overtaken already: by which client.
+    /// Transactional commits that a later commit had already superseded, with the client that made them.
     pub superseded: Vec<(Rc<str>, GroupId, Partition, i64)>,
-    /// How far the logs went.
+    /// How far the logs extended, and when.
     pub logs: Logs,
-    /// The topics' ids, by name, on each cluster.
+    /// The ids of the source topics, by partition.
     source_ids: BTreeMap<Partition, TopicId>,
     seen: (usize, usize),
 }
 
-/// Offsets of a group that a producer wrote last.
+/// The offsets that a producer last wrote for a group.
 #[derive(Clone, Debug)]
 struct Written {
     at: Instant,
-    /// By the client on this host.
+    /// The host of the client that wrote them.
     by: Rc<str>,
-    /// The group had members then.
+    /// The group had members at that time.
     active: bool,
-    /// When that client first read the group again.
+    /// When that client first read the group after that.
     peeked: Option<Instant>,
 }
 
-/// How far the mapping topic went at some time.
+/// The end of the mapping topic at some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MappingEnds {
-    /// The topic.
+    /// The topic's id, if it exists.
     pub topic: Option<TopicId>,
-    /// For readers of committed records, by partition.
+    /// Last stable offset of each partition.
     pub ends: BTreeMap<i32, i64>,
 }
 
 impl Truth {
-    /// Nothing happened yet.
+    /// The state before anything has happened.
     #[must_use]
     pub fn new(scenario: &Scenario, names: &Names) -> Self {
         Self {
@@ -136,8 +137,8 @@ impl Truth {
         }
     }
 
-    /// Learns what happened since the last time; each commit of Sprag's goes through `check` before
-    /// what it changes is learnt.
+    /// Learns what happened since the last call. Each commit of Sprag's is passed to `check` before its
+    /// effect is learnt.
     pub fn learn(&mut self, clusters: Clusters<'_>, mut check: impl FnMut(&Self, &Ours)) {
         let (source, target) = (clusters.source.history(), clusters.target.history());
         for fact in &source[self.seen.0..] {
@@ -227,7 +228,7 @@ impl Truth {
                 self.shard_producers.insert(producer.id);
             }
             What::Appended { at, offset, .. } if at.topic == self.names.mapping_topic => {
-                self.logs.told(fact.at, at, *offset);
+                self.logs.published(fact.at, at, *offset);
             }
             What::Appended { at, offset, value, .. } if at.topic == self.names.fence_topic => {
                 let text = value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -300,34 +301,34 @@ impl Truth {
             verified,
             refresh,
         };
-        // A refresh stays one where the admitted race changed what it was to keep.
+        // If the admitted race changed the offset that it was to keep, a refresh is still a refresh.
         let overtaken = self.pended.get(&key).and_then(|(_, before)| before.as_ref());
         ours.refresh |= overtaken == Some(&ours.after) && self.is_transactions_race(&ours);
         Some(ours)
     }
 
-    /// The source partition that is copied to a target partition.
+    /// The source partition that is copied to this target partition.
     #[must_use]
     pub fn source_of(&self, at: &Partition) -> Option<Partition> {
         let (source, _) = self.names.topics.iter().find(|(_, target)| *target == at.topic)?;
         Some(Partition { topic: source.clone(), partition: at.partition })
     }
 
-    /// Which of the mapping topics that there were, one after the other, has this tag.
+    /// The index of the mapping topic with this tag, among all mapping topics so far.
     #[must_use]
     pub fn mapping_topic(&self, tag: MappingTopicTag) -> Option<usize> {
         self.mapping_topics.iter().position(|topic| MappingTopicTag::of(*topic) == tag)
     }
 
-    /// What the group committed on the source, of the partition behind `at`.
+    /// The group's commits on the source for the source partition of `at`.
     #[must_use]
     pub fn source_commits(&self, group: &GroupId, at: &Partition) -> &[SourceCommit] {
         let key = self.source_of(at).map(|source| (group.clone(), source));
         key.and_then(|key| self.source.get(&key)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the target topic was made again after the look that the commit was decided from: Kafka
-    /// has no commit that names a topic's id, so the next round corrects it.
+    /// Whether the target topic was recreated after the read that the commit was decided from. Kafka has no
+    /// commit that names a topic id, so this cannot be prevented; the next round corrects it.
     #[must_use]
     pub fn is_made_since_look(&self, ours: &Ours) -> bool {
         let look = self.look(ours, &ours.at);
@@ -335,16 +336,16 @@ impl Truth {
         made.is_some_and(|made| look.is_none_or(|look| *made >= look))
     }
 
-    /// When the instance that committed had last looked at a partition of the group.
+    /// When the instance that committed last read this partition of the group.
     #[must_use]
     pub fn look(&self, ours: &Ours, at: &Partition) -> Option<Instant> {
         let of = |at| self.looked.get(&(Rc::clone(&ours.from), ours.group.clone(), at)).copied();
         of(None).max(of(Some(at.clone())))
     }
 
-    /// Whether the commit overwrote one of a transaction that became pending after the look it was
-    /// decided from: no read shows it then, and the broker lets the later of the two stand. The
-    /// documents admit it, for groups without members.
+    /// Whether the commit overwrote an offset of a foreign transaction that became pending after the read
+    /// that the commit was decided from. No read shows such an offset, and the broker keeps the later of
+    /// the two. The documents admit this for groups without members.
     #[must_use]
     pub fn is_transactions_race(&self, ours: &Ours) -> bool {
         let pended = self.pended.get(&(ours.group.clone(), ours.at.clone()));
@@ -353,8 +354,8 @@ impl Truth {
         !ours.plain && !ours.active && since_look
     }
 
-    /// Whether the commit is one that `guarded` mode's documents admit: what it overwrote came after
-    /// the look that it was decided from, and it is the first to follow from that look.
+    /// Whether the documents of `guarded` mode admit the commit: it is the first plain commit after the
+    /// read that it was decided from, and what it overwrote came after that read.
     #[must_use]
     pub fn is_guarded_race(&self, ours: &Ours) -> bool {
         let Some(look) = self.look(ours, &ours.at) else {
@@ -367,7 +368,7 @@ impl Truth {
     }
 }
 
-/// Whether a host is an instance of Sprag's.
+/// Whether a host runs an instance of Sprag.
 fn is_instance(host: &str) -> bool {
     host.starts_with("sprag-")
 }

@@ -1,5 +1,5 @@
-//! What clients ask a simulated cluster, and what it answers: Kafka's requests, as far as Sprag, its
-//! replicators and its consumers need them. Names are the protocol's own.
+//! What clients ask a simulated cluster and what it answers: the Kafka requests that Sprag, its replicators
+//! and its consumers need. Names are those of the Kafka protocol.
 
 #![allow(missing_docs, reason = "the fields are the protocol's own")]
 
@@ -9,12 +9,12 @@ use std::rc::Rc;
 use sprag_core::ids::{BrokerId, GroupId, SourcePartition, TargetPartition, TopicId, TopicName};
 use sprag_core::time::Instant;
 
-/// A topic-partition of the cluster that is asked.
+/// A topic-partition of the cluster that receives the request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
     /// The topic's name.
     pub topic: TopicName,
-    /// Its index.
+    /// Its partition number.
     pub partition: i32,
 }
 
@@ -30,17 +30,17 @@ impl From<&TargetPartition> for Partition {
     }
 }
 
-/// What a commit without membership says.
+/// The generation of a commit without membership.
 pub const NO_GENERATION: i32 = -1;
 
-/// A request as it travels.
+/// A request in transit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The host of the client.
     pub from: Rc<str>,
-    /// When the client looked its coordinators up: what moved since, it does not know.
+    /// When the client looked up its coordinators. It does not know of later moves.
     pub coordinators_as_of: Instant,
-    /// Something that is to be believed waited for that look-up.
+    /// The look-up was made for a read that must prove something.
     pub looked_up_for_proof: bool,
     /// When it was sent.
     pub sent: Instant,
@@ -48,7 +48,7 @@ pub struct Envelope {
     pub request: Request,
 }
 
-/// The id of a group's member; empty for none.
+/// The member id in a group; empty for a commit without membership.
 pub type MemberId = String;
 
 /// A client's request.
@@ -65,9 +65,9 @@ pub enum Request {
     /// ListOffsets, earliest and latest.
     ListOffsets { at: BTreeSet<Partition>, isolation: Isolation },
 
-    /// Produce. With a producer: in its open transaction.
+    /// Produce. With a producer, the records join its open transaction.
     Produce { at: Partition, records: Vec<NewRecord>, producer: Option<Producer> },
-    /// Fetch, at most `most` records from `offset` on.
+    /// Fetch of at most `most` records, starting at `offset`.
     Fetch { at: Partition, offset: i64, isolation: Isolation, most: usize },
 
     /// InitProducerId with a transactional.id.
@@ -85,11 +85,11 @@ pub enum Request {
 
     /// ListGroups with states.
     ListGroups,
-    /// DescribeTopics of `__consumer_offsets`: who leads its partitions.
+    /// DescribeTopics of `__consumer_offsets`: the leaders of its partitions.
     DescribeCoordinators,
-    /// DescribeGroups: how many members.
+    /// DescribeGroups: the number of members.
     DescribeGroup { group: GroupId },
-    /// OffsetFetch; `None` for all partitions.
+    /// OffsetFetch; `at` is `None` for all partitions.
     OffsetFetch { group: GroupId, at: Option<BTreeSet<Partition>>, stable: bool },
     /// OffsetCommit.
     OffsetCommit {
@@ -112,7 +112,7 @@ pub enum Request {
         topic: TopicName,
         session_millis: u64,
     },
-    /// Heartbeat; `acknowledged` are the partitions that the member owns now.
+    /// Heartbeat; `acknowledged` is the set of partitions that the member owns now.
     Heartbeat {
         group: GroupId,
         member: MemberId,
@@ -126,13 +126,13 @@ pub enum Request {
 /// Which records a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// All up to the high watermark.
+    /// All records up to the high watermark.
     ReadUncommitted,
-    /// Up to the last stable offset, without aborted ones.
+    /// Records up to the last stable offset, without aborted ones.
     ReadCommitted,
 }
 
-/// Which group protocol a member speaks.
+/// The group protocol of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// JoinGroup and SyncGroup.
@@ -141,7 +141,7 @@ pub enum Protocol {
     Consumer,
 }
 
-/// A transactional producer, as the coordinator named it.
+/// A transactional producer, with the ids that its coordinator assigned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Producer {
     /// Its transactional.id.
@@ -152,7 +152,7 @@ pub struct Producer {
     pub epoch: i16,
 }
 
-/// A record to be appended.
+/// A record to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {
     /// Its key, for compaction.
@@ -181,10 +181,10 @@ pub struct Committed {
     pub metadata: String,
 }
 
-/// The cluster's answer.
+/// An answer of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// Done; nothing to tell.
+    /// Success without further content.
     Done,
     /// The whole request failed.
     Failed(Error),
@@ -196,8 +196,8 @@ pub enum Response {
     Offsets(BTreeMap<Partition, Result<(i64, i64), Error>>),
     /// To `Produce`: the offset of the first record.
     Produced(i64),
-    /// To `Fetch`: what is visible, and the position after it (markers and aborted records are
-    /// stepped over). The end is reached where the position equals `end`.
+    /// To `Fetch`: the visible records and the position after them, past any markers and aborted records.
+    /// The reader has reached the end when `position` equals `end`.
     Fetched { records: Vec<ReadRecord>, position: i64, end: i64 },
     /// To `InitProducer`.
     Initialised(Producer),
@@ -205,17 +205,17 @@ pub enum Response {
     Committed(BTreeMap<Partition, Result<(), Error>>),
     /// To `ListGroups`.
     Groups(BTreeMap<GroupId, GroupState>),
-    /// The same, where some broker did not contribute.
+    /// To `ListGroups`, when some broker did not contribute.
     SomeGroups(BTreeMap<GroupId, GroupState>),
     /// To `DescribeCoordinators`.
     Coordinators(Vec<BrokerId>),
     /// To `DescribeGroup`.
     Described { members: usize },
-    /// To `OffsetFetch`; `Ok(None)` where nothing is committed.
+    /// To `OffsetFetch`; `Ok(None)` if nothing is committed.
     Fetches(BTreeMap<Partition, Result<Option<Committed>, Error>>),
-    /// To `Join` and `Heartbeat`: the generation (or member epoch), and the partitions that are the
-    /// member's now; those it owned and that are missing must be given up, which the next heartbeat
-    /// acknowledges.
+    /// To `Join` and `Heartbeat`: the generation or member epoch, and the member's partitions. The member
+    /// must give up the partitions that it owned and that are missing here; its next heartbeat acknowledges
+    /// that.
     Member { generation: i32, assigned: BTreeSet<Partition> },
 }
 
@@ -224,11 +224,11 @@ pub enum Response {
 pub enum GroupState {
     /// No members.
     Empty,
-    /// Members, or about to have some.
+    /// Has members, or is about to.
     Active,
 }
 
-/// Kafka's error codes, by their names.
+/// Kafka's error codes, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Error {
     /// 1.
@@ -273,12 +273,12 @@ pub enum Error {
     FencedMemberEpoch,
     /// 113.
     StaleMemberEpoch,
-    /// 25 and its like, where a group speaks the other protocol: 23.
+    /// 23; for a member of the other group protocol.
     InconsistentGroupProtocol,
 }
 
 impl Error {
-    /// The protocol's number.
+    /// The code in the Kafka protocol.
     #[must_use]
     pub fn code(self) -> i16 {
         match self {

@@ -1,5 +1,5 @@
-//! One run: the clusters, the processes on turmoil, and the steps in between which faults act and
-//! invariants are checked.
+//! The world of one run: the clusters and the processes on turmoil. Between the steps of the simulation,
+//! faults are applied and invariants are checked.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -27,12 +27,12 @@ use crate::streams::{Concern, Stream};
 use crate::truth::Clusters;
 use crate::wire::{Request, Response};
 
-/// One step of turmoil: the grain of simulated time.
+/// One step of turmoil: the resolution of simulated time.
 pub const TICK: Duration = Duration::from_millis(20);
 
 /// The processes of one run.
 pub struct World {
-    /// turmoil.
+    /// The simulation.
     pub sim: turmoil::Sim<'static>,
     /// The source cluster.
     pub source: Broker,
@@ -40,18 +40,18 @@ pub struct World {
     pub target: Broker,
     /// Each instance's gate and clock.
     pub instances: Vec<(Gate, SimClock)>,
-    /// Replicator restarts that clients ask for: how much is to be copied again.
+    /// Restarts of the replicator that clients ask for: how many records to copy again.
     pub restarts: Rc<RefCell<Vec<i64>>>,
-    /// Groups whose commit is frozen half-way, and that a consumer is to join.
+    /// Groups whose commit is frozen half-way and that a consumer is to join.
     pub visits: Rc<RefCell<Vec<GroupId>>>,
-    /// What the next life of the replicator copies again.
+    /// How many records the replicator copies again after its next start.
     pub again: Rc<Cell<i64>>,
-    /// The names of things.
+    /// The names used in the run.
     pub names: Names,
 }
 
 impl World {
-    /// Everything set up, nothing begun.
+    /// Sets everything up. Nothing has started yet.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
         let names = Names::of(scenario);
@@ -89,12 +89,12 @@ impl World {
         let restarts = Rc::new(RefCell::new(Vec::new()));
         let visits = Rc::new(RefCell::new(Vec::new()));
         let clients = clients(scenario, &names, &target, &restarts, &visits);
-        // A host that has nothing to do would cost time in every step.
+        // A host without work would cost time in every step.
         let works = |role: &Role| {
             let visited = *role == Role::Consumers;
             visited || scenario.work.iter().any(|work| Role::of(&work.what) == *role)
         };
-        // So would a host for each of them.
+        // For the same reason, the roles share one host.
         let roles = Role::ALL.into_iter().filter(works);
         let all: Vec<_> = roles.map(|role| clients.clone().run(role, mail.clone())).collect();
         sim.client(CLIENTS, async move { futures::future::try_join_all(all).await.map(|_| ()) });
@@ -103,13 +103,13 @@ impl World {
 }
 
 impl World {
-    /// Looks at both clusters.
+    /// Inspects both clusters.
     pub fn look<T>(&self, at: impl FnOnce(Clusters<'_>) -> T) -> T {
         self.source.look(|source| self.target.look(|target| at(Clusters { source, target })))
     }
 }
 
-/// Time-outs, as much shorter than the real ones as a run is.
+/// Time-outs, scaled down with the length of a run.
 #[must_use]
 pub fn timing(scenario: &Scenario) -> Timing {
     Timing {

@@ -1,4 +1,4 @@
-//! Nothing of its own: `tests/contract` holds the simulated cluster against real brokers.
+//! Empty: `tests/contract` compares the simulated cluster with real brokers.
 //!
-//! A package beside the simulator, so that the product's own tests and what it may depend on stay
-//! free of what only the simulator needs.
+//! It is a package of its own so that the product's tests and dependencies stay free of what only the
+//! simulator needs.

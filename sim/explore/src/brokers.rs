@@ -1,5 +1,5 @@
 //! The smallest brokers that can answer a core: one fence partition, one transactional.id, one mapping
-//! partition, one group with one partition on either cluster, one coordination group.
+//! partition, one group with one partition on either cluster, and one coordination group.
 
 use std::collections::BTreeMap;
 
@@ -16,78 +16,78 @@ use crate::plant::Plant;
 use crate::script;
 use crate::violation::{Violation, ours, overwriting};
 
-/// Everything that both clusters hold.
+/// Everything that both clusters store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Brokers {
     /// The instance that the coordination group assigned the shard to.
     pub owner: Option<usize>,
-    /// The newest producer epoch of the shard's transactional.id; 0 before the first.
+    /// The newest producer epoch of the shard's transactional.id; 0 before the first one.
     pub epoch: u8,
     /// The fence partition's log end offset.
     pub fence_end: i64,
-    /// The take-over record that stands there.
+    /// The newest take-over record.
     pub take_over: Option<(Fence, String)>,
-    /// The open transaction's offsets, in the order in which they were written: where producers are
-    /// fenced, there is one at most.
+    /// The offsets of open transactions, in the order in which they were written. There is at most one,
+    /// unless the fence is disabled by a plant.
     pub pending: Vec<Pending>,
     /// The group's committed offset on the target.
     pub stored: Option<TargetCommit>,
-    /// A consumer is a member of the group on the target.
+    /// Whether a consumer is a member of the group on the target.
     pub member: bool,
-    /// Requests that hang on their way: their clients sent others since.
+    /// Requests of transactions that are delayed; their clients have retried them.
     pub late: Vec<Late>,
-    /// How many mapping records there are.
+    /// Number of mapping records.
     pub mappings: u8,
-    /// How many commits the group has made on the source, after its first.
+    /// Number of commits that the group has made on the source after its first one.
     pub source: u8,
-    /// The promise that was broken.
+    /// The broken promise.
     pub violation: Option<Violation>,
-    /// Our plain commit came after another commit than the check behind it saw: the race that the
-    /// documents admit for `guarded`.
+    /// Our plain commit followed another commit that the check behind it did not see: the race that the
+    /// documents of `guarded` mode admit.
     pub raced: bool,
 }
 
-/// A first half.
+/// A first half: an offset that is written but not yet visible.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pending {
-    /// Whose it is.
+    /// The epoch of its producer.
     pub epoch: Option<u8>,
-    /// What it would commit.
+    /// The offset that it would commit.
     pub commit: TargetCommit,
-    /// A later record stands already, and stays.
+    /// A later commit is already stored and wins.
     pub superseded: bool,
-    /// The group had a member when it was written.
+    /// The group had a member when the half was written.
     pub live: bool,
-    /// What stood there was read since.
+    /// The stored offset has been read since.
     pub verified: bool,
 }
 
-/// A request of a transaction that hangs on its way.
+/// A delayed request of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Late {
     /// The request.
     pub sent: Request,
-    /// A half was written since it was sent: it belongs to an earlier transaction.
+    /// A half has been written since it was sent, so it belongs to an earlier transaction.
     pub outlived: bool,
 }
 
-/// A request on its way, with what the client knew when it sent it.
+/// A request in flight, with what its client knew when it sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// What was ordered.
+    /// The action that the core ordered.
     pub action: Action,
-    /// The epoch of the producer that sends it.
+    /// The epoch of the producer that sent it.
     pub epoch: Option<u8>,
     /// What the check behind a plain commit found.
     pub checked: Option<TargetCommit>,
 }
 
-/// How old the answer may be.
+/// The age of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Age {
-    /// As of now.
+    /// Current.
     Present,
-    /// By a former coordinator, or a lagging replica: one commit, or one record, old.
+    /// One commit or one record old: from a former coordinator or a lagging replica.
     Stale,
 }
 
@@ -96,7 +96,7 @@ fn failure(class: FailureClass) -> Failure {
 }
 
 impl Brokers {
-    /// Before anything: the group has committed once on the source, and one record is mapped.
+    /// The initial state: the group has committed once on the source, and one record is mapped.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Brokers {
         }
     }
 
-    /// Somebody else commits, as a member or not.
+    /// A foreign client commits, as a member or not.
     pub fn foreign_commit(&mut self) {
         let commit = TargetCommit { offset: TargetOffset(1020), metadata: "theirs".to_owned() };
         self.stored = Some(commit);
@@ -124,13 +124,13 @@ impl Brokers {
         }
     }
 
-    /// The open transaction took too long: it is aborted, and its producer fenced.
+    /// The open transaction took too long: it is aborted and its producer fenced.
     pub fn time_out(&mut self) {
         self.pending.clear();
         self.epoch += 1;
     }
 
-    /// A late request arrives; its client waits for no answer.
+    /// A delayed request arrives. Its client awaits no answer.
     pub fn late_request(&mut self, nth: usize, plant: Option<Plant>) -> Option<()> {
         if nth >= self.late.len() {
             return None;
@@ -141,7 +141,8 @@ impl Brokers {
         }
         match &sent.action {
             Action::Commit(Commit::WriteHalf { offsets, .. }) => {
-                // Without a transaction that has offsets of the group, the broker refuses it (KIP-890).
+                // The broker refuses it unless the open transaction includes offsets of the group
+                // (KIP-890).
                 let open = self.pending.iter_mut().find(|pending| pending.epoch == sent.epoch);
                 if let (Some(pending), Some(late)) = (open, offsets.get(&script::target()))
                     && pending.commit != *late
@@ -174,7 +175,7 @@ impl Brokers {
         Some(())
     }
 
-    /// Carries out a request; `None` where it is not one that brokers answer.
+    /// Carries out a request; `None` if brokers do not answer this kind here.
     pub fn carry_out(
         &mut self,
         sent: &Request,
@@ -193,7 +194,7 @@ impl Brokers {
             Action::WriteTakeOver { request, record, .. } => {
                 let outcome = self.producer_of(sent, fenced, plant).map(|()| {
                     let fence = Fence(self.fence_end);
-                    // Its transaction's marker takes an offset too.
+                    // The transaction's marker takes an offset too.
                     self.fence_end += if fenced { 2 } else { 1 };
                     self.take_over = Some((fence, record.value.clone()));
                     fence
@@ -341,7 +342,7 @@ impl Brokers {
         }
     }
 
-    /// Ends the open transaction; where none is, it was ended before, and its answer was lost.
+    /// Ends the open transaction. Without one, it was already ended and the answer was lost.
     fn end(&mut self, end: TransactionEnd, epoch: Option<u8>) {
         let Some(nth) = self.pending.iter().position(|pending| pending.epoch == epoch) else {
             return;
@@ -370,7 +371,7 @@ impl Brokers {
         self.stored = Some(commit);
     }
 
-    /// Whether what is stored is ours.
+    /// Whether the stored offset is ours.
     #[must_use]
     pub fn holds_ours(&self) -> bool {
         self.stored.as_ref().and_then(ours).is_some()
@@ -383,5 +384,5 @@ impl Default for Brokers {
     }
 }
 
-/// The one mapping partition.
+/// The only mapping partition.
 pub const MAPPING_PARTITION: MappingPartition = MappingPartition(0);

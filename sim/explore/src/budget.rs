@@ -1,9 +1,9 @@
-//! How often each kind of thing may happen in one world.
+//! How often each kind of event may happen in a world.
 
-/// What may still happen. A world is finite because each of these only falls.
+/// What may still happen. Every amount only decreases, which makes a world finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// How often one instance's clock may jump to its core's next deadline, for each instance.
+    /// For each instance: how often its clock may jump to its core's next deadline.
     pub ticks: u8,
     /// Mapping records that the replicator may still publish.
     pub publications: u8,
@@ -11,28 +11,28 @@ pub struct Budget {
     pub source_commits: u8,
     /// Times that the coordination group may take the shard away without asking.
     pub losses_of_shard: u8,
-    /// Times that it may ask for the shard back.
+    /// Times that the coordination group may revoke the shard and wait for it to be released.
     pub revocations: u8,
-    /// Instances that may be killed and started again.
+    /// Instances that may be killed and restarted.
     pub crashes: u8,
     /// Requests or answers that may be lost.
     pub lost: u8,
     /// Source reads that a former coordinator may answer.
     pub stale_source_reads: u8,
-    /// Reads of the mapping ends that a lagging replica may answer.
+    /// Reads of the mapping log end offsets that a lagging replica may answer.
     pub stale_ends: u8,
-    /// Commits on the target by a consumer that is no member of the group.
+    /// Commits on the target by a consumer that is not a member of the group.
     pub foreign_commits: u8,
-    /// Times that a consumer may join the group on the target (it may commit, and leaves).
+    /// Times that a consumer may join the group on the target. It may commit, and it may leave.
     pub joins: u8,
     /// Transactions that the broker may abort because they took too long.
     pub timeouts: u8,
-    /// Requests of a transaction that may hang on their way while their client tries again.
+    /// Requests of a transaction that may be delayed while their client retries.
     pub late: u8,
 }
 
 impl Budget {
-    /// Nothing but what instances do by themselves, without their clocks.
+    /// Only what instances do by themselves, without their clocks.
     #[must_use]
     pub const fn nothing() -> Self {
         Self {
@@ -52,7 +52,8 @@ impl Budget {
         }
     }
 
-    /// A change of owner, a stale source read and a foreign commit: for every change of the code.
+    /// A change of owner, a stale source read and a foreign commit. Small enough for every change of the
+    /// code.
     #[must_use]
     pub const fn small() -> Self {
         Self {
@@ -72,14 +73,14 @@ impl Budget {
         }
     }
 
-    /// A request of a transaction that is carried out late, and a foreign commit.
+    /// A late request of a transaction, and a foreign commit.
     #[must_use]
     pub const fn late() -> Self {
         Self { ticks: 1, source_commits: 1, foreign_commits: 1, late: 1, ..Self::nothing() }
     }
 
-    /// Mappings that come meanwhile: an instance is killed and reads them anew, and a lagging replica tells
-    /// of too low an end.
+    /// New mappings: an instance is killed and reads them again, and a lagging replica returns a log end
+    /// offset that is too low.
     #[must_use]
     pub const fn mappings() -> Self {
         Self {
@@ -99,7 +100,7 @@ impl Budget {
         }
     }
 
-    /// Beside a change of owner: an answer is lost, a transaction takes too long, a member comes and
+    /// A change of owner, a lost answer, a transaction that takes too long, and a member that joins and
     /// commits.
     #[must_use]
     pub const fn full() -> Self {
@@ -120,14 +121,15 @@ impl Budget {
         }
     }
 
-    /// Changes one amount, by a text as `lost=2`.
+    /// Changes one amount, given as text such as `lost=2`.
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
+    /// Why the text is invalid.
     pub fn set(&mut self, change: &str) -> Result<(), String> {
-        let (name, amount) =
-            change.split_once('=').ok_or_else(|| "expected name=number".to_owned())?;
+        let (name, amount) = change
+            .split_once('=')
+            .ok_or_else(|| "expected name=number, such as lost=2".to_owned())?;
         let amount = amount.parse().map_err(|error| format!("{amount}: {error}"))?;
         let place = match name {
             "ticks" => &mut self.ticks,
@@ -143,7 +145,11 @@ impl Budget {
             "joins" => &mut self.joins,
             "timeouts" => &mut self.timeouts,
             "late" => &mut self.late,
-            _ => return Err(format!("there is no {name}")),
+            _ => {
+                return Err(format!(
+                    "unknown amount {name:?}; see Budget in sim/explore/src/budget.rs"
+                ));
+            }
         };
         *place = amount;
         Ok(())

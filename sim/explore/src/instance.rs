@@ -1,4 +1,4 @@
-//! One instance: the real core, its clock, and its requests on their way.
+//! One instance: the real core, its clock and its requests in flight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::plant::Plant;
 use crate::requests::{failed, fixed, unanswered};
 use crate::script;
 
-/// How many of its core's deadlines a clock may pass in one tick, until something is asked for.
+/// How many of its core's deadlines a clock may pass in one tick until the core sends a request.
 const DEADLINES: usize = 6;
 
-/// What every instance of a world shares, and what never changes.
+/// What all instances of a world share and what never changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// How offsets are committed.
@@ -30,7 +30,7 @@ pub struct Terms {
     pub plant: Option<Plant>,
 }
 
-/// One instance of Sprag. As long as it is not stepped, it is frozen.
+/// One instance of Sprag. It is frozen while it is not stepped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Instance {
     /// The core.
@@ -41,11 +41,11 @@ pub struct Instance {
     pub ticks: u8,
     /// The shard's producer.
     pub producer: Option<Producer>,
-    /// How many mapping records it has read, once it was told to read them.
+    /// How many mapping records it has read; `None` before the core orders it to read.
     pub reader: Option<u8>,
-    /// What is on its way.
+    /// The requests in flight.
     pub requests: BTreeMap<RequestId, InFlight>,
-    /// What the coordination group has to tell it.
+    /// A notice of the coordination group that it has not received yet.
     pub notice: Option<Notice>,
     /// What its last stable read of the target found (`guarded`), or its last first half (planted).
     pub checked: Option<TargetCommit>,
@@ -53,39 +53,39 @@ pub struct Instance {
     pub stopped: bool,
 }
 
-/// The client's handle of the shard's transactional.id.
+/// The client's handle for the shard's transactional.id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Producer {
-    /// The `init_transactions` whose answer it waits for.
+    /// The `init_transactions` request whose answer it awaits.
     pub awaits: Option<RequestId>,
-    /// Its epoch; none before `init_transactions`, and none in `guarded` mode.
+    /// Its epoch; `None` before `init_transactions`, and always in `guarded` mode.
     pub epoch: Option<u8>,
-    /// The ownership that it belongs to, once the take-over record stands.
+    /// The fence of its ownership, once the take-over record is written.
     pub fence: Option<Fence>,
     /// One of its requests was sent and never answered.
     pub unanswered: bool,
 }
 
-/// A request, and its answer once it was carried out.
+/// A request, and its answer once it has been carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InFlight {
     /// The request.
     pub sent: Request,
-    /// The answer that is on its way back.
+    /// The answer that is in flight.
     pub answer: Option<Event>,
 }
 
-/// Something that the coordination group says.
+/// A notice of the coordination group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// The shard was taken away.
     Lost,
-    /// The shard is asked for.
+    /// The shard must be released.
     Revoked,
 }
 
 impl Instance {
-    /// Started, and connected to everything.
+    /// A started instance that is connected to everything.
     #[must_use]
     pub fn start(terms: Terms, now: Instant, ticks: u8, id: usize, brokers: &mut Brokers) -> Self {
         let mut instance = Self {
@@ -103,14 +103,14 @@ impl Instance {
         instance
     }
 
-    /// The core is told, and what it orders is sent.
+    /// Passes an event to the core and sends what the core orders.
     pub fn handle(&mut self, terms: Terms, id: usize, brokers: &mut Brokers, event: Event) {
         self.core.handle(self.now, event);
         self.core.validate();
         self.obey(terms, id, brokers);
     }
 
-    /// The coordination group assigns the shard; what it had to say before comes first.
+    /// The coordination group assigns the shard. An earlier notice is received first.
     pub fn assign(&mut self, terms: Terms, id: usize, brokers: &mut Brokers) {
         if let Some(notice) = self.notice.take() {
             self.handle(terms, id, brokers, notice.event());
@@ -119,7 +119,7 @@ impl Instance {
         self.handle(terms, id, brokers, Event::ShardAssigned { shard: script::SHARD });
     }
 
-    /// The next mapping record is read.
+    /// Reads the next mapping record.
     pub fn read_mapping(&mut self, terms: Terms, id: usize, brokers: &mut Brokers) -> Option<()> {
         let nth = self.reader.filter(|nth| *nth < brokers.mappings)?;
         self.reader = Some(nth + 1);
@@ -134,7 +134,7 @@ impl Instance {
         Some(())
     }
 
-    /// The clock jumps to the core's next deadlines, until it asks for something.
+    /// The clock jumps to the core's next deadlines until the core sends a request.
     pub fn tick(&mut self, terms: Terms, id: usize, brokers: &mut Brokers) -> Option<()> {
         self.ticks = self.ticks.checked_sub(1)?;
         let before = self.requests.len();
@@ -161,7 +161,7 @@ impl Instance {
         None
     }
 
-    /// The brokers carry a request out.
+    /// The brokers carry out a request.
     pub fn carry_out(
         &mut self,
         terms: Terms,
@@ -190,7 +190,7 @@ impl Instance {
         Some(())
     }
 
-    /// The answer of a request arrives.
+    /// The answer to a request arrives.
     pub fn deliver(
         &mut self,
         terms: Terms,
@@ -213,7 +213,7 @@ impl Instance {
         Some(())
     }
 
-    /// What a call returns whose producer has a request that was never answered.
+    /// What a call returns if its producer has a request that was never answered.
     fn with_late_requests(&self, sent: &Request, answer: Event) -> Event {
         let unanswered = self.producer.is_some_and(|it| it.unanswered && it.epoch == sent.epoch);
         let late = || Failure::new(FailureClass::LateRequest, "LateRequest");
@@ -234,8 +234,7 @@ impl Instance {
         Event::Commit(done)
     }
 
-    /// A request of a transaction hangs on its way: its connection breaks, and the client sends it once
-    /// more.
+    /// A request of a transaction is delayed: its connection breaks, and the client sends it again.
     pub fn delay(&mut self, brokers: &mut Brokers, request: RequestId) -> Option<()> {
         let flight = self.requests.get(&request).filter(|flight| flight.answer.is_none())?;
         brokers.late.push(Late { sent: flight.sent.clone(), outlived: false });
@@ -243,7 +242,7 @@ impl Instance {
         Some(())
     }
 
-    /// No answer of a request ever arrives.
+    /// No answer to a request ever arrives.
     pub fn give_up(
         &mut self,
         terms: Terms,
@@ -280,8 +279,8 @@ impl Instance {
         }
     }
 
-    /// Carries out what the core ordered. What is always answered alike is answered at once: when
-    /// that happens makes no difference to anybody.
+    /// Carries out what the core ordered. Requests whose answer never varies are answered at once, because
+    /// the time of their answer makes no difference.
     fn obey(&mut self, terms: Terms, id: usize, brokers: &mut Brokers) {
         while let Some(action) = self.core.poll_action() {
             if let Some(event) = self.at_once(&action, id, brokers) {
@@ -359,7 +358,7 @@ impl Instance {
 }
 
 impl Notice {
-    /// As the core is told it.
+    /// The notice as an event for the core.
     #[must_use]
     pub fn event(self) -> Event {
         let shard = script::SHARD;

@@ -1,10 +1,9 @@
-//! Every interleaving of small worlds: the real core ([`sprag_core::machine::Core`]), two or three
-//! instances of it, and the smallest brokers that can answer them.
+//! Explores every interleaving of small worlds: two or three instances of the real core
+//! ([`sprag_core::machine::Core`]) and the smallest brokers that can answer them.
 //!
-//! Between any two steps anything else may happen, so an instance that is not stepped is frozen. A
-//! request is *carried out* in one step and its answer *told* in another, or the answer is lost. All
-//! that may go wrong is bounded by a [`budget::Budget`], so that the states are finite in number and
-//! all of them are visited.
+//! Anything else may happen between two steps, so an instance that is not stepped is frozen. A request is
+//! *carried out* in one step, and its answer is *delivered* in another or lost. A [`budget::Budget`] bounds
+//! everything that may go wrong, so the number of states is finite and all of them are visited.
 
 pub mod brokers;
 pub mod budget;
@@ -15,5 +14,5 @@ pub mod plant_worlds;
 pub mod properties;
 pub mod requests;
 pub mod script;
-pub mod told;
 pub mod violation;
+pub mod wording;

@@ -1,4 +1,4 @@
-//! The world as a model that is explored: its states, and what may happen next in each.
+//! The world as a model to explore: its states, and the steps that are possible in each.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,17 +25,17 @@ const START: Instant = Instant::from_millis(1000);
 /// A small world.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// How many instances there are.
+    /// Number of instances.
     pub instances: usize,
-    /// How offsets are committed, and what is planted.
+    /// How offsets are committed, and the planted bug.
     pub terms: Terms,
     /// What may happen.
     pub budget: Budget,
-    /// The discoveries made so far.
+    /// The discoveries made so far, by name.
     pub found: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
-/// Where a world stands.
+/// A state of a world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The brokers of both clusters.
@@ -46,41 +46,41 @@ pub struct State {
     pub left: Budget,
 }
 
-/// An instance that is hashed once, not once for every state that it is part of.
+/// An instance whose hash is computed once, not once for each state that contains it.
 #[derive(Clone, Debug)]
 pub struct Hashed {
     hash: u64,
     instance: Arc<Instance>,
 }
 
-/// Something that happens.
+/// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The coordination group assigns the shard.
     Assign(usize),
-    /// The coordination group takes the shard away from a member that it does not hear.
+    /// The coordination group takes the shard away from a member that it no longer hears from.
     TakeAway,
-    /// The coordination group asks for the shard back.
+    /// The coordination group revokes the shard.
     AskBack,
-    /// An instance hears what the coordination group had to say.
+    /// An instance receives the notice of the coordination group.
     Hears(usize),
     /// An instance reads the next mapping record.
     ReadsMapping(usize),
     /// A request is carried out.
     CarryOut(usize, RequestId),
-    /// A request is answered by a former coordinator or a lagging replica.
+    /// A request is carried out by a former coordinator or a lagging replica.
     CarryOutStale(usize, RequestId),
     /// An answer arrives.
     Deliver(usize, RequestId),
     /// A request or its answer is lost.
     Lose(usize, RequestId),
-    /// A request of a transaction hangs on its way, and its client sends it once more.
+    /// A request of a transaction is delayed, and its client sends it again.
     Delay(usize, RequestId),
-    /// A request that hung on its way arrives.
+    /// A delayed request arrives.
     LateRequest(usize),
     /// An instance's clock jumps to its core's next deadline.
     Tick(usize),
-    /// An instance is killed, and started again.
+    /// An instance is killed and restarted.
     Crash(usize),
     /// The replicator publishes a mapping record.
     Publish,
@@ -105,14 +105,14 @@ impl World {
         Self { instances: 2, terms: Terms { mode, plant: None }, budget, found: Arc::default() }
     }
 
-    /// The same world with a bug in it.
+    /// The same world with a planted bug.
     #[must_use]
     pub fn planted(mut self, plant: Plant) -> Self {
         self.terms.plant = Some(plant);
         self
     }
 
-    /// Whether nobody discovered this before.
+    /// Whether this is the first discovery with this name.
     pub(crate) fn is_first(&self, name: &'static str) -> bool {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name)
     }
@@ -140,7 +140,7 @@ impl World {
                     }
                 }
             }
-            // Whether a read or its answer is lost makes no difference to anybody.
+            // For a read it makes no difference whether the request or the answer is lost.
             if state.left.lost > 0 && (flight.answer.is_none() || writes(&flight.sent.action)) {
                 steps.push(Step::Lose(id, *request));
             }
@@ -157,11 +157,11 @@ impl World {
     }
 
     fn may_be_stale(&self, state: &State, action: &Action) -> bool {
-        let told = self.terms.plant == Some(Plant::UnconfirmedFollowed);
+        let unconfirmed = self.terms.plant == Some(Plant::UnconfirmedFollowed);
         if let Action::Read(Read::SourceOffsets { coordinator_since, .. }) = action {
             return state.left.stale_source_reads > 0
                 && state.brokers.source > 0
-                && (coordinator_since.is_none() || told);
+                && (coordinator_since.is_none() || unconfirmed);
         }
         matches!(action, Action::Read(Read::MappingEnds { .. })) && state.left.stale_ends > 0
     }

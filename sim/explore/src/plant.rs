@@ -1,35 +1,36 @@
-//! Bugs that can be planted in a world, to see that it bites: in what stands around the core, and in the
-//! core itself.
+//! Bugs that can be planted in a world to show that its properties catch them: in what surrounds the core,
+//! and in the core itself.
 
 use sprag_core::planted::Bug;
 
 /// One planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plant {
-    /// The broker takes an older producer's commits.
+    /// The broker accepts commits of an older producer.
     NoFence,
-    /// Commits name no member, so that the broker does not look for members.
+    /// Commits name no member, so the broker does not check for members.
     EmptyMember,
-    /// Nothing is read between the two halves of a commit: the second read finds what the first did.
+    /// Nothing is read between the two halves of a commit: the second read returns what the first one
+    /// found.
     NoVerification,
-    /// The judge compares nothing (`features.applyMappingsGuard: disabled`).
+    /// The judge makes no comparison (`features.applyMappingsGuard: disabled`).
     GuardOff,
-    /// A target read that failed is taken for "no offset".
+    /// A failed read of the target is taken for "no offset".
     FailedFetchIsNone,
-    /// The read that is to confirm a doubtful source read may come from the former coordinator too.
+    /// A former coordinator may also answer the read that must confirm a doubtful source read.
     UnconfirmedFollowed,
-    /// A decision is carried out by the producer that the shard has now, whatever fence it was made under.
+    /// The shard's current producer carries out every decision, whatever fence it was made under.
     RetriedAfterTakeOver,
-    /// The later fence wins, whatever its owner has read of the mappings.
+    /// The later fence wins, however few mappings its owner has read.
     LexicographicOrder,
-    /// What the target had under an earlier ownership counts under a new one.
+    /// What an earlier ownership knew of the target still counts under a new one.
     TargetKeptAcrossTakeOver,
-    /// A producer one of whose requests was never answered goes on.
+    /// A producer stays in use although one of its requests was never answered.
     LateRequestIgnored,
 }
 
 impl Plant {
-    /// All of them.
+    /// All plants.
     pub const ALL: [Self; 10] = [
         Self::NoFence,
         Self::EmptyMember,
@@ -43,7 +44,7 @@ impl Plant {
         Self::LateRequestIgnored,
     ];
 
-    /// The bug that is planted in the core, if it is one.
+    /// The bug to plant in the core; `None` if it is planted outside it.
     #[must_use]
     pub fn in_core(self) -> Option<Bug> {
         match self {

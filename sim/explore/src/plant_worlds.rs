@@ -1,4 +1,4 @@
-//! The smallest world in which each planted bug shows, and what it breaks there.
+//! For each planted bug: the smallest world in which it shows, and the promises that it breaks there.
 
 use sprag_core::policy::CommitMode;
 
@@ -31,7 +31,7 @@ pub fn smallest(plant: Plant) -> World {
     World { instances, ..World::new(CommitMode::Fenced, budget).planted(plant) }
 }
 
-/// The promises of which the bug breaks one there.
+/// The promises of which the bug breaks at least one there.
 #[must_use]
 pub fn broken_by(plant: Plant) -> &'static [&'static str] {
     match plant {
@@ -40,7 +40,7 @@ pub fn broken_by(plant: Plant) -> &'static [&'static str] {
         Plant::GuardOff => &[NEVER_STALE, NEVER_REWOUND],
         Plant::UnconfirmedFollowed => &[NEVER_REWOUND],
         Plant::EmptyMember | Plant::TargetKeptAcrossTakeOver => &[NEVER_TRAMPLE],
-        // A check that is not made, or that failed, verifies nothing.
+        // A check that is skipped, or that failed, verifies nothing.
         Plant::NoVerification | Plant::FailedFetchIsNone => &[NEVER_TRAMPLE, VERIFIED],
     }
 }

@@ -1,5 +1,5 @@
-//! What must hold in every state, and what must be reached somewhere: an exploration that never came
-//! to a commit has proved nothing.
+//! What must hold in every state, and what must be reached in some state: an exploration that never reached
+//! a commit proves nothing.
 
 use sprag_core::action::{Action, Commit, TransactionEnd};
 use sprag_core::event::{CommitDone, Event};
@@ -14,43 +14,43 @@ use crate::violation::{Violation, ours};
 
 /// No translation is overwritten by one from older knowledge.
 pub const NEVER_STALE: &str = "NeverStale";
-/// No translation is set back, on a source that never was.
+/// No translation moves back, on a source that was never reset.
 pub const NEVER_REWOUND: &str = "NeverRewound";
-/// No commit of somebody else is overwritten.
+/// No foreign commit is overwritten.
 pub const NEVER_TRAMPLE: &str = "NeverTrample";
-/// Every offset is what its stamp's knowledge gives, for a position that was committed.
+/// Every offset is the translation of a committed position by the mappings that its stamp claims.
 pub const NO_INVENTED_OFFSET: &str = "NoInventedOffset";
-/// No half becomes visible before what stood there was read again.
+/// No offset becomes visible before the stored one has been read again.
 pub const VERIFIED: &str = "Verified";
 /// No instance ends its process.
 pub const NOBODY_GIVES_UP: &str = "NobodyGivesUp";
-/// What no bug of the product may break.
+/// The promises that no bug of the product may break.
 pub const PROMISES: [&str; 5] =
     [NEVER_STALE, NEVER_REWOUND, NEVER_TRAMPLE, NO_INVENTED_OFFSET, VERIFIED];
 /// `guarded`: an instance that paused between its check and its commit overwrote a newer translation.
 pub const RACE_STALE: &str = "the documented race: a newer translation is overwritten";
-/// `guarded`: it overwrote somebody else's commit.
+/// `guarded`: such an instance overwrote a foreign commit.
 pub const RACE_TRAMPLE: &str = "the documented race: a foreign commit is overwritten";
 
 /// `fenced`: a zombie was refused.
 pub const ZOMBIE_REFUSED: &str = "a zombie's commit is refused";
 /// A translation was committed.
 pub const COMMITTED: &str = "a translation is committed";
-/// The group's newest position was committed, translated by all mappings there are.
+/// The group's newest position was committed, translated with all mappings that exist.
 pub const NEWEST: &str = "an exact translation of the newest position is committed";
-/// A later owner commits.
+/// A later owner committed.
 pub const SECOND_OWNER: &str = "a second owner commits";
-/// `fenced`: the second look saved somebody's commit.
-pub const OVERTAKEN: &str = "a commit that a foreign one overtook is aborted";
-/// `fenced`: the end of a transaction is refused.
+/// `fenced`: the second read saved a foreign commit.
+pub const OVERTAKEN: &str = "a commit overtaken by a foreign one is aborted";
+/// `fenced`: the end of a zombie's transaction was refused.
 pub const END_REFUSED: &str = "a zombie's end of a transaction is refused";
-/// `fenced`: a request that hung on its way belongs to a producer that was replaced.
+/// `fenced`: a delayed request belongs to a producer that was replaced.
 pub const LATE_REFUSED: &str = "a late request will be refused";
-/// The broker's member check refused.
-pub const MEMBER_REFUSED: &str = "a commit is refused for a member's sake";
+/// The broker's member check refused a commit.
+pub const MEMBER_REFUSED: &str = "a commit is refused because the group has a member";
 
-// stateright 0.31 lets a later discovery take the place of an earlier one: each is told once, so that
-// the trace is a shortest one.
+// stateright 0.31 lets a later discovery replace an earlier one. Each is reported only once, so that the
+// trace is a shortest one.
 macro_rules! never {
     ($name:expr, $broken:expr) => {
         Property::always($name, |world: &World, state: &State| {
@@ -66,7 +66,7 @@ macro_rules! reached {
     };
 }
 
-/// The properties of a world: what its budget allows for must be reached.
+/// The properties of a world. Everything that its budget allows for must be reached.
 #[must_use]
 pub fn of(world: &World) -> Vec<Property<World>> {
     let mut all = vec![
@@ -113,7 +113,7 @@ pub fn of(world: &World) -> Vec<Property<World>> {
     all
 }
 
-/// In `guarded` mode a pause between check and commit is documented, and nothing else is.
+/// `guarded` mode documents a race between check and commit. Nothing else is excused.
 fn broken(state: &State, violation: Violation) -> bool {
     state.brokers.violation == Some(violation) && !state.brokers.raced
 }

@@ -1,5 +1,5 @@
-//! Requests by their kind: what is always answered alike, and what follows where no
-//! answer comes (as the product's error table has it for a time-out).
+//! Kinds of requests: those with a fixed answer, and what follows if no answer arrives, as in the product's
+//! error table for a time-out.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use sprag_core::failure::{Failure, FailureClass};
 
 use crate::script;
 
-/// The answer to a read of what never changes in this world. Nobody knows whether the group has
-/// members: the broker's own check has to decide.
+/// The answer to a read of something that never changes in this world. Whether the group has members is
+/// unknown, so the broker's own check must decide.
 #[must_use]
 pub fn fixed(read: &Read) -> Option<Event> {
     let done = match read {
@@ -57,14 +57,14 @@ pub fn fixed(read: &Read) -> Option<Event> {
     Some(Event::Read(done))
 }
 
-/// What the core is told where no answer comes: a read failed, a write may have taken effect.
+/// The event for the core when no answer arrives: a read failed, a write may have taken effect.
 #[must_use]
 pub fn unanswered(action: &Action) -> Option<Event> {
     let class = if writes(action) { FailureClass::OutcomeUnknown } else { FailureClass::Retry };
     failed(action, class)
 }
 
-/// Whether the request changes anything at the brokers.
+/// Whether the request changes anything on the brokers.
 #[must_use]
 pub fn writes(action: &Action) -> bool {
     match action {
@@ -83,13 +83,13 @@ pub fn writes(action: &Action) -> bool {
     }
 }
 
-/// Whether the request is one of a shard's transaction.
+/// Whether the request belongs to a shard's transaction.
 #[must_use]
 pub fn is_of_transaction(action: &Action) -> bool {
     matches!(action, Action::Commit(Commit::WriteHalf { .. } | Commit::End { .. }))
 }
 
-/// The answer of a request that failed.
+/// The answer to a request that failed.
 #[must_use]
 pub fn failed(action: &Action, class: FailureClass) -> Option<Event> {
     let failure = Failure::new(class, format!("{class:?}"));

@@ -1,4 +1,4 @@
-//! The names and numbers of the small world, and what is true of them.
+//! The names and numbers of the small world, and the translations that are right in it.
 
 use sprag_core::event::{FenceTopic, LogRange, MappingTopic};
 use sprag_core::ids::{
@@ -12,7 +12,7 @@ use sprag_core::time::Instant;
 
 use crate::plant::Plant;
 
-/// The one shard.
+/// The only shard.
 pub const SHARD: Shard = Shard(0);
 /// The fence topic.
 pub const FENCE_TOPIC: FenceTopic = FenceTopic { id: TopicId([9; 16]), shards: ShardCount(1) };
@@ -22,39 +22,39 @@ pub const MAPPING_TOPIC: MappingTopic = MappingTopic { id: TopicId([8; 16]), par
 pub const SOURCE_TOPIC: TopicId = TopicId([1; 16]);
 /// The replicated topic on the target.
 pub const TARGET_TOPIC: TopicId = TopicId([2; 16]);
-/// What the target partition holds.
+/// The log range of the target partition.
 pub const LOG: LogRange = LogRange { start: TargetOffset(0), end: TargetOffset(10_000) };
-/// How long one mapping record's run is.
+/// Length of one mapping record's run.
 const RUN: i64 = 100;
-/// How far apart the copies are.
+/// Difference between source and target offsets in the first run.
 const SHIFT: i64 = 1000;
 
-/// The one group.
+/// The only group.
 #[must_use]
 pub fn group() -> GroupId {
     GroupId::from("billing")
 }
 
-/// The one source partition.
+/// The only source partition.
 #[must_use]
 pub fn source() -> SourcePartition {
     SourcePartition::new("orders", 0)
 }
 
-/// The one target partition.
+/// The only target partition.
 #[must_use]
 pub fn target() -> TargetPartition {
     TargetPartition::new("dr.orders", 0)
 }
 
-/// The source offset of the group's commit number `nth`, counted from 0.
+/// The source offset of the group's `nth` commit, counted from 0.
 #[must_use]
 pub fn source_commit(nth: u8) -> SourceOffset {
     SourceOffset(50 + RUN * i64::from(nth))
 }
 
-/// Mapping record number `nth`: source offsets [100 n, 100 n + 100) are at [1010 n + 1000, ...), with
-/// a gap of ten behind each run.
+/// The `nth` mapping record: source offsets [100 n, 100 n + 100) are at [110 n + 1000, ...), with a gap of
+/// ten offsets after each run.
 #[must_use]
 pub fn mapping(nth: u8) -> MappingRecord {
     let nth = i64::from(nth);
@@ -73,8 +73,8 @@ pub fn mapping(nth: u8) -> MappingRecord {
     })
 }
 
-/// Where `position` is on the target, for somebody who read `known` mapping records; not asked of the
-/// core, so that it may judge the core.
+/// The target offset of `position` for a reader of `known` mapping records. It is computed without the
+/// core, so that it can judge the core.
 #[must_use]
 pub fn translation(position: SourceOffset, known: i64) -> Option<TargetOffset> {
     let last = known.checked_sub(1).filter(|last| *last >= 0)?;
@@ -87,11 +87,11 @@ pub fn translation(position: SourceOffset, known: i64) -> Option<TargetOffset> {
     }))
 }
 
-/// A core that has just been started.
+/// A core that has just started.
 #[must_use]
 pub fn core(mode: CommitMode, plant: Option<Plant>, now: Instant) -> Core {
     let mut policy = Policy { commit_mode: mode, ..Policy::for_pipeline("dr") };
-    // One tick is enough for a round and for the read that confirms a doubtful one.
+    // With this, one tick is enough for a round and for the read that confirms a doubtful one.
     policy.confirm_after = policy.poll_interval;
     policy.apply_mappings_guard = plant != Some(Plant::GuardOff);
     let setup = Setup {

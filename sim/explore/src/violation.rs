@@ -1,5 +1,4 @@
-//! What must not come of a commit, judged from what the brokers hold and not from what an instance
-//! believes.
+//! What a commit must not do, judged from what the brokers hold, never from what an instance believes.
 
 use sprag_core::event::TargetCommit;
 use sprag_core::ids::SourceOffset;
@@ -12,17 +11,17 @@ use crate::script;
 pub enum Violation {
     /// A translation was overwritten by one made from older knowledge.
     Stale,
-    /// A translation was set back although the source never was.
+    /// A translation moved back although the source was never reset.
     Rewound,
-    /// A commit that is not ours was overwritten.
+    /// A foreign commit was overwritten.
     Trampled,
-    /// A half became visible before what stood there was read again.
+    /// An offset became visible before the stored one had been read again.
     Unverified,
-    /// The offset is not what its own stamp's knowledge gives.
+    /// The offset is not the translation by the mappings that its stamp claims.
     Invented,
 }
 
-/// Our commit with its stamp; `None` where it is somebody else's.
+/// The stamp of our commit; `None` for a foreign one.
 #[must_use]
 pub fn ours(commit: &TargetCommit) -> Option<Stamp> {
     match Metadata::parse(&commit.metadata, ["k2k_"]) {
@@ -34,8 +33,7 @@ pub fn ours(commit: &TargetCommit) -> Option<Stamp> {
     }
 }
 
-/// What is wrong with `ours` taking the place of `stored`, on a source where the group has committed
-/// up to `newest`.
+/// What is wrong with `commit` replacing `stored`, if the group's newest source position is `newest`.
 #[must_use]
 pub fn overwriting(
     stored: Option<&TargetCommit>,

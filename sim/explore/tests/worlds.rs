@@ -1,5 +1,5 @@
-//! Every state of small worlds: what the documents promise holds in all of them, the race that they
-//! admit is found, and so is each planted bug.
+//! Visits every state of small worlds. The promises of the documents hold in all of them, the race that the
+//! documents admit is found, and so is every planted bug.
 
 use sprag_core::policy::CommitMode;
 use sprag_explore::budget::Budget;
@@ -11,7 +11,8 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 const NOTHING: Budget = Budget::nothing();
 
-/// Every promise holds in every state, and every situation that the budget allows for is reached.
+/// Every promise holds in every state, and every situation that the budget allows for is reached. Returns
+/// the number of states.
 fn explore(mode: CommitMode, budget: Budget) -> usize {
     let checker = World::new(mode, budget).checker().spawn_bfs().join();
     checker.assert_properties();
@@ -26,7 +27,7 @@ fn fenced_keeps_every_promise_while_the_shard_changes_hands() {
 }
 
 #[test]
-fn fenced_keeps_every_promise_beside_consumers_of_the_target() {
+fn fenced_keeps_every_promise_alongside_consumers_of_the_target() {
     let budget = Budget { losses_of_shard: 1, foreign_commits: 1, joins: 1, ..NOTHING };
     let states = explore(CommitMode::Fenced, budget);
     assert!(states > 10_000, "{states}");

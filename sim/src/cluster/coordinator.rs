@@ -1,4 +1,4 @@
-//! What the cluster does for each request.
+//! The cluster's handling of each request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Cluster {
         }
     }
 
-    /// With a topic go the offsets that groups committed for it.
+    /// Deleting a topic removes the offsets that groups committed for it.
     pub(super) fn delete_topic(&mut self, name: &TopicName) -> Response {
         if !self.topics.delete(name) {
             return Response::Failed(Error::UnknownTopicOrPartition);
@@ -92,10 +92,10 @@ impl Cluster {
     ) -> Response {
         let now = self.now;
         if self.late && !self.producers.has_open(producer, &name) {
-            // Brokers from 3.8 on ask the transaction coordinator (KIP-890, its first part).
+            // Brokers from 3.8 on ask the transaction coordinator (KIP-890, part 1).
             return Response::Failed(Error::InvalidTxnState);
         }
-        // AddOffsetsToTxn begins the transaction, whatever becomes of the commit.
+        // AddOffsetsToTxn begins the transaction, whatever happens to the commit.
         match self.producers.open(producer, now) {
             Ok(open) => open.groups.insert(name.clone()),
             Err(error) => return self.refused(producer, error),
@@ -112,7 +112,7 @@ impl Cluster {
         group.listed |= self.version == Version::V3_9;
         let allowed = group.may_commit_in_transaction(member, generation);
         if let Err(error) = within(group, member, allowed, &offsets) {
-            // The transactional request knows no stale epochs.
+            // TxnOffsetCommit has no error for stale epochs.
             let stale = error == Error::StaleMemberEpoch;
             let error = if stale { Error::IllegalGeneration } else { error };
             outcome.extend(all(offsets, error));
@@ -170,7 +170,7 @@ impl Cluster {
         }
         match self.groups.get(name) {
             Some(group) => Response::Fetches(group.offsets.fetch(at, stable)),
-            // An unknown group has nothing committed.
+            // An unknown group has no committed offsets.
             None => Response::Fetches(super::offsets::Offsets::default().fetch(at, stable)),
         }
     }
@@ -243,7 +243,7 @@ impl Cluster {
             })
             .collect();
         self.remove_offsets(name, |at| outcome.get(at) == Some(&Ok(())));
-        // The classic coordinator cleans up after each deletion.
+        // The classic coordinator removes empty groups after each deletion.
         if self.version == Version::V3_9 {
             self.groups
                 .retain(|it, group| it != name || group.is_active() || !group.offsets.is_empty());
@@ -264,7 +264,7 @@ impl Cluster {
         if let Err(error) = group.join(now, &member, protocol, (topic, partitions), session) {
             return Response::Failed(error);
         }
-        let (generation, assigned) = group.told(&member);
+        let (generation, assigned) = group.assignment(&member);
         self.note(What::Joined { group: name, member });
         Response::Member { generation, assigned }
     }
@@ -282,7 +282,7 @@ impl Cluster {
         };
         match group.heartbeat(now, member, generation, owned) {
             Ok(()) => {
-                let (generation, assigned) = group.told(member);
+                let (generation, assigned) = group.assignment(member);
                 Response::Member { generation, assigned }
             }
             Err(error) => Response::Failed(error),
@@ -311,8 +311,8 @@ impl Cluster {
         }
     }
 
-    /// What is to be committed where there is such a partition, and the answer for the others. A
-    /// request without any of the former never gets to the group.
+    /// Splits a commit into the offsets of partitions that exist and the errors for the others. A commit
+    /// without any existing partition never reaches the group.
     fn of_known_partitions(
         &self,
         offsets: BTreeMap<Partition, Committed>,
@@ -322,7 +322,7 @@ impl Cluster {
         (known, all(unknown, Error::UnknownTopicOrPartition))
     }
 
-    /// Whether a commit states a generation of a group that does not exist.
+    /// Whether a commit states a generation for a group that does not exist.
     fn is_of_no_group(&self, name: &GroupId, generation: i32) -> bool {
         generation >= 0 && !self.groups.contains_key(name)
     }
@@ -336,7 +336,8 @@ impl Cluster {
     }
 }
 
-/// Whether what is to be committed is what may be; of metadata that is too long nothing is asked.
+/// Whether all offsets are within the scope of the commit. Offsets whose metadata is too long are not
+/// checked.
 fn within(
     group: &Group,
     member: &MemberId,
@@ -347,7 +348,7 @@ fn within(
     group.may_commit_all(member, allowed?, sound.map(|(at, _)| at))
 }
 
-/// The same error for each partition.
+/// The same error for every partition.
 fn all(offsets: BTreeMap<Partition, Committed>, error: Error) -> Outcomes {
     offsets.into_keys().map(|at| (at, Err(error))).collect()
 }

@@ -1,4 +1,4 @@
-//! One group: its members, whom the broker lets commit, and who has which partition.
+//! One group: its members, who may commit, and who is assigned which partition.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::wire::{Error, MemberId, Partition, Protocol};
 /// A group.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// What it has committed.
+    /// Its offsets.
     pub offsets: Offsets,
-    /// Whether it is listed: 4.3 lists groups of which something was written, and may know others.
+    /// Whether it is listed. 4.3 lists only groups for which something was written, and may know others.
     pub listed: bool,
     protocol: Option<Protocol>,
     members: Members,
-    /// Since when it has no members, if it had some.
+    /// When its last member left; `None` if it never had one or has one now.
     pub empty_since: Option<Instant>,
 }
 
@@ -43,11 +43,11 @@ impl Group {
         self.members.subscribe_to(topic)
     }
 
-    /// Takes a member in, or again. `partitions` are those of its topic.
+    /// Adds a member, or lets it rejoin. `partitions` are those of its topic.
     ///
     /// # Errors
     ///
-    /// Where the group speaks the other protocol: members of both (online migration) are not
+    /// If the group uses the other protocol. Groups with members of both (online migration) are not
     /// modelled.
     pub fn join(
         &mut self,
@@ -71,12 +71,12 @@ impl Group {
         Ok(())
     }
 
-    /// A member is alive, and has these partitions. In a classic group that rebalances, this is the
+    /// A member is alive and owns these partitions. While a classic group rebalances, this stands for the
     /// member's JoinGroup.
     ///
     /// # Errors
     ///
-    /// Where it is none, or of another generation than it was told.
+    /// If it is not a member, or states another generation than the one it was given.
     pub fn heartbeat(
         &mut self,
         now: Instant,
@@ -87,31 +87,31 @@ impl Group {
         self.members.heartbeat(now, id, generation, owned)
     }
 
-    /// What a member is told: its generation, and the partitions that are its now.
-    pub fn told(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
-        self.members.told(id)
+    /// The generation of a member and its assigned partitions.
+    pub fn assignment(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
+        self.members.assignment(id)
     }
 
-    /// A member leaves. False if it was none.
+    /// Removes a member. Returns false if it was not one.
     pub fn leave(&mut self, now: Instant, id: &MemberId) -> bool {
         let was = self.members.leave(id);
         self.note_empty(now, was);
         was
     }
 
-    /// Members whose session ran out.
+    /// Removes members whose session expired, and returns them.
     pub fn expire(&mut self, now: Instant) -> Vec<MemberId> {
         let gone = self.members.expire(now);
         self.note_empty(now, !gone.is_empty());
         gone
     }
 
-    /// What the broker takes in a plain commit (`ClassicGroup` and `ConsumerGroup`,
+    /// What the broker accepts in a plain commit (`ClassicGroup` and `ConsumerGroup`,
     /// `validateOffsetCommit`).
     ///
     /// # Errors
     ///
-    /// Why nothing.
+    /// Why it accepts nothing.
     pub fn may_commit(&self, id: &MemberId, generation: i32) -> Result<Scope, Error> {
         if generation < 0 && !self.is_active() {
             return Ok(Scope::All);
@@ -119,11 +119,11 @@ impl Group {
         self.members.check(id, generation)
     }
 
-    /// What the broker takes in a commit in a transaction. One that names no member is not checked.
+    /// What the broker accepts in a transactional commit. A commit that names no member is not checked.
     ///
     /// # Errors
     ///
-    /// Why nothing.
+    /// Why it accepts nothing.
     pub fn may_commit_in_transaction(
         &self,
         id: &MemberId,
@@ -135,11 +135,11 @@ impl Group {
         self.members.check(id, generation)
     }
 
-    /// Whether a commit may be for all of these partitions: one that may not be fails the others.
+    /// Whether a commit may include all of these partitions. One that it may not fails all others.
     ///
     /// # Errors
     ///
-    /// Where one is not in the scope of the commit.
+    /// If a partition is outside the scope of the commit.
     pub fn may_commit_all<'a>(
         &self,
         id: &MemberId,

@@ -1,4 +1,4 @@
-//! What really happened on a cluster, in order: what invariants judge from.
+//! Everything that happened on a cluster, in order. The invariants are judged from it.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -9,54 +9,54 @@ use sprag_core::time::Instant;
 use super::offsets::Change;
 use crate::wire::{Committed, MemberId, Partition, Producer};
 
-/// Something that happened, and when.
+/// Something that happened, with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// When.
+    /// When it happened.
     pub at: Instant,
-    /// The host of the client whose request it follows from; empty where time did it.
+    /// The host of the client whose request caused it; empty if time caused it.
     pub from: Rc<str>,
     /// When that request was sent.
     pub sent: Instant,
-    /// What.
+    /// What happened.
     pub what: What,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A committed offset of a group changed, or was committed once more as it was.
+    /// A committed offset of a group changed, or was committed again unchanged.
     Offset {
         /// The group.
         group: GroupId,
-        /// From what to what.
+        /// The change.
         change: Change,
-        /// By whom.
+        /// What caused it.
         by: Author,
-        /// Whether the group had members then.
+        /// Whether the group had members at that time.
         active: bool,
     },
-    /// Offsets of a group became pending in a transaction.
+    /// A transaction wrote offsets of a group.
     Pending {
         /// The group.
         group: GroupId,
         /// The producer's id.
         producer: i64,
-        /// Whether the group had members then.
+        /// Whether the group had members at that time.
         active: bool,
     },
     /// A record was appended.
     Appended {
         /// The topic's id.
         topic: TopicId,
-        /// Where.
+        /// The partition.
         at: Partition,
         /// Its offset.
         offset: i64,
         /// Its value.
         value: Option<Vec<u8>>,
     },
-    /// A transactional producer was made; every earlier one of its id is fenced from here on.
+    /// A transactional producer was initialised. All earlier producers with its id are fenced from here on.
     Fencing {
         /// The new producer.
         producer: Producer,
@@ -66,35 +66,35 @@ pub enum What {
         /// The fenced producer.
         producer: Producer,
     },
-    /// A group's offsets were read, stable.
+    /// An OffsetFetch that requires stable offsets read the group.
     Looked {
         /// The group.
         group: GroupId,
-        /// Of which partitions; `None` for all that have some.
+        /// The partitions that were read; `None` for all that have offsets.
         at: Option<BTreeSet<Partition>>,
     },
-    /// A group's offsets were read, not stable, while some of them were pending.
+    /// An OffsetFetch that does not require stable offsets read the group while some were pending.
     Peeked {
         /// The group.
         group: GroupId,
     },
-    /// A transaction was committed, and a later commit stood there already, or the topic was deleted.
+    /// A transaction was committed, but a later commit was already stored, or the topic was deleted.
     Superseded {
         /// The group.
         group: GroupId,
-        /// Where.
+        /// The partition.
         at: Partition,
-        /// What was committed.
+        /// The offset that was superseded.
         commit: Committed,
     },
-    /// A member came.
+    /// A member joined.
     Joined {
         /// The group.
         group: GroupId,
         /// The member.
         member: MemberId,
     },
-    /// A member went, or its session ran out.
+    /// A member left, or its session expired.
     Left {
         /// The group.
         group: GroupId,
@@ -103,35 +103,35 @@ pub enum What {
     },
     /// A topic was created.
     Created {
-        /// Its name, as partition 0.
+        /// Its name, as partition 0 of it.
         at: Partition,
         /// Its id.
         topic: TopicId,
     },
     /// The oldest records of a partition were deleted.
     Trimmed {
-        /// Where.
+        /// The partition.
         at: Partition,
         /// The new log start offset.
         start: i64,
     },
 }
 
-/// Who changed an offset.
+/// What changed an offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Author {
     /// A plain commit.
     Plain {
-        /// The member; empty for none.
+        /// The member; empty if the commit named none.
         member: MemberId,
     },
-    /// A commit in a transaction.
+    /// A transactional commit.
     Transaction {
-        /// The producer's id; its epoch is in the fencing facts.
+        /// The producer's id. Its epoch is in the `Fencing` facts.
         producer: i64,
     },
-    /// It expired.
+    /// The offset expired.
     Expiry,
-    /// It, its group or its topic was deleted.
+    /// The offset, its group or its topic was deleted.
     Deletion,
 }

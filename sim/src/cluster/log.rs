@@ -1,15 +1,15 @@
-//! One partition's log: records, transaction markers that take an offset and that no consumer sees,
-//! and what of it each isolation level shows.
+//! The log of one partition: records, transaction markers, which take an offset but are never returned, and
+//! what each isolation level sees.
 
 use std::collections::BTreeMap;
 
 use crate::wire::{Error, Isolation, NewRecord, ReadRecord};
 
-/// A log. Its offsets begin at 0.
+/// A log. Its first offset is 0.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     start: i64,
-    /// By offset; `None` where compaction removed it.
+    /// By offset; `None` if compaction or deletion removed it.
     entries: Vec<Option<Entry>>,
     /// The first offset of each open transaction, by producer id.
     open: BTreeMap<i64, i64>,
@@ -24,13 +24,13 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Visible to all.
-    Stands,
-    /// In the open transaction of this producer.
+    /// Visible to every reader.
+    Committed,
+    /// In the open transaction of this producer id.
     Pending(i64),
     /// Its transaction was aborted.
     Aborted,
-    /// The end of a transaction.
+    /// A transaction marker.
     Marker,
 }
 
@@ -41,13 +41,13 @@ impl Log {
         self.start
     }
 
-    /// The log end offset, which is the high watermark: there is one replica.
+    /// The log end offset. It equals the high watermark because there is one replica.
     #[must_use]
     pub fn end(&self) -> i64 {
         self.entries.len().cast_signed() as i64
     }
 
-    /// The end that readers of this isolation level see.
+    /// The log end offset that readers with this isolation level see.
     #[must_use]
     pub fn end_for(&self, isolation: Isolation) -> i64 {
         match isolation {
@@ -58,7 +58,7 @@ impl Log {
         }
     }
 
-    /// Appends, in the transaction of a producer if one is named; the first offset.
+    /// Appends records, in the open transaction of `producer` if there is one. Returns the first offset.
     pub fn append(&mut self, records: Vec<NewRecord>, producer: Option<i64>) -> i64 {
         let first = self.end();
         let state = match producer {
@@ -66,14 +66,14 @@ impl Log {
                 self.open.entry(producer).or_insert(first);
                 State::Pending(producer)
             }
-            None => State::Stands,
+            None => State::Committed,
         };
         let entry = |NewRecord { key, value }| Some(Entry { key, value, state });
         self.entries.extend(records.into_iter().map(entry));
         first
     }
 
-    /// Ends the transaction of a producer, by a marker.
+    /// Ends the transaction of a producer with a marker.
     pub fn end_transaction(&mut self, producer: i64, commit: bool) {
         let Some(first) = self.open.remove(&producer) else {
             return;
@@ -81,18 +81,19 @@ impl Log {
         let from = usize::try_from(first).unwrap_or_default();
         for entry in self.entries.iter_mut().skip(from).flatten() {
             if entry.state == State::Pending(producer) {
-                entry.state = if commit { State::Stands } else { State::Aborted };
+                entry.state = if commit { State::Committed } else { State::Aborted };
             }
         }
         let marker = Entry { key: Vec::new(), value: None, state: State::Marker };
         self.entries.push(Some(marker));
     }
 
-    /// At most `most` records from `offset` on, and the position behind what was looked at.
+    /// Reads at most `most` records, starting at `offset`. Returns them and the position after the last
+    /// entry that was examined.
     ///
     /// # Errors
     ///
-    /// Where the log does not hold that offset.
+    /// If the log does not contain that offset.
     pub fn read(
         &self,
         offset: i64,
@@ -117,7 +118,7 @@ impl Log {
         Ok((records, position))
     }
 
-    /// Deletes what is below `before`.
+    /// Deletes the records below `before`.
     pub fn trim(&mut self, before: i64) {
         self.start = self.start.max(before.min(self.end()));
         for entry in self.entries.iter_mut().take(usize::try_from(self.start).unwrap_or_default()) {
@@ -125,13 +126,13 @@ impl Log {
         }
     }
 
-    /// Keeps the newest record of each key, as the log cleaner does below the last stable offset.
+    /// Keeps only the newest record of each key, as the log cleaner does below the last stable offset.
     pub fn compact(&mut self) {
         let end = usize::try_from(self.end_for(Isolation::ReadCommitted)).unwrap_or_default();
         let mut newest: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         for (index, entry) in self.entries.iter().enumerate().take(end) {
             if let Some(entry) = entry
-                && entry.state == State::Stands
+                && entry.state == State::Committed
             {
                 newest.insert(entry.key.clone(), index);
             }
@@ -139,7 +140,7 @@ impl Log {
         for (index, entry) in self.entries.iter_mut().enumerate().take(end) {
             let older = entry.as_ref().is_some_and(|entry| {
                 entry.state == State::Aborted
-                    || entry.state == State::Stands && newest.get(&entry.key) != Some(&index)
+                    || entry.state == State::Committed && newest.get(&entry.key) != Some(&index)
             });
             if older {
                 *entry = None;
@@ -151,7 +152,7 @@ impl Log {
 impl Entry {
     fn is_visible(&self, isolation: Isolation) -> bool {
         match self.state {
-            State::Stands => true,
+            State::Committed => true,
             State::Pending(_) | State::Aborted => isolation == Isolation::ReadUncommitted,
             State::Marker => false,
         }

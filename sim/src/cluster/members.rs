@@ -1,8 +1,7 @@
-//! The members of a group: generations, and who has which partition.
+//! The members of a group: generations, and who is assigned which partition.
 //!
-//! A classic group that rebalances stays in its generation until all members have joined again. A
-//! KIP-848 group is in the next epoch at once, and each member follows when it has given up what it
-//! must.
+//! A rebalancing classic group stays in its generation until all members have rejoined. A KIP-848 group
+//! enters the next epoch at once; each member follows when it has given up the partitions that it must.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,30 +12,31 @@ use sprag_core::time::Instant;
 
 use crate::wire::{Error, MemberId, Partition, Protocol};
 
-/// Members, and what they share.
+/// The members of a group and their assignment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     protocol: Option<Protocol>,
     known: BTreeMap<MemberId, Member>,
-    /// The generation, or the group's epoch.
+    /// The generation, or the group epoch.
     generation: i32,
-    /// A classic group waits for members to join again.
+    /// A classic group is waiting for its members to rejoin.
     rebalances: bool,
-    /// Nobody has asked since a member came or went: a KIP-848 group shares out when one does.
+    /// A member joined or left and no member has asked since. A KIP-848 group reassigns when one does.
     unshared: bool,
-    /// Who is to have each partition.
+    /// The target assignment: who is to own each partition.
     target: BTreeMap<Partition, MemberId>,
-    /// Who has it, since which generation: one that is to go elsewhere stays until it is given up.
+    /// Who owns each partition, and since which generation. A partition that is to move stays here until
+    /// its owner gives it up.
     held: BTreeMap<Partition, (MemberId, i32)>,
 }
 
-/// What a member may commit.
+/// What a commit of a member may include.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Any partition.
     All,
-    /// A member of a KIP-848 group that states an earlier epoch: the partitions that it has had
-    /// since then (KIP-1251).
+    /// For a KIP-848 member that states an earlier epoch: the partitions that it has owned since then
+    /// (KIP-1251).
     HeldSince(i32),
 }
 
@@ -45,16 +45,16 @@ struct Member {
     topic: TopicName,
     session: Duration,
     until: Instant,
-    /// The generation, or member epoch, that it was told.
-    told: i32,
-    /// The one before.
+    /// The generation or member epoch that it was last given.
+    given: i32,
+    /// The one before that.
     before: i32,
-    /// It has joined the rebalance that is under way.
+    /// It has joined the current rebalance.
     joined: bool,
 }
 
 impl Members {
-    /// None yet.
+    /// No members yet.
     pub(super) fn new(protocol: Protocol) -> Self {
         let generation = match protocol {
             Protocol::Classic => 0,
@@ -79,8 +79,8 @@ impl Members {
         session: Duration,
     ) {
         let until = now + session;
-        let told = self.generation + 1;
-        let member = Member { topic, session, until, told, before: told, joined: true };
+        let given = self.generation + 1;
+        let member = Member { topic, session, until, given, before: given, joined: true };
         self.known.insert(id.clone(), member);
         for at in partitions {
             self.target.entry(at).or_default();
@@ -99,13 +99,13 @@ impl Members {
         let protocol = self.protocol;
         let member = self.known.get_mut(id).ok_or(Error::UnknownMemberId)?;
         match protocol {
-            // An answer that was lost is asked for again.
+            // A member that missed an answer repeats its heartbeat with the previous epoch.
             Some(Protocol::Consumer)
-                if generation != member.told && generation != member.before =>
+                if generation != member.given && generation != member.before =>
             {
                 return Err(Error::FencedMemberEpoch);
             }
-            Some(Protocol::Classic) | None if generation != member.told => {
+            Some(Protocol::Classic) | None if generation != member.given => {
                 return Err(Error::IllegalGeneration);
             }
             Some(_) | None => {}
@@ -123,9 +123,9 @@ impl Members {
         Ok(())
     }
 
-    /// What a member is told: its generation, and the partitions that are its now.
-    pub(super) fn told(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
-        let told = self.known.get(id).map_or(-1, |member| member.told);
+    /// The generation of a member and its assigned partitions.
+    pub(super) fn assignment(&mut self, id: &MemberId) -> (i32, BTreeSet<Partition>) {
+        let given = self.known.get(id).map_or(-1, |member| member.given);
         let mut own = BTreeSet::new();
         for (at, member) in &self.target {
             if member == id && self.held.get(at).is_none_or(|(holder, _)| holder == id) {
@@ -133,12 +133,12 @@ impl Members {
             }
         }
         for at in &own {
-            self.held.entry(at.clone()).or_insert_with(|| (id.clone(), told));
+            self.held.entry(at.clone()).or_insert_with(|| (id.clone(), given));
         }
-        (told, own)
+        (given, own)
     }
 
-    /// False if it was none.
+    /// Removes a member. Returns false if it was not one.
     pub(super) fn leave(&mut self, id: &MemberId) -> bool {
         let was = self.known.remove(id).is_some();
         if was {
@@ -158,11 +158,11 @@ impl Members {
         gone
     }
 
-    /// What a member that states this generation may commit.
+    /// What a commit of a member with this generation may include.
     pub(super) fn check(&self, id: &MemberId, generation: i32) -> Result<Scope, Error> {
         let member = self.known.get(id).ok_or(Error::UnknownMemberId)?;
         match self.protocol {
-            Some(Protocol::Consumer) => match generation.cmp(&member.told) {
+            Some(Protocol::Consumer) => match generation.cmp(&member.given) {
                 Ordering::Less => Ok(Scope::HeldSince(generation)),
                 Ordering::Equal => Ok(Scope::All),
                 Ordering::Greater => Err(Error::StaleMemberEpoch),
@@ -174,7 +174,7 @@ impl Members {
         }
     }
 
-    /// Whether this partition is in that scope.
+    /// Whether this partition is within that scope.
     pub(super) fn is_in(&self, id: &MemberId, scope: Scope, at: &Partition) -> bool {
         match scope {
             Scope::All => true,
@@ -184,7 +184,7 @@ impl Members {
         }
     }
 
-    /// A member came or went.
+    /// A member joined or left.
     fn changed(&mut self) {
         match self.protocol {
             Some(Protocol::Consumer) => {
@@ -198,14 +198,14 @@ impl Members {
         }
     }
 
-    /// A member of a classic group joins again, and learns what came of the rebalance before.
+    /// A member of a classic group rejoins and learns the result of the last rebalance.
     fn join_again(&mut self, id: &MemberId) {
         let (rebalances, generation) = (self.rebalances, self.generation);
         if let Some(member) = self.known.get_mut(id) {
             if rebalances {
                 member.joined = true;
             } else {
-                member.told = generation;
+                member.given = generation;
             }
         }
         if rebalances {
@@ -214,11 +214,11 @@ impl Members {
         if !self.rebalances
             && let Some(member) = self.known.get_mut(id)
         {
-            member.told = self.generation;
+            member.given = self.generation;
         }
     }
 
-    /// The next generation begins when all have joined.
+    /// Begins the next generation once all members have joined.
     fn complete(&mut self) {
         if self.known.values().all(|member| member.joined) {
             self.rebalances = false;
@@ -228,17 +228,17 @@ impl Members {
         }
     }
 
-    /// A member of a KIP-848 group goes to the group's epoch, unless it has yet to give something up.
+    /// Moves a KIP-848 member to the group epoch, unless it still has to give up a partition.
     fn follow(&mut self, id: &MemberId) {
         let target = &self.target;
         let revoked =
             self.held.iter().any(|(at, (holder, _))| holder == id && target.get(at) != Some(id));
         if let Some(member) = self.known.get_mut(id)
             && !revoked
-            && member.told != self.generation
+            && member.given != self.generation
         {
-            member.before = member.told;
-            member.told = self.generation;
+            member.before = member.given;
+            member.given = self.generation;
         }
     }
 
@@ -248,7 +248,7 @@ impl Members {
         }
     }
 
-    /// Evenly, and everyone keeps what they have as far as that goes.
+    /// Assigns the partitions evenly. Members keep their partitions as far as possible.
     fn share_out(&mut self) {
         let topics: BTreeSet<&TopicName> =
             self.known.values().map(|member| &member.topic).collect();

@@ -1,4 +1,4 @@
-//! The committed offsets of one group, and the pending ones.
+//! The committed and the pending offsets of one group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use sprag_core::time::Instant;
 
 use crate::wire::{Committed, Error, Partition};
 
-/// What the broker takes of metadata, in UTF-16 units.
+/// The broker's limit for metadata, in UTF-16 units.
 const METADATA_MAX: usize = 4096;
 
 /// A group's offsets.
@@ -15,34 +15,35 @@ pub struct Offsets {
     committed: BTreeMap<Partition, Stored>,
     /// By producer id.
     pending: BTreeMap<i64, BTreeMap<Partition, Stored>>,
-    /// Pending ones that were deleted with their topic: their transaction ends as if they stood.
+    /// Pending offsets that were deleted with their topic. They count as superseded when their transaction
+    /// ends.
     deleted: BTreeMap<i64, Vec<(Partition, Committed)>>,
 }
 
 #[derive(Clone, Debug)]
 struct Stored {
     commit: Committed,
-    /// Where its record is in the offsets topic: of two, the later one counts.
+    /// The position of its record in `__consumer_offsets`. Of two records, the later one counts.
     position: u64,
     at: Instant,
 }
 
-/// A committed offset that changed: what was, and what is.
+/// A change of a committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The partition.
     pub at: Partition,
-    /// What was committed before.
+    /// The offset committed before.
     pub before: Option<Committed>,
-    /// What is committed now.
+    /// The offset committed now.
     pub after: Option<Committed>,
 }
 
-/// Whether the broker takes it.
+/// Whether the broker accepts this offset.
 ///
 /// # Errors
 ///
-/// Where the metadata is too long.
+/// If the metadata is too long.
 pub fn check(commit: &Committed) -> Result<(), Error> {
     match commit.metadata.encode_utf16().count() > METADATA_MAX {
         true => Err(Error::OffsetMetadataTooLarge),
@@ -51,7 +52,7 @@ pub fn check(commit: &Committed) -> Result<(), Error> {
 }
 
 impl Offsets {
-    /// A plain commit, at `position` of the offsets topic.
+    /// Stores a plain commit whose record is at `position` in `__consumer_offsets`.
     pub fn commit(
         &mut self,
         at: &Partition,
@@ -64,7 +65,7 @@ impl Offsets {
         Change { at: at.clone(), before, after: Some(commit) }
     }
 
-    /// A commit in the transaction of a producer.
+    /// Stores a commit in the transaction of a producer.
     pub fn pend(
         &mut self,
         producer: i64,
@@ -77,8 +78,8 @@ impl Offsets {
         self.pending.entry(producer).or_default().insert(at.clone(), stored);
     }
 
-    /// The transaction of a producer ended. A commit that came after the pending one stands: such are
-    /// told beside the changes, and those that were deleted meanwhile.
+    /// Ends the transaction of a producer. A commit made after the pending one wins. Returns the changes,
+    /// and the pending offsets that were superseded or deleted meanwhile.
     pub fn end(
         &mut self,
         producer: i64,
@@ -101,7 +102,7 @@ impl Offsets {
         (changes, superseded)
     }
 
-    /// What is committed, of the partitions named, or of all.
+    /// The committed offsets of the named partitions, or of all.
     #[must_use]
     pub fn fetch(
         &self,
@@ -112,14 +113,14 @@ impl Offsets {
             true => Err(Error::UnstableOffsetCommit),
             false => Ok(self.committed.get(at).map(|stored| stored.commit.clone())),
         };
-        // A fetch of all leaves out a partition whose first commit is pending.
+        // A fetch of all partitions omits one whose first commit is pending.
         match named {
             Some(named) => named.iter().map(|at| (at.clone(), one(at))).collect(),
             None => self.committed.keys().map(|at| (at.clone(), one(at))).collect(),
         }
     }
 
-    /// Removes offsets, pending ones too.
+    /// Removes offsets, including pending ones.
     pub fn remove(&mut self, which: impl Fn(&Partition) -> bool) -> Vec<Change> {
         for (producer, pending) in &mut self.pending {
             let deleted = pending.extract_if(.., |at, _| which(at));
@@ -138,8 +139,8 @@ impl Offsets {
         gone.map(|(at, stored)| Change { at, before: Some(stored.commit), after: None }).collect()
     }
 
-    /// Whether there is nothing at all. An open transaction counts, also where what it wrote was
-    /// deleted since.
+    /// Whether there are no offsets and no open transactions. A transaction counts even if all its offsets
+    /// were deleted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.pending.is_empty()

@@ -1,4 +1,4 @@
-//! The transaction coordinator: transactional.ids, their epochs, and open transactions.
+//! The transaction coordinator: transactional.ids, their epochs and their open transactions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ struct Known {
     epoch: i16,
     timeout: Duration,
     open: Option<Open>,
-    /// How the last transaction of this epoch ended.
+    /// Whether the last transaction of this epoch was committed; `None` if none has ended.
     ended: Option<bool>,
 }
 
@@ -29,17 +29,17 @@ struct Known {
 #[derive(Clone, Debug)]
 pub struct Open {
     since: Instant,
-    /// Where it has records.
+    /// Partitions in which it has records.
     pub partitions: BTreeSet<Partition>,
-    /// Where it has offsets.
+    /// Groups for which it has offsets.
     pub groups: BTreeSet<GroupId>,
 }
 
-/// A transaction that is to be ended: its producer's id, and what it touched.
+/// A transaction to end: its producer id and what it wrote.
 pub type Ending = (i64, Open);
 
 impl Producers {
-    /// Makes a new epoch; the transaction that the one before had open is to be aborted.
+    /// Starts a new epoch. Returns the open transaction of the previous epoch, which must be aborted.
     pub fn init(
         &mut self,
         transactional_id: &str,
@@ -64,11 +64,11 @@ impl Producers {
         (Producer { transactional_id: transactional_id.to_owned(), id, epoch }, aborted)
     }
 
-    /// The open transaction of this producer; it begins with the first thing written in it.
+    /// The open transaction of this producer. The first write begins it.
     ///
     /// # Errors
     ///
-    /// Where the producer is not the newest of its transactional.id.
+    /// If the producer is not the newest of its transactional.id.
     pub fn open(&mut self, producer: &Producer, now: Instant) -> Result<&mut Open, Error> {
         let known = self.newest(producer)?;
         known.ended = None;
@@ -79,7 +79,7 @@ impl Producers {
         }))
     }
 
-    /// Whether this producer is the newest, and its open transaction has offsets of the group.
+    /// Whether this producer is the newest and its open transaction includes the group.
     #[must_use]
     pub fn has_open(&self, producer: &Producer, group: &GroupId) -> bool {
         let known = self.known.get(&producer.transactional_id);
@@ -87,11 +87,11 @@ impl Producers {
         open.is_some_and(|open| open.groups.contains(group))
     }
 
-    /// Ends the open transaction. `Ok(None)` where it had ended so before.
+    /// Ends the open transaction. `Ok(None)` if the last one already ended the same way.
     ///
     /// # Errors
     ///
-    /// Where the producer is not the newest, or its transaction ended otherwise.
+    /// If the producer is not the newest, or its last transaction did not end this way.
     pub fn end(&mut self, producer: &Producer, commit: bool) -> Result<Option<Ending>, Error> {
         let known = self.newest(producer)?;
         match known.open.take() {
@@ -104,7 +104,7 @@ impl Producers {
         }
     }
 
-    /// Transactions that have been open for too long; their producers are fenced.
+    /// Removes and returns the transactions that were open for too long, and fences their producers.
     pub fn expire(&mut self, now: Instant) -> Vec<Ending> {
         let mut expired = Vec::new();
         for known in self.known.values_mut() {

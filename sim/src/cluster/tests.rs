@@ -1,4 +1,4 @@
-//! The tables of `docs/protocol.md` that are executed on real brokers, on the model.
+//! The tables of `docs/protocol.md` that are executed on real brokers, here on the simulated cluster.
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
@@ -152,7 +152,7 @@ fn a_group_without_members_takes_a_transactional_commit_that_names_a_stranger() 
 }
 
 #[test]
-fn a_group_with_members_refuses_it_and_is_trampled_by_one_that_names_nobody() {
+fn a_group_with_members_refuses_it_but_accepts_one_that_names_no_member() {
     for protocol in [Protocol::Classic, Protocol::Consumer] {
         let mut it = Try::new();
         let (generation, _) = it.join("theirs", protocol);
@@ -181,7 +181,7 @@ fn a_zombie_is_refused_whatever_it_has_open() {
 }
 
 #[test]
-fn of_a_pending_and_a_plain_commit_the_later_record_stands() {
+fn the_later_of_a_pending_and_a_plain_commit_wins() {
     let mut it = Try::new();
     let producer = it.producer();
     it.half(&producer, "sprag", 5).unwrap();
@@ -274,7 +274,7 @@ fn offsets_go_with_their_topic_and_expire() {
 }
 
 #[test]
-fn a_topic_that_is_made_again_has_another_id() {
+fn a_recreated_topic_has_another_id() {
     let mut it = Try::new();
     let id = it.cluster.topics().id(&at().topic);
     let records = vec![NewRecord { key: Vec::new(), value: None }];

@@ -23,18 +23,18 @@ struct Topic {
 }
 
 impl Topics {
-    /// None yet.
+    /// No topics yet.
     #[must_use]
     pub fn of(cluster: &ClusterId) -> Self {
         let cluster = murmur2(cluster.as_str().as_bytes()).to_be_bytes();
         Self { cluster, made: 0, known: BTreeMap::new() }
     }
 
-    /// Makes a topic; its id was never another one's.
+    /// Creates a topic with an id that no other topic has had.
     ///
     /// # Errors
     ///
-    /// Where there is one of that name.
+    /// If a topic with that name exists.
     pub fn create(&mut self, name: &TopicName, partitions: i32) -> Result<TopicId, Error> {
         if self.known.contains_key(name) {
             return Err(Error::TopicAlreadyExists);
@@ -48,7 +48,7 @@ impl Topics {
         Ok(TopicId(id))
     }
 
-    /// Deletes a topic. False where there is none.
+    /// Deletes a topic. Returns false if it does not exist.
     pub fn delete(&mut self, name: &TopicName) -> bool {
         self.known.remove(name).is_some()
     }
@@ -66,7 +66,7 @@ impl Topics {
         names.into_iter().map(|name| (name.clone(), describe(&name))).collect()
     }
 
-    /// Log starts and ends.
+    /// Log start and log end offsets.
     #[must_use]
     pub fn ends(
         &self,
@@ -94,17 +94,17 @@ impl Topics {
         self.known.get(name).map(|topic| topic.id)
     }
 
-    /// One partition's log.
+    /// The log of one partition.
     #[must_use]
     pub fn log(&self, at: &Partition) -> Option<&Log> {
         self.known.get(&at.topic)?.logs.get(usize::try_from(at.partition).ok()?)
     }
 
-    /// Appends; the topic's id and the first offset.
+    /// Appends records. Returns the topic's id and the first offset.
     ///
     /// # Errors
     ///
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     pub fn append(
         &mut self,
         at: &Partition,
@@ -117,7 +117,7 @@ impl Topics {
         Ok((topic.id, log.append(records, producer)))
     }
 
-    /// Reads.
+    /// Reads records.
     #[must_use]
     pub fn fetch(
         &self,
@@ -137,25 +137,25 @@ impl Topics {
         }
     }
 
-    /// Deletes the oldest records; the new log start offset.
+    /// Deletes the oldest records. Returns the new log start offset.
     ///
     /// # Errors
     ///
-    /// Where there is no such partition.
+    /// If the partition does not exist.
     pub fn trim(&mut self, at: &Partition, before: i64) -> Result<i64, Error> {
         let log = self.log_mut(at).ok_or(Error::UnknownTopicOrPartition)?;
         log.trim(before);
         Ok(log.start())
     }
 
-    /// Keeps the newest record of each key.
+    /// Keeps only the newest record of each key.
     pub fn compact(&mut self, name: &TopicName) {
         if let Some(topic) = self.known.get_mut(name) {
             topic.logs.iter_mut().for_each(Log::compact);
         }
     }
 
-    /// Ends the transaction of a producer in one partition.
+    /// Ends a producer's transaction in one partition.
     pub fn end_transaction(&mut self, at: &Partition, producer: i64, commit: bool) {
         if let Some(log) = self.log_mut(at) {
             log.end_transaction(producer, commit);

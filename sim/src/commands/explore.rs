@@ -1,4 +1,4 @@
-//! `explore`: every state of a small world, and what was found there.
+//! `explore`: visits every state of a small world and prints what was found.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use sprag_explore::budget::Budget;
 use sprag_explore::model::{State, Step, World};
 use sprag_explore::plant::Plant;
 use sprag_explore::plant_worlds::{broken_by, smallest};
-use sprag_explore::told;
+use sprag_explore::wording;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
 use super::{SAFETY, Stopwatch, UNPROVEN, USAGE};
@@ -19,19 +19,19 @@ pub(crate) struct Which {
     /// How offsets are committed.
     #[arg(long, value_enum, default_value = "fenced")]
     mode: Mode,
-    /// How much may happen.
+    /// The world, which determines what may happen.
     #[arg(long, value_enum, default_value = "full")]
     world: Size,
-    /// How many instances there are.
+    /// Number of instances.
     #[arg(long, default_value_t = 2)]
     instances: usize,
-    /// Threads; the traces are the shortest ones with one.
+    /// Number of threads. The printed traces are shortest ones only with one thread.
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Other amounts, as name=number, separated by commas: ticks=2,lost=0
     #[arg(long)]
     set: Option<String>,
-    /// A bug to plant, or `all`: each in the smallest world in which it shows.
+    /// A bug to plant, or `all` for each one in the smallest world in which it shows.
     #[arg(long)]
     plant: Option<String>,
 }
@@ -82,7 +82,8 @@ fn world(which: &Which) -> Result<World, String> {
     world.instances = which.instances;
     if let Some(name) = &which.plant {
         let plant = Plant::ALL.iter().find(|plant| format!("{plant:?}") == *name);
-        let expected = || format!("--plant {name}: expected all, or one of {:?}", Plant::ALL);
+        let expected =
+            || format!("--plant {name}: unknown plant; expected all, or one of {:?}", Plant::ALL);
         world = world.planted(*plant.ok_or_else(expected)?);
     }
     Ok(world)
@@ -103,7 +104,7 @@ fn visit(world: World, threads: usize) -> ExitCode {
     for property in world.properties() {
         let found = checker.discovery(property.name);
         match (&property.expectation, &found) {
-            (Expectation::Always, None) => println!("holds in all of them: {}", property.name),
+            (Expectation::Always, None) => println!("holds in every state: {}", property.name),
             (Expectation::Always, Some(_)) => {
                 broken = true;
                 println!("BROKEN: {}", property.name);
@@ -126,7 +127,7 @@ fn visit(world: World, threads: usize) -> ExitCode {
     }
 }
 
-/// Each planted bug, with the promise that it breaks and the shortest way there.
+/// Runs each planted bug and prints the promise that it breaks, with a shortest trace.
 fn planted() -> ExitCode {
     let stopwatch = Stopwatch::started();
     let mut missed = 0;
@@ -143,7 +144,7 @@ fn planted() -> ExitCode {
             }
             None => {
                 missed += 1;
-                println!("{plant:?} was NOT found to break {:?}", broken_by(plant));
+                println!("MISSED: {plant:?} should break one of {:?}", broken_by(plant));
             }
         }
     }
@@ -156,7 +157,7 @@ fn print_steps(path: Path<State, Step>) {
     let states = path.into_vec();
     for (nth, pair) in states.windows(2).enumerate() {
         if let [(before, Some(step)), (after, _)] = pair {
-            println!("  {:3}. {}", nth + 1, told::step(before, *step, after));
+            println!("  {:3}. {}", nth + 1, wording::step(before, *step, after));
         }
     }
 }

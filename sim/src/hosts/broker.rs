@@ -1,4 +1,4 @@
-//! A cluster's host: answers requests, truthfully unless a fault says otherwise.
+//! The host of a cluster. It answers requests, truthfully unless a fault says otherwise.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,39 +16,39 @@ use crate::invariants::sparing::{self, Did};
 use crate::net::{Answer, Mail, serve};
 use crate::wire::{Envelope, Error, Partition, Request, Response};
 
-/// One cluster and what is wrong with it. Clones are the same.
+/// One cluster and its faults. Clones share them.
 #[derive(Clone)]
 pub struct Broker(Rc<RefCell<State>>);
 
 struct State {
     cluster: Cluster,
     brokers: Brokers,
-    /// Requests of transactions that brokers got while they were stopped.
+    /// Requests of Sprag's transactions that reached a broker while it was stopped.
     asleep: Vec<(BrokerId, Envelope)>,
-    /// What the coordinators knew that were replaced: whoever has not looked them up since, asks them.
+    /// The former coordinators. A client that has not looked coordinators up since then asks them.
     former: Option<Former>,
-    /// A replica that lags behind and answers for the ends of one topic.
+    /// A topic, and a lagging replica that answers for its log end offsets.
     stale_ends: Option<(TopicName, Cluster)>,
     /// Partitions that cannot be read.
     failing: BTreeMap<Partition, Failing>,
     slow_by: Duration,
     loses_answers: bool,
-    /// Requests of transactions are held for so long, and tried again by their clients meanwhile.
+    /// How long requests of transactions are delayed; their clients retry meanwhile.
     late_by: Option<Duration>,
     held: Vec<Held>,
-    /// Requests that might have been held.
+    /// Number of requests that might have been delayed.
     transactional: u64,
     /// What instances of Sprag's asked since this was looked at.
     asked: Did,
 }
 
-/// A request that hangs on its way. Its client sees a broken connection, and sends another one.
+/// A delayed request. Its client sees a broken connection and retries.
 struct Held {
     due: Instant,
     envelope: Envelope,
 }
 
-/// One in so many requests of a transaction is held.
+/// One in this many requests of transactions is delayed.
 const HELD: u64 = 3;
 
 /// How reading a partition fails.
@@ -56,24 +56,24 @@ const HELD: u64 = 3;
 pub struct Failing {
     /// The answer to a fetch.
     pub error: Error,
-    /// Its end cannot be read either.
+    /// Whether the log end offset cannot be read either.
     pub ends_too: bool,
 }
 
 struct Former {
     cluster: Cluster,
     replaced: Instant,
-    /// It is asked by nobody at first, but answers look-ups: whoever looks up because a connection broke
-    /// comes to it.
+    /// It answers look-ups, and no other requests at first. A client that looks up a coordinator because
+    /// its connection broke is led to it.
     misleads: bool,
-    /// Since when.
+    /// When connections to it broke, which began to mislead clients.
     misled_from: Option<Instant>,
     /// Clients whose connection is to break once.
     breaks: BTreeSet<Rc<str>>,
 }
 
 impl Former {
-    /// Whether the client that asks believes this to be the coordinator.
+    /// Whether the client takes this for the coordinator.
     fn answers(&self, envelope: &Envelope) -> bool {
         let as_of = envelope.coordinators_as_of;
         let believed = match self.misleads {
@@ -88,7 +88,7 @@ impl Former {
 }
 
 impl Broker {
-    /// A cluster of so many brokers, with nothing wrong.
+    /// A cluster with this many brokers and no faults.
     #[must_use]
     pub fn new(cluster: Cluster, brokers: usize) -> Self {
         Self(Rc::new(RefCell::new(State {
@@ -107,16 +107,16 @@ impl Broker {
         })))
     }
 
-    /// Answers for ever on this `host`.
+    /// Answers requests on this `host`. Returns only on an error.
     ///
     /// # Errors
     ///
-    /// What turmoil says, where the port cannot be had.
+    /// An error of turmoil, if the port cannot be bound.
     pub async fn run(self, mail: Mail, host: &str) -> std::io::Result<()> {
         serve(mail, host, |envelope| self.answer(host, &envelope)).await
     }
 
-    /// Looks at the cluster.
+    /// Inspects the cluster.
     pub fn look<T>(&self, at: impl FnOnce(&Cluster) -> T) -> T {
         at(&self.0.borrow().cluster)
     }
@@ -127,18 +127,18 @@ impl Broker {
         std::mem::take(&mut self.0.borrow_mut().asked)
     }
 
-    /// Acts on the cluster without a client.
+    /// Changes the cluster without a client.
     pub fn act<T>(&self, on: impl FnOnce(&mut Cluster) -> T) -> T {
         on(&mut self.0.borrow_mut().cluster)
     }
 
-    /// Looks at its brokers.
+    /// Inspects its brokers.
     pub fn brokers<T>(&self, at: impl FnOnce(&Brokers) -> T) -> T {
         at(&self.0.borrow().brokers)
     }
 
-    /// What is wrong with each broker from now on. One that was stopped carries out now what it got
-    /// meanwhile of Sprag's transactions, if nobody took its place.
+    /// Sets the trouble of each broker. A broker that was stopped now carries out the requests of Sprag's
+    /// transactions that reached it meanwhile, unless others took its place.
     pub fn trouble(&self, now: Instant, trouble: BTreeMap<BrokerId, Trouble>) {
         let mut state = self.0.borrow_mut();
         let silent = |at: &BrokerId| trouble.get(at) == Some(&Trouble::Silent);
@@ -154,12 +154,12 @@ impl Broker {
         state.brokers.trouble(trouble);
     }
 
-    /// Others take the place of this broker.
+    /// Other brokers take the place of this one.
     pub fn elect(&self, now: Instant, gone: BrokerId) {
         self.0.borrow_mut().brokers.elect(now, gone);
     }
 
-    /// Time passes on the cluster.
+    /// Lets time pass on the cluster.
     pub fn pass_time(&self, now: Instant) {
         let mut state = self.0.borrow_mut();
         let (due, held): (Vec<_>, _) =
@@ -172,13 +172,13 @@ impl Broker {
         state.cluster.pass_time(now);
     }
 
-    /// Some requests of Sprag's transactions arrive so much later, after their client tried again.
+    /// Delays some requests of Sprag's transactions by this long; their clients retry first.
     pub fn late_by(&self, by: Option<Duration>) {
         self.0.borrow_mut().late_by = by;
     }
 
-    /// The group coordinators move; the former ones go on answering what they know.
-    /// Where they `mislead`, they answer look-ups as well.
+    /// The group coordinators move. The former ones keep answering with their old state; if they `mislead`,
+    /// they answer look-ups too.
     pub fn move_coordinators(&self, now: Instant, misleads: bool) {
         let mut state = self.0.borrow_mut();
         let cluster = state.cluster.clone();
@@ -186,7 +186,7 @@ impl Broker {
         state.former = Some(Former { cluster, replaced: now, misleads, misled_from, breaks });
     }
 
-    /// The connections of these clients to the coordinators break, once each.
+    /// Breaks the connection of each of these clients to the coordinators, once.
     pub fn break_connections(&self, now: Instant, of: impl Iterator<Item = String>) {
         if let Some(former) = &mut self.0.borrow_mut().former {
             former.misled_from = Some(now);
@@ -194,24 +194,24 @@ impl Broker {
         }
     }
 
-    /// The former coordinators answer no more.
+    /// The former coordinators stop answering.
     pub fn settle_coordinators(&self) {
         self.0.borrow_mut().former = None;
     }
 
-    /// From now on a replica that learns nothing more answers for the ends of `topic`.
+    /// From now on, a replica that no longer changes answers for the log end offsets of `topic`.
     pub fn stale_ends(&self, topic: &TopicName) {
         let mut state = self.0.borrow_mut();
         let cluster = state.cluster.clone();
         state.stale_ends = Some((topic.clone(), cluster));
     }
 
-    /// Ends are true again.
+    /// Log end offsets are current again.
     pub fn true_ends(&self) {
         self.0.borrow_mut().stale_ends = None;
     }
 
-    /// Reading this partition fails; `None` ends that.
+    /// Makes reading this partition fail; `None` ends that.
     pub fn fail_partition(&self, at: &Partition, how: Option<Failing>) {
         let mut state = self.0.borrow_mut();
         match how {
@@ -220,12 +220,12 @@ impl Broker {
         };
     }
 
-    /// Answers come so much later.
+    /// Delays answers by this long.
     pub fn slow_by(&self, by: Duration) {
         self.0.borrow_mut().slow_by = by;
     }
 
-    /// Requests are carried out, and their answers lost.
+    /// Requests are carried out, but their answers are lost.
     pub fn lose_answers(&self, lose: bool) {
         self.0.borrow_mut().loses_answers = lose;
     }
@@ -276,7 +276,7 @@ impl Broker {
 }
 
 impl State {
-    /// Until when the request hangs on its way, if it does.
+    /// When a delayed request arrives; `None` if it is not delayed.
     fn holds(&mut self, now: Instant, envelope: &Envelope) -> Option<Instant> {
         let by = self.late_by.filter(|_| is_of_transactions(envelope))?;
         self.transactional += 1;
@@ -308,7 +308,7 @@ impl State {
         response
     }
 
-    /// What the failing partitions make of a response.
+    /// Applies the failing partitions to a response.
     fn spoil(&self, request: &Request, response: &mut Response) {
         if let Response::Offsets(offsets) = response {
             for (at, offset) in offsets.iter_mut() {
@@ -331,13 +331,13 @@ fn struck(fault: &str) {
     reached(Kind::Fault, fault);
 }
 
-/// What a group coordinator answers without writing: a former one's writes would fail.
+/// What a former group coordinator may answer: reads only, because its writes would fail.
 fn is_of_coordinators(request: &Request) -> bool {
     matches!(request, Request::OffsetFetch { .. })
 }
 
-/// What one of Sprag's producers asks in a transaction. Another application's late requests would be
-/// its own business.
+/// Whether a request belongs to a transaction of Sprag's. Late requests of other applications are out of
+/// scope.
 fn is_of_transactions(envelope: &Envelope) -> bool {
     let of_transaction = matches!(
         envelope.request,

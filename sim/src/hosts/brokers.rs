@@ -1,5 +1,5 @@
-//! The brokers of one cluster: which of them leads and coordinates what, and what is wrong with each. They
-//! share a host and the cluster's state; the brokers that a request needs decide what becomes of it.
+//! The brokers of one cluster: what each leads and coordinates, and its faults. They share a host and the
+//! cluster's state. What happens to a request depends on the brokers that it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -12,20 +12,21 @@ use sprag_core::time::Instant;
 
 use crate::wire::{Envelope, Error, Partition, Request, Response};
 
-/// Partitions of `__consumer_offsets`.
+/// Number of partitions of `__consumer_offsets`.
 const OFFSETS: usize = 5;
-/// Partitions of `__transaction_state`.
+/// Number of partitions of `__transaction_state`.
 const TRANSACTIONS: usize = 3;
-/// Slots that the partitions of other topics are spread over.
+/// Number of slots that the partitions of other topics are spread over.
 const OTHERS: usize = 6;
-/// How long Sprag's adapter waits for the parts of an answer that several brokers give: half of a request's
-/// time-out (`src/kafka/groups.rs`, `src/kafka/topics/log_offsets.rs`).
+/// How long Sprag's adapter waits for each part of an answer that several brokers contribute to: half of a
+/// request's time-out (`src/kafka/groups.rs`, `src/kafka/topics/log_offsets.rs`).
 pub const PARTS: Duration = Duration::from_millis(250);
-/// How long it waits for one broker's description before another is asked as well, as much shorter as the
-/// time-outs are; longer than a message takes (`src/kafka/topics/describing.rs`).
+/// How long the adapter waits for one broker to describe topics before it asks another as well
+/// (`src/kafka/topics/describing.rs`). It is scaled down like the time-outs, but longer than a message
+/// takes.
 const SOON: Duration = Duration::from_millis(210);
 
-/// Something that one broker leads.
+/// A role that one broker has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lead {
     /// The coordinator of a group.
@@ -36,42 +37,42 @@ pub enum Lead {
     Partition(Partition),
 }
 
-/// What is wrong with a broker.
+/// A fault of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// It answers so much later.
+    /// It answers this much later.
     Slow(Duration),
-    /// It answers nobody.
+    /// It answers no client.
     Silent,
-    /// Nothing passes between it and Sprag.
+    /// It and Sprag cannot reach each other.
     Unreachable,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// It is carried out, and answered so much later.
+    /// It is carried out and answered this much later.
     After(Duration),
-    /// It never comes to this broker, which it needs.
+    /// It never reaches this broker, which it needs.
     Unheard(BrokerId),
-    /// It comes to a broker that does not coordinate the group any more.
+    /// It reaches a broker that no longer coordinates the group.
     Misdirected,
 }
 
 /// The brokers of a cluster.
 pub struct Brokers {
     count: i32,
-    /// The leaders of each slot: who it was at first, and who since when.
+    /// For each slot, its leaders so far and when each took over.
     leaders: Vec<Vec<(Instant, BrokerId)>>,
     trouble: BTreeMap<BrokerId, Trouble>,
-    /// Whether leaders ever moved.
+    /// Whether any leader has ever moved.
     moved: bool,
-    /// Who described topics to each client last.
+    /// The broker that last described topics to each client.
     describers: BTreeMap<Rc<str>, BrokerId>,
 }
 
 impl Brokers {
-    /// So many, each with its share.
+    /// This many brokers; each leads its share.
     #[must_use]
     pub fn new(count: usize) -> Self {
         let count = i32::try_from(count.max(1)).unwrap_or(1);
@@ -84,13 +85,13 @@ impl Brokers {
         Self { count, leaders, trouble, moved: false, describers }
     }
 
-    /// Who leads this.
+    /// The current leader.
     #[must_use]
     pub fn leader(&self, lead: &Lead) -> BrokerId {
         self.leaders[slot(lead)].last().map_or(BrokerId(0), |(_, broker)| *broker)
     }
 
-    /// Who led this at some time.
+    /// The leader at an earlier time.
     #[must_use]
     pub fn leader_at(&self, lead: &Lead, then: Instant) -> BrokerId {
         let leaders = &self.leaders[slot(lead)];
@@ -105,12 +106,12 @@ impl Brokers {
         (0..OFFSETS).map(last).collect()
     }
 
-    /// What is wrong with each broker.
+    /// Sets the trouble of each broker.
     pub fn trouble(&mut self, trouble: BTreeMap<BrokerId, Trouble>) {
         self.trouble = trouble;
     }
 
-    /// Everything that `gone` leads goes to the others.
+    /// Moves everything that `gone` leads to other brokers.
     pub fn elect(&mut self, now: Instant, gone: BrokerId) {
         if self.count < 2 {
             return;
@@ -124,7 +125,7 @@ impl Brokers {
         }
     }
 
-    /// Whether this broker is among those that the request needs, and still is.
+    /// Whether the request needs this broker and no other one that is in trouble.
     #[must_use]
     pub fn still_leads(&self, broker: BrokerId, request: &Request) -> bool {
         needs(request).iter().any(|lead| self.leader(lead) == broker)
@@ -134,7 +135,7 @@ impl Brokers {
             })
     }
 
-    /// What becomes of this request.
+    /// What happens to this request.
     pub fn way(&mut self, envelope: &Envelope) -> Way {
         if self.count < 2 || (self.trouble.is_empty() && !self.moved) {
             return Way::After(Duration::ZERO);
@@ -157,7 +158,8 @@ impl Brokers {
     fn each(&self, envelope: &Envelope, needs: &[Lead]) -> Way {
         let mut delay = Duration::ZERO;
         for lead in needs {
-            // An admin client looks a coordinator up once; who else is refused looks it up again at once.
+            // An admin client looks up a coordinator once. Other clients look it up again as soon as they
+            // are refused.
             let believed = match matches!(envelope.request, Request::OffsetFetch { .. }) {
                 true => self.leader_at(lead, envelope.coordinators_as_of),
                 false => self.leader(lead),
@@ -171,13 +173,13 @@ impl Brokers {
         Way::After(delay)
     }
 
-    /// A request that is split up among brokers: the answer goes without those that take too long.
+    /// A request that is split among brokers. The answer leaves out those that take too long.
     fn all(&self, envelope: &Envelope, brokers: impl Iterator<Item = BrokerId>) -> Way {
         let delay = |broker| self.delay(broker, &envelope.from).unwrap_or(PARTS).min(PARTS);
         Way::After(brokers.map(delay).max().unwrap_or_default())
     }
 
-    /// Any broker describes topics: the one that did last, or another one soon.
+    /// Any broker can describe topics. The one that last did is asked first, and the others soon after.
     fn described(&mut self, envelope: &Envelope) -> Way {
         let last = self.describers.get(&envelope.from).copied().unwrap_or(BrokerId(0));
         let others = (1..self.count).map(|next| BrokerId((last.0 + next) % self.count));
@@ -192,7 +194,7 @@ impl Brokers {
         Way::After(delay)
     }
 
-    /// How late the broker answers this client, if it does.
+    /// How late the broker answers this client; `None` if it does not.
     fn delay(&self, broker: BrokerId, from: &str) -> Option<Duration> {
         match self.trouble.get(&broker) {
             None => Some(Duration::ZERO),
@@ -202,7 +204,7 @@ impl Brokers {
         }
     }
 
-    /// What is missing in an answer because brokers took too long.
+    /// Leaves out of an answer what brokers in trouble did not contribute in time.
     pub fn leave_out(&self, envelope: &Envelope, response: Response) -> Response {
         if self.count < 2 || self.trouble.is_empty() {
             return response;
@@ -229,7 +231,7 @@ impl Brokers {
     }
 }
 
-/// Which brokers a request needs, one after the other.
+/// The roles whose brokers a request needs, one after the other.
 fn needs(request: &Request) -> Vec<Lead> {
     let group = |group: &GroupId| Lead::Group(group.clone());
     let partition = |at: &Partition| Lead::Partition(at.clone());
@@ -271,7 +273,7 @@ fn slot(lead: &Lead) -> usize {
     };
     match lead {
         Lead::Group(group) => {
-            // As Kafka and the core do it, with each slot in the place of its leader.
+            // Hash the group like Kafka and the core do. Each slot is used as its own leader here.
             let slots = (0..OFFSETS).map(|slot| Some(BrokerId(i32::try_from(slot).ok()?)));
             let slot = Coordinators::new(slots.collect()).of(group);
             slot.and_then(|slot| usize::try_from(slot.0).ok()).unwrap_or_default()
@@ -300,7 +302,7 @@ mod tests {
         Envelope { from, coordinators_as_of: as_of, looked_up_for_proof, sent: NOW, request }
     }
 
-    /// A group of each of three brokers.
+    /// The name of one group for each of three brokers.
     fn groups(brokers: &Brokers) -> Vec<String> {
         let of = |broker: i32| {
             let mut names = (0..100).map(|nth| format!("group-{nth}"));
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_coordinated_by_whom_the_core_takes_for_its_coordinator() {
+    fn brokers_and_core_agree_on_the_coordinator_of_each_group() {
         let mut brokers = Brokers::new(3);
         for _ in 0..2 {
             let known = brokers.coordinators().into_iter().map(Some).collect();
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_one_broker_is_none_with_the_others_and_an_election_is_noticed_by_a_look_up() {
+    fn one_faulty_broker_leaves_the_others_alone_and_a_look_up_notices_an_election() {
         let mut brokers = Brokers::new(3);
         let groups = groups(&brokers);
         let at = BrokerId(1);
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_silent_broker_owes_is_left_out_of_an_answer() {
+    fn an_answer_leaves_out_the_part_of_a_silent_broker() {
         let mut brokers = Brokers::new(3);
         let groups = groups(&brokers);
         brokers.trouble(BTreeMap::from([(BrokerId(1), Trouble::Silent)]));
@@ -360,7 +362,7 @@ mod tests {
         let Response::SomeGroups(listed) =
             brokers.leave_out(&list, Response::Groups(all.collect()))
         else {
-            panic!("the list is taken for a complete one");
+            panic!("expected a list that is marked as incomplete");
         };
         let listed: Vec<_> = listed.into_keys().collect();
         assert_eq!(listed.len(), 2);

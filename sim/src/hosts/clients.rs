@@ -1,5 +1,5 @@
-//! Everybody else: applications that produce and consume on the source, consumers on the target,
-//! operators, and a replicator that was taken for dead; a client each, on one host.
+//! All other clients: applications that produce and consume on the source, consumers on the target,
+//! operators, and a zombie replicator. Each is a client of its own; all share one host.
 
 mod foreign;
 mod roles;
@@ -25,57 +25,57 @@ use crate::ports::{Doing, Link, Timing};
 use crate::scenario::{Publisher, Timed, Work};
 use crate::wire::{Committed, NO_GENERATION, NewRecord, Partition, Protocol, Request, Response};
 
-/// What all of them know.
+/// What all clients know.
 #[derive(Clone)]
 pub struct Clients {
     /// The host of the source cluster.
     pub source: String,
     /// The host of the target cluster.
     pub target: String,
-    /// The target cluster, for what no request does: compaction.
+    /// The target cluster, for what no request can do: compaction.
     pub target_broker: Broker,
-    /// The topics, with their names on the target.
+    /// The replicated topics: the name on the source and the name on the target.
     pub topics: Vec<(TopicName, TopicName)>,
-    /// Partitions of each.
+    /// Number of partitions of each topic.
     pub partitions: i32,
     /// The groups.
     pub groups: Vec<GroupId>,
-    /// The mapping topic and its partitions.
+    /// The mapping topic and its number of partitions.
     pub mappings: (TopicName, i32),
-    /// What the replicator publishes.
+    /// Who publishes mappings, and how densely.
     pub publisher: Publisher,
-    /// Told when the replicator is to be started anew, and how much it copies again.
+    /// Requests to restart the replicator, each with the number of records to copy again.
     pub restart_replicator: Rc<RefCell<Vec<i64>>>,
-    /// Groups that a consumer is to join now.
+    /// Groups that a consumer must join now.
     pub visits: Rc<RefCell<Vec<GroupId>>>,
-    /// The target's groups know the classic protocol alone.
+    /// The target's groups support only the classic protocol.
     pub classic: bool,
     /// Their time-outs.
     pub timing: Timing,
-    /// Where each group stands on the source: its consumers go on from there, operators set it back.
+    /// Each group's position on the source. Its consumers continue from there, and operators reset it.
     pub positions: Rc<RefCell<BTreeMap<(usize, Partition), i64>>>,
-    /// What they do, by time.
+    /// The work, in order of time.
     pub work: Vec<Timed<Work>>,
 }
 
-/// One of them at work.
+/// One client at work.
 struct Hands<'a> {
-    told: &'a Clients,
+    shared: &'a Clients,
     source: Link,
     target: Link,
 }
 
 impl Clients {
-    /// Does the work of `role`, each part at its time.
+    /// Does the work of `role`, each item at its time.
     ///
     /// # Errors
     ///
-    /// What turmoil says, where no port can be had.
+    /// An error of turmoil, if no port can be bound.
     pub async fn run(self, role: Role, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
         let client = Rc::new(Client::bind(mail, role.host()).await?);
         let clock = SimClock::default();
         let link = |host: &str| Link::new(Rc::clone(&client), host, clock.clone(), self.timing, 1);
-        let hands = Hands { source: link(&self.source), target: link(&self.target), told: &self };
+        let hands = Hands { source: link(&self.source), target: link(&self.target), shared: &self };
         let all = async {
             let mut under_way = FuturesUnordered::new();
             let work = self.work.iter().enumerate();
@@ -99,7 +99,7 @@ impl Hands<'_> {
     async fn at(&self, at: u64, nth: usize, work: &Work) {
         let clock = SimClock::default();
         clock.sleep_until(Instant::from_millis(at)).await;
-        // What a client cannot do, it leaves: the next one tries something else.
+        // Work that fails is given up. Later work tries something else.
         if self.carry_out(nth, work).await.is_some() {
             reached(Kind::Work, name(work));
         }
@@ -114,14 +114,14 @@ impl Hands<'_> {
                 let at = self.from(*topic, *partition)?;
                 let end = self.end(&self.source, &at).await?;
                 let key = (*group, at.clone());
-                let known = self.told.positions.borrow().get(&key).copied().unwrap_or_default();
-                // A topic that was made again begins anew.
+                let known = self.shared.positions.borrow().get(&key).copied().unwrap_or_default();
+                // A recreated topic starts again at 0.
                 let known = if known > end { 0 } else { known };
                 self.commit_source(nth, key, known.max(end - lag)).await
             }
             Work::SourceReset { group, topic, partition, by } => {
                 let key = (*group, self.from(*topic, *partition)?);
-                let known = *self.told.positions.borrow().get(&key)?;
+                let known = *self.shared.positions.borrow().get(&key)?;
                 self.commit_source(nth, key, (known - by).max(0)).await
             }
             Work::TargetConsumer { group, topic, partition, new_protocol, stays } => {
@@ -139,7 +139,7 @@ impl Hands<'_> {
                 self.commit_disguised(self.group(*group)?, at, *disguise).await
             }
             Work::ZombieCopies { topic, partition, back, count, delay } => {
-                let (from, to) = self.told.topics.get(*topic)?.clone();
+                let (from, to) = self.shared.topics.get(*topic)?.clone();
                 let from = SourcePartition { topic: from, partition: *partition };
                 let to = TargetPartition { topic: to, partition: *partition };
                 let again = Again { back: *back, count: *count, delay: *delay };
@@ -152,24 +152,24 @@ impl Hands<'_> {
                     .await
             }
             Work::ReplicatorRestart { again } => {
-                self.told.restart_replicator.borrow_mut().push(*again);
+                self.shared.restart_replicator.borrow_mut().push(*again);
                 Some(())
             }
             Work::CompactMappings => {
-                let (topic, _) = &self.told.mappings;
-                self.told.target_broker.act(|cluster| cluster.compact(topic));
+                let (topic, _) = &self.shared.mappings;
+                self.shared.target_broker.act(|cluster| cluster.compact(topic));
                 Some(())
             }
             Work::RecreateSource { topic } => {
-                let (name, _) = self.told.topics.get(*topic)?;
-                self.recreate(&self.source, name, self.told.partitions).await
+                let (name, _) = self.shared.topics.get(*topic)?;
+                self.recreate(&self.source, name, self.shared.partitions).await
             }
             Work::RecreateTarget { topic } => {
-                let (_, name) = self.told.topics.get(*topic)?;
-                self.recreate(&self.target, name, self.told.partitions).await
+                let (_, name) = self.shared.topics.get(*topic)?;
+                self.recreate(&self.target, name, self.shared.partitions).await
             }
             Work::RecreateMappings => {
-                let (name, partitions) = &self.told.mappings;
+                let (name, partitions) = &self.shared.mappings;
                 self.recreate(&self.target, name, *partitions).await
             }
             Work::TrimTarget { topic, partition, left } => {
@@ -197,7 +197,7 @@ impl Hands<'_> {
         }
         let request = Request::InitProducer {
             transactional_id: format!("application-{}", nth % 2),
-            timeout_millis: self.told.timing.transaction,
+            timeout_millis: self.shared.timing.transaction,
         };
         let answer = self.source.ask_on(request, Doing::Fencing, what).await.ok()?;
         let Response::Initialised(producer) = answer else {
@@ -214,11 +214,11 @@ impl Hands<'_> {
         let group = self.group(key.0)?;
         let metadata = if nth.is_multiple_of(4) { format!("m{nth}") } else { String::new() };
         self.commit(&self.source, group, "", NO_GENERATION, &key.1, offset, &metadata).await?;
-        self.told.positions.borrow_mut().insert(key, offset);
+        self.shared.positions.borrow_mut().insert(key, offset);
         Some(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a commit says all of this")]
+    #[expect(clippy::too_many_arguments, reason = "a commit has all of these fields")]
     async fn commit(
         &self,
         link: &Link,
@@ -246,7 +246,7 @@ impl Hands<'_> {
         link.ask(delete, Doing::Committing, what).await.ok()?;
         let clock = SimClock::default();
         clock.sleep_until(clock.now() + Duration::from_millis(300)).await;
-        // Without a topic nothing would ever converge: it is made again whatever is lost on the way.
+        // Without the topic nothing would ever converge, so creation is retried until it succeeds.
         for _ in 0..20 {
             let create = Request::CreateTopic { topic: topic.clone(), partitions };
             match link.plainly(create).await {
@@ -258,21 +258,21 @@ impl Hands<'_> {
     }
 
     fn group(&self, nth: usize) -> Option<GroupId> {
-        self.told.groups.get(nth).cloned()
+        self.shared.groups.get(nth).cloned()
     }
 
     fn from(&self, topic: usize, partition: i32) -> Option<Partition> {
-        let (name, _) = self.told.topics.get(topic)?;
+        let (name, _) = self.shared.topics.get(topic)?;
         Some(Partition { topic: name.clone(), partition })
     }
 
     fn to(&self, topic: usize, partition: i32) -> Option<Partition> {
-        let (_, name) = self.told.topics.get(topic)?;
+        let (_, name) = self.shared.topics.get(topic)?;
         Some(Partition { topic: name.clone(), partition })
     }
 }
 
-/// The kind of work, as coverage has it.
+/// The name of the work for coverage.
 fn name(work: &Work) -> &'static str {
     match work {
         Work::Produce { .. } => "Produce",

@@ -1,4 +1,4 @@
-//! One instance of Sprag: its own core and its own driver behind a gate.
+//! One instance of Sprag: the real core and the real driver behind a gate.
 
 use std::rc::Rc;
 
@@ -17,27 +17,27 @@ use crate::names::instance_host;
 use crate::net::{Client, Mail};
 use crate::ports::{SimPorts, Wiring};
 
-/// What an instance is started with, each time that it is.
+/// What an instance is started with, every time.
 #[derive(Clone)]
 pub struct Instance {
-    /// The number, for its member id and its jitter.
+    /// Its number, which names its host.
     pub number: usize,
-    /// What freezes it.
+    /// Freezes it.
     pub gate: Gate,
-    /// What it takes for the time.
+    /// Its clock.
     pub clock: SimClock,
     /// Its configuration.
     pub policy: Policy,
     /// Its clusters and topics.
     pub wiring: Wiring,
-    /// The clusters' ids.
+    /// The ids of the source and the target cluster.
     pub clusters: (ClusterId, ClusterId),
-    /// Spreads its back-offs.
+    /// The seed of the jitter in its back-offs.
     pub jitter_seed: u64,
 }
 
 impl Instance {
-    /// Runs until it stops by itself, which is a fatal error: nobody asks it to.
+    /// Runs until the core stops. Nobody asks it to stop, so that is a fatal error.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Instance {
         }
     }
 
-    /// Waits for the fence topic, as the real one waits for its clusters.
+    /// Waits for the fence topic, as the real daemon waits for its clusters.
     async fn setup(&self, ports: &SimPorts) -> Setup {
         loop {
             if let Ok(control) = sprag::ports::TopicReader::control(ports.topic_reader()).await

@@ -1,4 +1,4 @@
-//! A replicator: copies records from the source to the target and publishes where they went.
+//! A replicator: copies records from the source to the target and publishes their mappings.
 
 pub mod records;
 
@@ -24,45 +24,45 @@ use crate::wire::{
 
 const PAUSE_MILLIS: u64 = 100;
 const BATCH: usize = 25;
-/// Whose committed offsets of the target's partitions say how far it copied on the source: a broker
-/// takes none of a topic that it does not have.
+/// The group whose committed offsets on the target record how far it has copied on the source. A broker
+/// refuses offsets of a topic that it does not have, so these are stored under the target partitions.
 pub const PROGRESS: &str = "replicator";
 
-/// What a replicator is started with, each time that it is.
+/// What a replicator is started with, every time.
 #[derive(Clone)]
 pub struct Replicator {
     /// The host of the source cluster.
     pub source: String,
     /// The host of the target cluster.
     pub target: String,
-    /// The topics, with their names on the target.
+    /// The replicated topics: the name on the source and the name on the target.
     pub topics: Vec<(TopicName, TopicName)>,
-    /// Partitions of each.
+    /// Number of partitions of each topic.
     pub partitions: i32,
-    /// Where mappings go, on the target.
+    /// The mapping topic, on the target.
     pub mapping_topic: TopicName,
     /// Partitions of the mapping topic.
     pub mapping_partitions: i32,
-    /// What is published.
+    /// Who publishes mappings, and how densely.
     pub publisher: Publisher,
     /// Its time-outs.
     pub timing: Timing,
-    /// A new one for each of its lives.
+    /// The next epoch. Every life takes a new one.
     pub epoch: Rc<Cell<i64>>,
-    /// Records that it copies once more, from its next start on.
+    /// How many records to copy again after the next start.
     pub again: Rc<Cell<i64>>,
 }
 
-/// One life of it.
+/// One life of a replicator, from a start to the next.
 struct Life {
-    told: Replicator,
+    setup: Replicator,
     epoch: i64,
     source: Link,
     target: Link,
     producer: Option<Producer>,
-    /// The next source offset of each partition, with the incarnation it belongs to.
+    /// The next source offset of each partition, and the topic ids that it belongs to.
     progress: BTreeMap<SourcePartition, Progress>,
-    /// Everything published, for a mapping topic that is made again.
+    /// Everything published so far, for a mapping topic that is recreated.
     published: Vec<(i32, NewRecord)>,
     mapping_id: Option<TopicId>,
     sequence: i64,
@@ -72,19 +72,19 @@ struct Life {
 struct Progress {
     ids: (TopicId, TopicId),
     next: i64,
-    /// Records since the last sync; none yet in this life.
+    /// Records since the last sync; `None` before the first sync in this life.
     since_sync: Option<i64>,
 }
 
-/// Something did not go through: what was begun is given up, and begun anew.
+/// A request failed. The current work is given up and started again.
 struct Failed;
 
 impl Replicator {
-    /// Copies for ever.
+    /// Copies records for as long as the simulation runs.
     ///
     /// # Errors
     ///
-    /// What turmoil says, where no port can be had.
+    /// An error of turmoil, if no port can be bound.
     pub async fn run(self, mail: Mail) -> Result<(), Box<dyn std::error::Error>> {
         let client = Rc::new(Client::bind(mail, REPLICATOR).await?);
         let clock = SimClock::default();
@@ -100,7 +100,7 @@ impl Replicator {
             published: Vec::new(),
             mapping_id: None,
             sequence: 0,
-            told: self,
+            setup: self,
         };
         let work = async {
             loop {
@@ -125,8 +125,8 @@ impl Replicator {
 impl Life {
     async fn round(&mut self) -> Result<(), Failed> {
         self.republish_if_new().await?;
-        for (source, target) in self.told.topics.clone() {
-            for partition in 0..self.told.partitions {
+        for (source, target) in self.setup.topics.clone() {
+            for partition in 0..self.setup.partitions {
                 let from = SourcePartition { topic: source.clone(), partition };
                 let to = TargetPartition { topic: target.clone(), partition };
                 self.copy(from, to).await?;
@@ -155,7 +155,7 @@ impl Life {
         if self.ids(&from.topic, &to.topic).await? != ids {
             return Err(Failed);
         }
-        let since_sync = match self.told.publisher {
+        let since_sync = match self.setup.publisher {
             Publisher::Dense => self.copy_dense(&from, &to, &records, next).await.map(|()| None)?,
             Publisher::Sparse { every } => {
                 Some(self.copy_sparse(&from, &to, &records, next, every).await?)
@@ -165,7 +165,7 @@ impl Life {
         Ok(())
     }
 
-    /// Data, chunk and progress in one transaction.
+    /// Writes records, chunk and progress in one transaction.
     async fn copy_dense(
         &mut self,
         from: &SourcePartition,
@@ -188,7 +188,7 @@ impl Life {
         let place = ChunkPlace { epoch, sequence, newest_timestamp: 0 };
         let (key, value) = encode(&chunk, place).map_err(|_| Failed)?;
         let record = NewRecord { key, value: Some(value) };
-        let partitions = self.told.mapping_partitions.unsigned_abs();
+        let partitions = self.setup.mapping_partitions.unsigned_abs();
         let at = mapping_partition(from, partitions).get();
         self.produce(self.mapping(at), vec![record.clone()], Some(&producer)).await?;
         self.store_progress(to, next, Some(&producer)).await?;
@@ -201,7 +201,8 @@ impl Life {
         Ok(())
     }
 
-    /// Data, then now and then a sync, then progress; a crash in between copies twice.
+    /// Writes the records, then the syncs that are due, then the progress. A crash in between copies
+    /// records twice.
     async fn copy_sparse(
         &mut self,
         from: &SourcePartition,
@@ -225,9 +226,9 @@ impl Life {
         Ok(since.unwrap_or_default())
     }
 
-    /// A mapping topic that was made again gets everything once more.
+    /// Publishes everything again if the mapping topic was recreated.
     async fn republish_if_new(&mut self) -> Result<(), Failed> {
-        let topic = self.told.mapping_topic.clone();
+        let topic = self.setup.mapping_topic.clone();
         let id = self.id(&self.target, &topic).await?;
         if self.mapping_id.is_some_and(|known| known != id) {
             for (at, record) in self.published.clone() {
@@ -239,7 +240,7 @@ impl Life {
     }
 
     fn mapping(&self, partition: i32) -> Partition {
-        Partition { topic: self.told.mapping_topic.clone(), partition }
+        Partition { topic: self.setup.mapping_topic.clone(), partition }
     }
 
     async fn producer(&mut self) -> Result<Producer, Failed> {
@@ -248,7 +249,7 @@ impl Life {
         }
         let request = Request::InitProducer {
             transactional_id: PROGRESS.to_owned(),
-            timeout_millis: self.told.timing.transaction,
+            timeout_millis: self.setup.timing.transaction,
         };
         match self.target.ask_on(request, Doing::Fencing, "replicator").await {
             Ok(Response::Initialised(producer)) => {
@@ -266,7 +267,8 @@ impl Life {
         producer: Option<&Producer>,
     ) -> Result<i64, Failed> {
         let request = Request::Produce { at, records, producer: producer.cloned() };
-        // Once: a producer without transactions that tried again would copy twice, unsaid.
+        // Without retries: outside a transaction, a retry could write copies whose offsets are not known
+        // here.
         match self.target.ask(request, Doing::Committing, "replicator").await {
             Ok(Response::Produced(offset)) => Ok(offset),
             Ok(_) | Err(_) => Err(Failed),
@@ -302,7 +304,7 @@ impl Life {
         }
     }
 
-    /// How far this pair of topics was copied: what is stored for another pair does not count.
+    /// How far this pair of topics has been copied. Progress of another pair does not count.
     async fn stored_progress(
         &self,
         to: &TargetPartition,
@@ -318,9 +320,9 @@ impl Life {
         let Ok(Response::Fetches(mut found)) = answer else {
             return Err(Failed);
         };
-        let again = self.told.again.take();
+        let again = self.setup.again.take();
         match found.remove(&at) {
-            Some(Ok(Some(stored))) if stored.metadata == told(ids) => {
+            Some(Ok(Some(stored))) if stored.metadata == pair_text(ids) => {
                 Ok((stored.offset - again).max(0))
             }
             Some(Ok(Some(_) | None)) => Ok(0),
@@ -334,7 +336,7 @@ impl Life {
         progress: Progress,
         producer: Option<&Producer>,
     ) -> Result<(), Failed> {
-        let commit = Committed { offset: progress.next, metadata: told(progress.ids) };
+        let commit = Committed { offset: progress.next, metadata: pair_text(progress.ids) };
         let offsets = BTreeMap::from([(Partition::from(to), commit)]);
         let (group, member) = (GroupId::from(PROGRESS), String::new());
         let generation = NO_GENERATION;
@@ -351,7 +353,7 @@ impl Life {
     }
 }
 
-/// What the progress belongs to.
-fn told((source, target): (TopicId, TopicId)) -> String {
+/// The topic ids that a stored progress belongs to, as metadata.
+fn pair_text((source, target): (TopicId, TopicId)) -> String {
     format!("{source} {target}")
 }

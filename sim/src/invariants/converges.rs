@@ -1,23 +1,23 @@
-//! Converges: once all faults have ended, every group that is not to be left alone stands where its
-//! mappings say.
+//! Converges: once all faults have ended, every group that need not be left alone reaches the offset that
+//! its mappings give.
 
 use sprag_core::time::Instant;
 
 use super::settled::Settled;
 use super::{Invariant, Violation};
 
-/// Checks one partition of one group, at `now`.
+/// Checks one partition of one group at `now`.
 #[must_use]
 pub fn check(now: Instant, settled: &Settled) -> Option<Violation> {
     let Settled { group, at, source, stored, expected, at_most, .. } = settled;
-    let stands = stored.as_ref().map(|stored| stored.offset);
-    let right = stands.is_some_and(|stands| (*expected..=*at_most).contains(&stands));
+    let committed = stored.as_ref().map(|stored| stored.offset);
+    let right = committed.is_some_and(|offset| (*expected..=*at_most).contains(&offset));
     (!right).then(|| Violation {
         invariant: Invariant::Converges,
         time: now,
         place: Some((group.clone(), at.clone())),
         detail: format!(
-            "the mappings put source offset {source} at {expected}, and {stands:?} stands there"
+            "the mappings put source offset {source} at {expected}, but {committed:?} is committed"
         ),
     })
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_must_come_to_where_its_mappings_say_and_a_held_one_need_not() {
+    fn a_group_must_reach_the_offset_of_its_mappings_and_a_held_one_need_not() {
         let (mut made, producer, fence) = made_settled(false);
         let all = |made: &super::super::made_up::MadeUp| {
             settled(&made.scenario, &made.truth, made.clusters())
@@ -39,16 +39,16 @@ mod tests {
         let late = all(&made);
         assert_eq!((late.len(), late[0].expected), (1, 8));
         let violation = check(made.now(), &late[0]).map(|it| it.detail).unwrap_or_default();
-        assert_eq!(violation, "the mappings put source offset 8 at 8, and Some(5) stands there");
+        assert_eq!(violation, "the mappings put source offset 8 at 8, but Some(5) is committed");
         made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 8 }, 8);
         assert!(check(made.now(), &all(&made)[0]).is_none());
         made.group_is_at(0, 9);
         made.stranger_commits(1, 1, "");
-        assert_eq!(all(&made), [], "somebody else committed for the group");
+        assert_eq!(all(&made), [], "the group has a foreign commit");
     }
 
     #[test]
-    fn what_is_ahead_of_the_mappings_that_are_left_may_skip_no_copy_that_they_tell_of() {
+    fn an_offset_ahead_of_the_remaining_mappings_may_skip_none_of_their_copies() {
         let (made, ..) = made_settled(false);
         let mut one = settled(&made.scenario, &made.truth, made.clusters()).remove(0);
         one.at_most = one.expected + 3;

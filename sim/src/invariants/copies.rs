@@ -1,6 +1,6 @@
-//! Which copies the mapping topic tells of, and what the definition of the staircase
-//! (`docs/protocol.md`, "Translation") makes of a position: slowly, and without any of Sprag's own code
-//! but the decoders.
+//! The copies that the mapping topic describes, and the translation of a position by the definition of the
+//! staircase (`docs/protocol.md`, "Translation"). It is slow and uses none of Sprag's own code except the
+//! decoders.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,18 @@ use crate::names::Names;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::wire::{Isolation, Partition};
 
-/// The copies of one source partition in one target partition, as the mapping topic tells them.
+/// The copies of one source partition in one target partition, as the mapping topic describes them.
 #[derive(Debug, Default)]
 pub struct Copies {
-    told: Vec<(Option<(TopicId, TopicId)>, Run)>,
-    /// Offset syncs went back on the source: the group may have to wait until they pass it.
+    published: Vec<(Option<(TopicId, TopicId)>, Run)>,
+    /// Offset syncs went back on the source, so the group may have to wait until they pass its position.
     replayed: bool,
 }
 
 impl Copies {
-    /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t*; the
-    /// copy of the position, else the end of the one below.
+    /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.* The
+    /// translation is the kept copy of the position; without one, the offset after the closest kept copy
+    /// below it.
     #[must_use]
     pub fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
         if self.replayed {
@@ -43,16 +44,19 @@ impl Copies {
         None
     }
 
-    /// Where the first copy of a record at or after the position lies; beyond it something known is
-    /// skipped.
+    /// The first target offset at which a record at or after the position is copied. A larger offset would
+    /// skip a known copy.
     #[must_use]
     pub fn first_from(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
         self.of(ids).filter(|(source, _)| *source >= position).map(|(_, target)| target).min()
     }
 
-    /// The copies from one topic to the other, one by one.
+    /// The copies from one topic to the other, one at a time.
     fn of(&self, ids: (TopicId, TopicId)) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let of = self.told.iter().filter(move |(told, _)| told.is_none_or(|told| told == ids));
+        let of = self
+            .published
+            .iter()
+            .filter(move |(topics, _)| topics.is_none_or(|topics| topics == ids));
         of.flat_map(|(_, run)| {
             let steps = 0..run.len.cast_signed();
             steps.map(|step| (run.source.get() + step, run.target.get() + step))
@@ -60,9 +64,9 @@ impl Copies {
     }
 }
 
-/// Whether the mapping topic tells all that was ever told. Which incarnation a sync belongs to it does not
-/// tell; compaction takes syncs, and chunks that a replicator told once more.
-pub(super) fn tells(scenario: &Scenario) -> bool {
+/// Whether the mapping topic still describes everything that was ever published. A sync does not say which
+/// incarnation it belongs to. Compaction removes syncs, and chunks that a replicator published again.
+pub(super) fn is_complete(scenario: &Scenario) -> bool {
     let has = |kind: fn(&Work) -> bool| scenario.work.iter().any(|work| kind(&work.what));
     let topics = has(|it| matches!(it, Work::RecreateSource { .. } | Work::RecreateTarget { .. }));
     let recreated = has(|it| matches!(it, Work::RecreateMappings));
@@ -73,10 +77,10 @@ pub(super) fn tells(scenario: &Scenario) -> bool {
     }
 }
 
-/// What the records of the mapping topic that are `wanted`, by partition and offset, tell; nothing where
-/// no log tells which of them count.
+/// The copies that the `wanted` records of the mapping topic describe; `wanted` takes a partition and an
+/// offset. Empty if the logs cannot show which records count.
 #[must_use]
-pub fn told_copies(
+pub fn published_copies(
     scenario: &Scenario,
     names: &Names,
     target: &Cluster,
@@ -84,7 +88,7 @@ pub fn told_copies(
 ) -> BTreeMap<(Partition, Partition), Copies> {
     let mut copies: BTreeMap<(Partition, Partition), Copies> = BTreeMap::new();
     let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
-    if !tells(scenario) {
+    if !is_complete(scenario) {
         return copies;
     }
     let format = if sparse { crate::names::syncs() } else { Format::Native };
@@ -97,27 +101,27 @@ pub fn told_copies(
             continue;
         };
         for record in records.into_iter().filter(|it| wanted(at.partition, it.offset)) {
-            if let Ok(told) = decoder.decode(Some(&record.key), record.value.as_deref()) {
-                add(&mut copies, told);
+            if let Ok(published) = decoder.decode(Some(&record.key), record.value.as_deref()) {
+                add(&mut copies, published);
             }
         }
     }
     copies
 }
 
-fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, told: MappingRecord) {
-    match told {
+fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: MappingRecord) {
+    match published {
         MappingRecord::Chunk(chunk) => {
             let ids = (chunk.source_topic_id, chunk.target_topic_id);
             let known = copies.entry(((&chunk.source).into(), (&chunk.target).into())).or_default();
-            known.told.extend(chunk.runs.into_iter().map(|run| (Some(ids), run)));
+            known.published.extend(chunk.runs.into_iter().map(|run| (Some(ids), run)));
         }
         MappingRecord::Sync(sync) => {
             let known = copies.entry(((&sync.source).into(), (&sync.target).into())).or_default();
-            let last = known.told.last().map(|(_, run)| run.source);
+            let last = known.published.last().map(|(_, run)| run.source);
             known.replayed |= last.is_some_and(|last| sync.source_offset < last);
             let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
-            known.told.push((None, run));
+            known.published.push((None, run));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Exact: with dense mappings a consumer that resumes reads nothing twice, where records were
-//! copied once and in order.
+//! Exact: with dense mappings, a consumer that resumes reads no record again, if records were copied once
+//! and in order.
 
 use sprag_core::time::Instant;
 
@@ -9,18 +9,18 @@ use crate::cluster::Cluster;
 use crate::hosts::replicator::records::origin;
 use crate::wire::Isolation;
 
-/// Checks one partition of one group against the target's log, at `now`.
+/// Checks one partition of one group against the target's log at `now`.
 #[must_use]
 pub fn check(now: Instant, settled: &Settled, target: &Cluster) -> Option<Violation> {
     let Settled { group, at, source, ids, stored, .. } = settled;
-    let stands = stored.as_ref()?.offset;
+    let committed = stored.as_ref()?.offset;
     let log = target.topics().log(at)?;
-    // Where the copy was deleted from the log's start, what is left of the log is all there is to read.
-    if stands <= log.start() {
+    // If the copy was trimmed, the offset is raised to the log start, and what is left may be read again.
+    if committed <= log.start() {
         return None;
     }
     let (records, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
-    // Where records were copied twice, or by two publishers at once, a replay may be read again.
+    // Where records were copied twice or by two publishers at once, a replay may be read again.
     let mut copies: Vec<(i64, i64)> = Vec::new();
     for record in records {
         if let Some((id, from)) = record.value.as_deref().and_then(origin)
@@ -32,13 +32,13 @@ pub fn check(now: Instant, settled: &Settled, target: &Cluster) -> Option<Violat
             copies.push((from, record.offset));
         }
     }
-    let again = copies.iter().find(|(from, at)| from < source && *at >= stands);
+    let again = copies.iter().find(|(from, at)| from < source && *at >= committed);
     again.map(|(from, _)| Violation {
         invariant: Invariant::Exact,
         time: now,
         place: Some((group.clone(), at.clone())),
         detail: format!(
-            "the group is at source offset {source}, and would read {from} again from {stands}"
+            "the group is at source offset {source} and would read {from} again from {committed}"
         ),
     })
 }
@@ -60,8 +60,8 @@ mod tests {
         assert_eq!(read_again(&made), None);
         made.group_is_at(0, 7);
         made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 6);
-        let told = "the group is at source offset 7, and would read 6 again from 6";
-        assert_eq!(read_again(&made).as_deref(), Some(told));
+        let detail = "the group is at source offset 7 and would read 6 again from 6";
+        assert_eq!(read_again(&made).as_deref(), Some(detail));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! FencedMeansFenced: a decision is carried out under the ownership that it was made under, or never;
-//! and a group has one owner, because there is one number of shards.
+//! FencedMeansFenced: a decision is carried out only under the ownership in which it was made. A group has
+//! one owner, because there is one shard count.
 
 use super::{Invariant, Violation};
 use crate::truth::{Ours, Truth, stamp_of};
 
-/// Checks one commit. A refresh keeps the stamp of its decision.
+/// Checks one commit. A refresh keeps the stamp of its original decision.
 #[must_use]
 pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
     if ours.refresh || truth.is_guarded_race(ours) {
@@ -15,7 +15,7 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
         && before.shards != ours.stamp.shards
     {
         let (now, was) = (ours.stamp.shards, before.shards);
-        let detail = format!("an owner under {now} shards overwrote one under {was}");
+        let detail = format!("an owner with {now} shards overwrote a commit of one with {was}");
         return Some(Violation::of(Invariant::FencedMeansFenced, ours, detail));
     }
     if truth.rules.guarded {
@@ -26,7 +26,7 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
         return None;
     }
     let detail = format!(
-        "decided under fence {}, carried out when the newest was {newest:?}",
+        "decided under fence {}, but carried out when the newest fence was {newest:?}",
         ours.stamp.fence
     );
     Some(Violation::of(Invariant::FencedMeansFenced, ours, detail))

@@ -1,15 +1,16 @@
-//! Isolated: a group none of whose brokers is in trouble is not behind for longer than a bound, whatever
-//! becomes of the others.
+//! Isolated: a group none of whose brokers is faulty is not behind for longer than a bound, whatever
+//! happens to other brokers.
 //!
-//! *Its brokers* are its coordinators on both clusters, the leaders of its partitions on both, and of what
-//! its shard needs: the transaction coordinator, the leader of the fence partition, those of the mapping
-//! topic, and the coordinator of the coordination group. Where others take the place of one, the group is
-//! counted again from [`RECOVERS`] after that on, else from so long after the end of the trouble.
+//! *Its brokers* are its coordinators on both clusters, the leaders of its partitions on both, and the
+//! brokers that its shard needs: the transaction coordinator, the leaders of the fence partition and of the
+//! mapping topic, and the coordinator of the coordination group. After a fault of one of them the group is
+//! not judged for another [`RECOVERS`], or [`SHARD_RECOVERS`] if the shard needs that broker. This time
+//! begins when other brokers have taken the faulty broker's place, else when the fault ends.
 //!
-//! *Behind* is a partition at which something else stands than its mappings say, since it was last seen to
-//! be right, since Sprag last committed there, or since the group was last set back on the source.
+//! A partition is *behind* while its committed offset is not what its mappings give. The time counts from
+//! when it was last right, when Sprag last committed it, or when the group was last reset on the source.
 //!
-//! It is judged in runs that have no other faults (`sim/src/scenario/brokers.rs`).
+//! It is judged in runs without other faults (`sim/src/scenario/brokers.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,15 +29,15 @@ use crate::scenario::{Fault, Scenario, Side};
 use crate::truth::{Clusters, Truth};
 use crate::wire::{Committed, Partition};
 
-/// How long after the end of its trouble, or after an election, a group may wait for its turn: the longest
-/// back-off while a broker or a connection is the reason, and a request that was under way.
+/// How long a group may wait for its turn after the fault of one of its brokers has ended, or after an
+/// election: the longest back-off for a broker or a connection, and a request that was in flight.
 pub const RECOVERS: Duration = Duration::from_millis(5_500);
-/// The same where its shard was concerned, and may have to be taken over again.
+/// The same if its shard was concerned, which may have to be taken over again.
 pub const SHARD_RECOVERS: Duration = Duration::from_millis(12_000);
-/// How often it is looked.
+/// How often groups are checked.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Which partitions are behind, and since when.
+/// The partitions that are behind, and since when.
 #[derive(Default)]
 pub struct Isolated {
     behind: BTreeMap<(GroupId, Partition), Behind>,
@@ -49,12 +50,12 @@ struct Behind {
     source: i64,
 }
 
-/// A run as it is looked at.
+/// A run at the time of a check.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
     /// The run.
     pub scenario: &'a Scenario,
-    /// What is true.
+    /// What is true in the run.
     pub truth: &'a Truth,
     /// Both clusters.
     pub clusters: Clusters<'a>,
@@ -62,11 +63,11 @@ pub struct Look<'a> {
     pub brokers: (&'a Brokers, &'a Brokers),
     /// Time-outs.
     pub timing: Timing,
-    /// When.
+    /// The time of the check.
     pub now: Instant,
 }
 
-/// Whether a run has several brokers and nothing else that is wrong.
+/// Whether a run has several brokers and no other faults.
 #[must_use]
 pub fn is_judged(scenario: &Scenario) -> bool {
     scenario.shape.brokers != (1, 1)
@@ -76,9 +77,9 @@ pub fn is_judged(scenario: &Scenario) -> bool {
         && scenario.work.iter().all(|work| is_plain(&work.what))
 }
 
-/// For how long a group may be behind: until its next round, at a quarter of the rate where it was idle; a
-/// second one that confirms what it read; the messages of both; the parts of an answer that are not waited
-/// for any longer, once for a list and once for a description; and a second for what waits beside it.
+/// How long a group may be behind: until its next round, at a quarter of the rate if it was idle; a second
+/// round that confirms what was read; the messages of both; the time for parts of an answer, once for a
+/// list and once for a description; and one second for whatever must wait its turn.
 #[must_use]
 pub fn bound(scenario: &Scenario) -> Duration {
     let rules = &scenario.rules;
@@ -88,7 +89,7 @@ pub fn bound(scenario: &Scenario) -> Duration {
 }
 
 impl Isolated {
-    /// Looks, if it is time to.
+    /// Checks the groups, if it is time to.
     pub fn look(&mut self, look: Look<'_>) -> Option<Violation> {
         if look.now < self.looked + LOOK || look.now.as_millis() < BEGUN {
             return None;
@@ -102,10 +103,10 @@ impl Isolated {
                 continue;
             }
             if look.is_trouble() {
-                reached(Kind::Step, "Group beside a broker in trouble");
+                reached(Kind::Step, "Group next to a faulty broker");
             }
-            let stands = one.stored.as_ref().map(|stored| stored.offset);
-            if stands.is_some_and(|stands| (one.expected..=one.at_most).contains(&stands)) {
+            let committed = one.stored.as_ref().map(|stored| stored.offset);
+            if committed.is_some_and(|it| (one.expected..=one.at_most).contains(&it)) {
                 continue;
             }
             let key = (one.group.clone(), one.at.clone());
@@ -116,8 +117,8 @@ impl Isolated {
             let most = look.most(&one.group, since);
             if look.now.since(since) > most && broken.is_none() {
                 let detail = format!(
-                    "behind since {} ms, for longer than {} ms, and none of its brokers is in \
-                     trouble: {stands:?} stands where {} belongs",
+                    "behind since {} ms, for longer than {} ms, although none of its brokers is \
+                     faulty: expected {}, but {committed:?} is committed",
                     since.as_millis(),
                     most.as_millis(),
                     one.expected
@@ -139,27 +140,27 @@ impl Look<'_> {
         }
     }
 
-    /// Whether some broker is in trouble now.
+    /// Whether some broker is faulty now.
     fn is_trouble(&self) -> bool {
         let now = self.now.as_millis();
         let mut faults = self.scenario.faults.iter();
         faults.any(|fault| (fault.at..fault.at + fault.what.lasts()).contains(&now))
     }
 
-    /// For how long the group may be behind. A group of the same shard whose own broker is in trouble may
-    /// hold the shard's producer until its transaction is given up, twice.
+    /// How long the group may be behind. Another group of its shard that has a faulty broker may hold the
+    /// shard's producer until its transaction is given up, twice.
     fn most(&self, group: &GroupId, since: Instant) -> Duration {
         let bound = bound(self.scenario);
         let call = Duration::from_millis(2 * self.timing.transaction_call);
         let mut others = self.truth.names.groups.iter();
         let held = others.any(|other| {
-            let beside = other != group && self.shard(other) == self.shard(group);
-            beside && self.in_trouble(other).is_some_and(|until| until + call > since)
+            let sibling = other != group && self.shard(other) == self.shard(group);
+            sibling && self.in_trouble(other).is_some_and(|until| until + call > since)
         });
         if held { bound + call } else { bound }
     }
 
-    /// Until when the group may have to wait because of trouble with one of its brokers, now or before.
+    /// Until when the group may have to wait because of a current or former fault of one of its brokers.
     fn in_trouble(&self, group: &GroupId) -> Option<Instant> {
         let (own, shared) = (self.own(group), self.of_shard(group));
         let until = |fault: &BrokerFault, at: u64| {
@@ -192,7 +193,7 @@ impl Look<'_> {
         until.max()
     }
 
-    /// What the group alone needs.
+    /// The brokers that only this group needs.
     fn own(&self, group: &GroupId) -> BTreeSet<(Side, Lead)> {
         let coordinators =
             [Side::Source, Side::Target].map(|side| (side, Lead::Group(group.clone())));
@@ -208,7 +209,7 @@ impl Look<'_> {
         coordinators.into_iter().chain(partitions).collect()
     }
 
-    /// What every group of its shard needs.
+    /// The brokers that every group of its shard needs.
     fn of_shard(&self, group: &GroupId) -> BTreeSet<(Side, Lead)> {
         let (names, shard) = (&self.truth.names, self.shard(group));
         let partition = |topic: &sprag_core::ids::TopicName, partition| {
@@ -264,17 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_behind_without_a_reason_is_noticed_and_one_in_trouble_has_one() {
+    fn a_group_behind_without_a_reason_is_noticed_and_a_faulty_broker_is_a_reason() {
         let without = isolated(None);
-        assert!(without.first().is_some_and(|it| it.contains("7 belongs")), "{without:?}");
+        assert!(without.first().is_some_and(|it| it.contains("expected 7")), "{without:?}");
         let last = without.last().map(|it| it.contains("at 37750 ms"));
-        assert_eq!(last, Some(true), "it ends with the commit: {without:?}");
+        assert_eq!(last, Some(true), "the commit ends it: {without:?}");
         let group = made_up_group(&settled(false).0);
         let own = Brokers::new(3).leader(&Lead::Group(group)).0;
         let silent = |broker, lasts| {
             Some(BrokerFault { cluster: Side::Source, broker, how: Broken::Silent, lasts })
         };
         assert_eq!(isolated(silent(own, 30_000)), Vec::<String>::new());
-        assert!(!isolated(silent(own, 1_000)).is_empty(), "its trouble was over for long");
+        assert!(!isolated(silent(own, 1_000)).is_empty(), "its fault had long ended");
     }
 }

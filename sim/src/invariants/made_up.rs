@@ -1,5 +1,5 @@
-//! Histories made by hand, on two clusters without any network: what the invariants' own tests judge.
-//! There is one group, one topic of two partitions, one shard, and one mapping partition.
+//! Hand-made histories on two clusters without a network, for the unit tests of the invariants. There is
+//! one group, one topic with two partitions, one shard and one mapping partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::wire::{
     Committed, NO_GENERATION, NewRecord, Partition, Producer, Protocol, Request, Response,
 };
 
-/// Two clusters, what is true of them, and what was found broken so far.
+/// Two clusters, what is true of them, and the violations so far.
 pub(crate) struct MadeUp {
     pub(crate) scenario: Scenario,
     pub(crate) truth: Truth,
@@ -37,7 +37,7 @@ pub(crate) struct MadeUp {
     sparing: Sparing,
 }
 
-/// What a commit of Sprag's says, beside its offset.
+/// The contents of a stamp that a test chooses.
 #[derive(Clone, Copy)]
 pub(crate) struct Says {
     pub(crate) fence: Fence,
@@ -46,7 +46,7 @@ pub(crate) struct Says {
 }
 
 impl MadeUp {
-    /// Topics, and nothing else; `guarded` or fenced.
+    /// Creates the topics and nothing else, for `guarded` or fenced mode.
     pub(crate) fn new(guarded: bool) -> Self {
         let mut scenario = Scenario::of(1);
         (scenario.work, scenario.faults) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ impl MadeUp {
         made
     }
 
-    /// The names of the invariants broken so far, and what was said.
+    /// The violations so far, as text.
     pub(crate) fn broken(&self) -> Vec<String> {
         self.broken.iter().map(ToString::to_string).collect()
     }
@@ -83,7 +83,7 @@ impl MadeUp {
         Instant::from_millis(self.now)
     }
 
-    /// A partition on the target.
+    /// A partition of the target topic.
     pub(crate) fn at(&self, partition: i32) -> Partition {
         Partition { topic: self.truth.names.topics[0].1.clone(), partition }
     }
@@ -96,8 +96,9 @@ impl MadeUp {
         self.on_source(request);
     }
 
-    /// Records of source offsets from `first` on are copied to partition 0; their mapping is told, or not.
-    pub(crate) fn copied(&mut self, first: i64, count: i64, told: bool) {
+    /// Copies records with source offsets from `first` on to partition 0. Publishes their mapping if
+    /// `published`.
+    pub(crate) fn copied(&mut self, first: i64, count: i64, published: bool) {
         let ids = self.ids();
         let value = |offset: i64| [ids.0.0.as_slice(), &offset.to_be_bytes()].concat();
         let record = |offset| NewRecord { key: Vec::new(), value: Some(value(offset)) };
@@ -107,13 +108,13 @@ impl MadeUp {
         let Response::Produced(target) = answer else {
             panic!("{answer:?}");
         };
-        if told {
-            self.told(first, target, count);
+        if published {
+            self.publishes(first, target, count);
         }
     }
 
-    /// A mapping record: source offsets from `source` on are at `target`.
-    pub(crate) fn told(&mut self, source: i64, target: i64, count: i64) {
+    /// Publishes a mapping record: source offsets from `source` on are at `target`.
+    pub(crate) fn publishes(&mut self, source: i64, target: i64, count: i64) {
         let (from, to) = self.truth.names.topics[0].clone();
         let (source, target) = (SourceOffset(source), TargetOffset(target));
         let chunk = Chunk {
@@ -133,7 +134,7 @@ impl MadeUp {
         self.on_target("replicator", Request::Produce { at, records, producer: None });
     }
 
-    /// An instance takes the shard over.
+    /// An instance takes over the shard.
     pub(crate) fn takes_over(&mut self, instance: &str) -> (Producer, Fence) {
         let producer = self.transactional(instance, "sprag.made-up.0");
         let at = Partition { topic: self.truth.names.fence_topic.clone(), partition: 0 };
@@ -147,13 +148,13 @@ impl MadeUp {
         (producer, Fence(fence))
     }
 
-    /// The records below this are deleted on the target.
+    /// Deletes the records below `before` on the target.
     pub(crate) fn trims(&mut self, before: i64) {
         let at = self.at(0);
         self.on_target("clients", Request::DeleteRecords { at, before });
     }
 
-    /// An instance looks at the group on the target.
+    /// An instance reads the group on the target, requiring stable offsets.
     pub(crate) fn looks(&mut self, instance: &str) {
         let group = self.group();
         self.on_target(instance, Request::OffsetFetch { group, at: None, stable: true });
@@ -178,13 +179,13 @@ impl MadeUp {
         Committed { offset, metadata: stamp.compose(PREFIX, &[], "").text }
     }
 
-    /// An instance writes an offset of partition 0, and does not end its transaction.
+    /// An instance writes an offset of partition 0 without ending its transaction.
     pub(crate) fn writes(&mut self, by: &str, producer: &Producer, says: Says, offset: i64) {
         let commit = self.stamped(says, offset);
         self.pends(by, producer, commit);
     }
 
-    /// Somebody's offset of partition 0 becomes pending.
+    /// A client writes an offset of partition 0 without ending its transaction.
     pub(crate) fn pends(&mut self, by: &str, producer: &Producer, commit: Committed) {
         let request = Request::TxnOffsetCommit {
             producer: producer.clone(),
@@ -196,13 +197,13 @@ impl MadeUp {
         self.on_target(by, request);
     }
 
-    /// An instance reads the group again, whatever is pending.
+    /// An instance reads the group again without requiring stable offsets.
     pub(crate) fn peeks(&mut self, by: &str) {
         let group = self.group();
         self.on_target(by, Request::OffsetFetch { group, at: None, stable: false });
     }
 
-    /// A transaction is committed, after its owner read again.
+    /// A client reads the group again and commits its transaction.
     pub(crate) fn ends(&mut self, by: &str, producer: &Producer) {
         self.peeks(by);
         self.commits_transaction(by, producer);
@@ -213,7 +214,7 @@ impl MadeUp {
         self.on_target(by, Request::EndTxn { producer: producer.clone(), commit: true });
     }
 
-    /// An order to commit, `sent` then, arrives only now.
+    /// A request to commit a transaction that was sent at `sent` arrives only now.
     pub(crate) fn ends_late(&mut self, by: &str, sent: Instant, producer: &Producer) {
         self.now += 10;
         let request = Request::EndTxn { producer: producer.clone(), commit: true };
@@ -222,20 +223,20 @@ impl MadeUp {
         self.judge();
     }
 
-    /// An instance commits an offset of partition 0 in a transaction of its own.
+    /// An instance commits an offset of partition 0 in a transaction.
     pub(crate) fn commits(&mut self, by: &str, producer: &Producer, says: Says, offset: i64) {
         self.writes(by, producer, says, offset);
         self.ends(by, producer);
     }
 
-    /// An instance commits an offset of partition 0 plainly.
+    /// An instance makes a plain commit of an offset of partition 0.
     pub(crate) fn commits_plainly(&mut self, by: &str, says: Says, offset: i64) {
         let metadata = self.stamped(says, offset).metadata;
         let request = self.plain(self.at(0), offset, &metadata);
         self.on_target(by, request);
     }
 
-    /// Somebody else commits.
+    /// A foreign client commits.
     pub(crate) fn stranger_commits(&mut self, partition: i32, offset: i64, metadata: &str) {
         let request = self.plain(self.at(partition), offset, metadata);
         self.on_target("clients", request);
@@ -253,7 +254,7 @@ impl MadeUp {
         self.on_target("clients", request);
     }
 
-    /// A transactional producer of this host.
+    /// Initialises a transactional producer for this host.
     pub(crate) fn transactional(&mut self, by: &str, id: &str) -> Producer {
         let transactional_id = id.to_owned();
         let request = Request::InitProducer { transactional_id, timeout_millis: 1_000_000 };
@@ -263,7 +264,7 @@ impl MadeUp {
         producer
     }
 
-    /// One more request to the target; what follows from it is judged.
+    /// Sends a request to the target and judges what follows from it.
     pub(crate) fn on_target(&mut self, from: &str, request: Request) -> Response {
         self.now += 10;
         let answer = self.target.handle(self.now(), &Rc::from(from), request);
@@ -315,7 +316,8 @@ impl MadeUp {
     }
 }
 
-/// Ten records copied and told, the group at source offset 5, an owner that looked, and a commit of 5.
+/// Ten records are copied and their mapping is published; the group is at source offset 5; an owner reads
+/// the group and commits 5.
 pub(crate) fn settled(guarded: bool) -> (MadeUp, Producer, Fence) {
     let mut made = MadeUp::new(guarded);
     made.copied(0, 10, true);
@@ -332,7 +334,7 @@ pub(crate) fn settled(guarded: bool) -> (MadeUp, Producer, Fence) {
 }
 
 #[test]
-fn what_is_made_up_is_what_happened() {
+fn the_settled_history_is_what_happened() {
     let (made, _, fence) = settled(false);
     let stored = made.truth.stored.values().map(|stored| stored.offset).collect::<BTreeSet<_>>();
     assert_eq!((stored, fence), (BTreeSet::from([5]), Fence(0)));

@@ -1,7 +1,7 @@
-//! NeverSkip: every record at or after the source position that was replicated is at or after the
-//! committed target offset. Where a record was copied more than once, one copy there is enough. What a
-//! zombie copied does not count: until its mappings tell of it nobody can know, and the replicator
-//! copies the same records itself. Nor does what the replicator has yet to copy, or to copy again.
+//! NeverSkip: every replicated record at or after the source position is at or after the committed target
+//! offset. If a record was copied more than once, one copy there is enough. Copies of a zombie do not
+//! count: nobody can know of them until their mappings are published, and the replicator copies the same
+//! records itself. Records that the replicator has yet to copy, or to copy again, do not count either.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,10 @@ use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::Ours;
 use crate::wire::Isolation;
 
-/// Whether the promise is made in this scenario. Sparse syncs of a replicator that restarts do not carry
-/// it, nor what a zombie tells of a mapping topic that was made again and has not everything once more
-/// (`docs/protocol.md`, "Translation": sessions without gaps, each from at or below the frontier).
+/// Whether this scenario makes the promise (`docs/protocol.md`, "Translation": sessions without gaps, each
+/// from at or below the frontier). Sparse syncs of a replicator that restarts do not keep to that. Neither
+/// do the mappings that a zombie publishes to a recreated mapping topic before everything is published
+/// there again.
 #[must_use]
 pub fn is_promised(scenario: &Scenario) -> bool {
     let has = |kind: fn(&Work) -> bool| scenario.work.iter().any(|work| kind(&work.what));
@@ -26,14 +27,14 @@ pub fn is_promised(scenario: &Scenario) -> bool {
     scenario.shape.publisher == Publisher::Dense && !(zombie && recreated)
 }
 
-/// Checks one commit against the target's log as it is now.
+/// Checks one commit against the current log of the target.
 #[must_use]
 pub fn check(target: &Cluster, ours: &Ours) -> Option<Violation> {
     let position = ours.stamp.source.get();
     let log = target.topics().log(&ours.at)?;
     let (copies, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
     let target_id = target.topics().id(&ours.at.topic)?;
-    // By source offset: where its last copy is; and what the replicator copies next.
+    // By source offset, the offset of its last copy; and the record that the replicator copies next.
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     let mut frontier = position;
     for record in copies {
@@ -48,7 +49,7 @@ pub fn check(target: &Cluster, ours: &Ours) -> Option<Violation> {
     let skipped =
         last.range(position..frontier.max(position)).find(|(_, at)| **at < ours.after.offset)?;
     let detail = format!(
-        "at {} for source offset {position}, the record of source offset {} at {} is skipped",
+        "{} for source offset {position} skips the record of source offset {} at {}",
         ours.after.offset, skipped.0, skipped.1
     );
     Some(Violation::of(Invariant::NeverSkip, ours, detail))
@@ -77,7 +78,7 @@ mod tests {
         let (mut made, producer, fence) = settled(false);
         made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 5 }, 6);
         let broken = made.broken();
-        let skipped = "the record of source offset 5 at 5 is skipped";
+        let skipped = "skips the record of source offset 5 at 5";
         assert!(broken.iter().any(|it| it.contains(skipped)), "{broken:?}");
     }
 

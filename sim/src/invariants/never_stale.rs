@@ -1,5 +1,5 @@
-//! NeverStale: a commit knows at least what the commit knew that it overwrites: of ownership, of
-//! mappings, and of the source; and at least all mappings that there were when its owner took over.
+//! NeverStale: a commit knows at least as much as the commit that it overwrites, about ownership, mappings
+//! and the source. It also knows all mappings that existed when its owner took over.
 
 use sprag_core::ids::MappingTopicTag;
 
@@ -12,7 +12,7 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
     not_caught_up(truth, ours).or_else(|| older(truth, ours))
 }
 
-/// Whether its owner had not read all mappings that there were when it took over.
+/// Whether the owner had not read all mappings that existed when it took over.
 fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
     if ours.refresh || truth.ends_may_be_stale {
         return None;
@@ -24,7 +24,8 @@ fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
         let older = truth.mapping_topic(stamp.mapping_topic) < truth.mapping_topic(tag);
         return older.then(|| {
             let fence = stamp.fence;
-            let detail = format!("of a mapping topic that was gone when fence {fence} was taken");
+            let detail =
+                format!("from a mapping topic that no longer existed when fence {fence} was taken");
             Violation::of(Invariant::NeverStale, ours, detail)
         });
     }
@@ -38,7 +39,7 @@ fn not_caught_up(truth: &Truth, ours: &Ours) -> Option<Violation> {
     })
 }
 
-/// Whether what it overwrote knew more.
+/// Whether the commit that it overwrote knew more.
 fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
     let (before, _) = stamp_of(ours.before.as_ref()?)?;
     if before == ours.stamp || truth.is_guarded_race(ours) {
@@ -52,7 +53,7 @@ fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
     }
     if truth.mapping_topic(stamp.mapping_topic) < truth.mapping_topic(before.mapping_topic) {
         let (now, was) = (stamp.mapping_topic, before.mapping_topic);
-        return violation(format!("mapping topic {now} overwrote {was}, which was made after it"));
+        return violation(format!("mapping topic {now} overwrote {was}, which was created later"));
     }
     let same_log = stamp.mapping_topic == before.mapping_topic
         && stamp.mapping_partition == before.mapping_partition;
@@ -69,7 +70,7 @@ fn older(truth: &Truth, ours: &Ours) -> Option<Violation> {
     let oldest_before = commits.iter().position(is(before.source.get()));
     match (newest_now, oldest_before) {
         (Some(now), Some(was)) if now < was => violation(format!(
-            "source offset {}, which the group left before it committed {}, overwrote that",
+            "source offset {}, which the group left before it committed {}, overwrote the latter",
             stamp.source, before.source
         )),
         _ => None,

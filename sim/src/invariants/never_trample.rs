@@ -1,5 +1,5 @@
-//! NeverTrample: a group that has members on the target, or that somebody else committed for, is left
-//! alone, as far as `groups.onForeignCommit` does not give it up.
+//! NeverTrample: a group with members or with foreign commits on the target is left alone, unless
+//! `groups.onForeignCommit` allows otherwise.
 
 use super::{Invariant, Violation};
 use crate::scenario::OnForeign;
@@ -24,20 +24,20 @@ pub fn check(truth: &Truth, ours: &Ours) -> Option<Violation> {
     }
     match foreign_sibling(truth, ours) {
         Some((sibling, commit)) => violation(format!(
-            "committed {}, while {sibling} of the same group had the foreign {commit}",
+            "committed {}, although {sibling} of the same group had the foreign {commit}",
             ours.after.offset
         )),
         None => None,
     }
 }
 
-/// Whether what was overwritten was somebody else's, to be left alone.
+/// Whether the overwritten commit was not ours and should have been left alone.
 fn tramples(truth: &Truth, ours: &Ours) -> bool {
     let Some(before) = &ours.before else {
         return false;
     };
     if !is_foreign(before) {
-        // A later version's stamp, or another pipeline's: no policy gives these up.
+        // No policy allows overwriting a stamp of a later version or of another pipeline.
         return stamp_of(before).is_none_or(|(stamp, _)| stamp.pipeline != ours.stamp.pipeline);
     }
     match truth.rules.on_foreign {
@@ -47,7 +47,7 @@ fn tramples(truth: &Truth, ours: &Ours) -> bool {
     }
 }
 
-/// Another partition of the same topic with a foreign commit that the deciding look must have seen.
+/// Another partition of the same topic with a foreign commit that the deciding read must have seen.
 fn foreign_sibling(truth: &Truth, ours: &Ours) -> Option<(String, i64)> {
     if truth.rules.on_foreign != OnForeign::Hold || ours.refresh {
         return None;
@@ -72,7 +72,7 @@ mod tests {
     use crate::wire::Committed;
 
     #[test]
-    fn what_somebody_else_committed_stays_unless_the_policy_gives_it_up() {
+    fn a_foreign_commit_stays_unless_the_policy_allows_overwriting_it() {
         for (policy, expected) in
             [(OnForeign::Hold, 1), (OnForeign::ForwardOnly, 0), (OnForeign::Overwrite, 0)]
         {

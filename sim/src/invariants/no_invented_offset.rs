@@ -1,16 +1,16 @@
-//! NoInventedOffset: a commit comes from a position that the group had on the source, with the metadata
-//! that stood beside it; it is what the mapping records below its as-of make of that position, and lies
-//! within the target's log.
+//! NoInventedOffset: a commit comes from a position that the group committed on the source, with the
+//! metadata committed there. It is the translation of that position by the mapping records below its as-of,
+//! and lies within the target's log.
 
 use sprag_core::ids::{Incarnation, MappingTopicTag};
 
-use super::copies::told_copies;
+use super::copies::published_copies;
 use super::{Invariant, Violation};
 use crate::scenario::Scenario;
 use crate::truth::{Clusters, Ours, Truth};
 use crate::wire::Isolation;
 
-/// Checks one commit. A refresh decides nothing: it keeps what stands from expiring.
+/// Checks one commit. A refresh decides nothing: it only keeps an offset from expiring.
 #[must_use]
 pub fn check(
     scenario: &Scenario,
@@ -43,7 +43,7 @@ pub fn check(
     }
 }
 
-/// Whether the mapping records that the stamp says it knew make another offset of the source position.
+/// Whether the mapping records that the stamp claims to know give another offset for the source position.
 fn mistranslated(
     scenario: &Scenario,
     truth: &Truth,
@@ -63,12 +63,12 @@ fn mistranslated(
     let known = |partition, offset| {
         partition == stamp.mapping_partition.get() && offset < stamp.as_of.get()
     };
-    let copies = told_copies(scenario, &truth.names, clusters.target, known);
+    let copies = published_copies(scenario, &truth.names, clusters.target, known);
     let start = topics.log(&ours.at)?.start();
     let known = copies.get(&(source, ours.at.clone()))?;
     let right = known.translate(stamp.source.get(), ids)?;
     let committed = ours.after.offset;
-    // Below the log's start an offset is moved up to it, which may have moved on itself since.
+    // An offset below the log start is raised to it, and the log start may have moved on since.
     let clamped = (right..=start).contains(&committed);
     (committed != right && !clamped).then(|| {
         let detail = format!(
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_no_mapping_tells_is_invented_though_it_skips_nothing() {
+    fn an_offset_that_no_mapping_gives_is_invented_though_it_skips_nothing() {
         let broken = broken_by(5, 1, 4);
         assert!(broken[0].contains("put source offset 5 at 5, not at 4"), "{broken:?}");
     }
@@ -112,8 +112,8 @@ mod tests {
     fn a_stamp_that_claims_mappings_from_after_the_translation_is_found_out() {
         let (mut made, producer, fence) = settled(false);
         made.looks("sprag-0");
-        // A copy further back was told of meanwhile: who knew of it would have committed 3.
-        made.told(5, 3, 1);
+        // A copy further back is published meanwhile. An owner that knew it would have committed 3.
+        made.publishes(5, 3, 1);
         made.commits("sprag-0", &producer, Says { fence, as_of: 2, source: 5 }, 5);
         let broken = made.broken();
         assert!(broken.iter().any(|it| it.contains("below as-of 2 put source offset 5 at 3")));

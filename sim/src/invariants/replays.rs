@@ -1,13 +1,12 @@
-//! NeverSkip where mappings are sparse, as far as it is promised: while the replicator copies records
-//! again, as syncs that went back tell, no position below the source's log end of that time is
-//! translated; and no commit lies below the target's log start, where a consumer would fall back to its
-//! reset policy.
+//! NeverSkip with sparse mappings, as far as it is promised. While the replicator copies records again
+//! (its syncs went back), no position below the source's log end offset of that time is translated.
+//! No commit lies below the target's log start, where a consumer would fall back to its reset policy.
 
 use sprag_core::ids::MappingTopicTag;
 use sprag_core::mapping::MappingRecord;
 use sprag_mapping::Decoder;
 
-use super::copies::tells;
+use super::copies::is_complete;
 use super::{Invariant, Violation};
 use crate::scenario::{Publisher, Scenario};
 use crate::truth::{Clusters, Ours, Truth};
@@ -27,10 +26,10 @@ pub fn check(
     below_start(truth, ours).or_else(|| in_replay(scenario, truth, clusters, ours))
 }
 
-/// Whether the log began above the committed offset before the look that the commit was decided from:
-/// where it begins is read after that.
+/// Whether the log start was above the committed offset before the read that the commit was decided from.
+/// The log start is read after that.
 fn below_start(truth: &Truth, ours: &Ours) -> Option<Violation> {
-    // In `guarded` mode the last look is the one that verified.
+    // In `guarded` mode the last read is the one that verified.
     let look = truth.look(ours, &ours.at).filter(|_| !ours.plain)?;
     let (start, offset) = (truth.logs.start(&ours.at, look), ours.after.offset);
     (offset < start).then(|| {
@@ -48,7 +47,7 @@ fn in_replay(
     let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
     let topic = clusters.target.topics().id(&truth.names.mapping_topic)?;
     let same = MappingTopicTag::of(topic) == ours.stamp.mapping_topic;
-    if !sparse || !same || !tells(scenario) {
+    if !sparse || !same || !is_complete(scenario) {
         return None;
     }
     let source = truth.source_of(&ours.at)?;
@@ -60,7 +59,8 @@ fn in_replay(
     })
 }
 
-/// Up to where the syncs that the commit knew say that records are copied again, at the least.
+/// A lower bound for the source offset up to which records are copied again, according to the syncs that
+/// the commit knew.
 fn replays_until(
     truth: &Truth,
     clusters: Clusters<'_>,
@@ -83,7 +83,7 @@ fn replays_until(
         }
         let offset = sync.source_offset.get();
         if offset < newest {
-            until = Some(truth.logs.end_when_told(source, &at, record.offset));
+            until = Some(truth.logs.end_when_published(source, &at, record.offset));
         }
         newest = offset;
     }
@@ -107,8 +107,8 @@ mod tests {
                 made.trims(8);
             }
             made.commits("sprag-0", &producer, Says { fence, as_of: 1, source: 7 }, 7);
-            let told = made.broken().iter().any(|it| it.contains("7 is below the log start 8"));
-            assert_eq!(told, expected, "{:?}", made.broken());
+            let found = made.broken().iter().any(|it| it.contains("7 is below the log start 8"));
+            assert_eq!(found, expected, "{:?}", made.broken());
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Where each group must have come to when a run is calm, worked out from the logs alone: what the copies
-//! that the mapping topic tells of make of the group's position on the source.
+//! The offset that each group must have reached when a run is calm. It is computed from the logs alone: the
+//! copies that the mapping topic describes, applied to the group's position on the source.
 
 use std::collections::BTreeMap;
 
 use sprag_core::ids::{GroupId, Incarnation, TopicId};
 
-use super::copies::{Copies, told_copies};
+use super::copies::{Copies, published_copies};
 use crate::cluster::Cluster;
 use crate::scenario::{Publisher, Scenario, Work};
 use crate::truth::{Clusters, Truth, is_foreign, stamp_of};
@@ -18,22 +18,23 @@ pub struct Settled {
     pub group: GroupId,
     /// The target partition.
     pub at: Partition,
-    /// Its committed offset on the source.
+    /// The group's committed offset on the source.
     pub source: i64,
     /// The ids of the source topic and of the target topic.
     pub ids: (TopicId, TopicId),
-    /// What stands on the target.
+    /// The committed offset on the target.
     pub stored: Option<Committed>,
-    /// What must stand there.
+    /// The offset that must be committed there.
     pub expected: i64,
-    /// Up to here a larger offset is right too, where who committed it knew mappings that are gone.
+    /// The largest offset that is right. It is above `expected` if corrections are not followed, or if the
+    /// owner may have known mappings that are gone.
     pub at_most: i64,
 }
 
-/// All that must have been translated in this run by now.
+/// Everything that must have been translated by now.
 #[must_use]
 pub fn settled(scenario: &Scenario, truth: &Truth, clusters: Clusters<'_>) -> Vec<Settled> {
-    let copies = told_copies(scenario, &truth.names, clusters.target, |_, _| true);
+    let copies = published_copies(scenario, &truth.names, clusters.target, |_, _| true);
     let mut settled = Vec::new();
     for ((group, source), commits) in &truth.source {
         let Some(position) = commits.last().map(|commit| commit.commit.offset) else {
@@ -81,7 +82,7 @@ impl Position<'_> {
         let stamp = stored.as_ref().and_then(stamp_of).map(|(stamp, _)| stamp);
         if let Some(stamp) = stamp {
             let same = stamp.incarnation == Incarnation::of(source_id, target_id);
-            // Held: set back on the source, or recreated without a commit since.
+            // Held: reset on the source, or recreated without a commit since.
             let set_back = !rules.follow_rewinds && position < stamp.source.get();
             let recreated = !same && stamp.source.get() == position;
             if set_back || recreated {
@@ -101,8 +102,7 @@ impl Position<'_> {
     }
 }
 
-/// Whether the group is left alone: somebody else committed for it, it has members, or its fence log lost
-/// records.
+/// Whether the group is left alone: it has a foreign commit or members, or its fence log lost records.
 fn is_held(truth: &Truth, target: &Cluster, group: &GroupId) -> bool {
     let foreign = |stored: &Committed| {
         is_foreign(stored)
@@ -126,13 +126,13 @@ fn has_offset(cluster: &Cluster, group: &GroupId, at: &Partition) -> bool {
     found.is_some_and(|found| matches!(found.get(at), Some(Ok(Some(_)))))
 }
 
-/// Whether mappings that were known once may be gone.
+/// Whether mappings that were once known may be gone.
 #[must_use]
 pub fn loses_mappings(scenario: &Scenario) -> bool {
     let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
     let loses = |work: &Work| match work {
         Work::RecreateMappings => true,
-        // Chunks have a key each.
+        // Every chunk has its own key, so compaction keeps it.
         Work::CompactMappings => sparse,
         Work::Produce { .. }
         | Work::SourceCommit { .. }

@@ -1,5 +1,5 @@
-//! StandsDown: whoever was fenced stops. Its requests may be refused for a while, as long as it did not
-//! hear of it; once all faults have ended, it has.
+//! StandsDown: a fenced instance stops. Its requests may be refused until it learns that it was fenced;
+//! once all faults have ended, it has learnt.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use sprag_core::time::Instant;
 use super::{Invariant, Violation};
 use crate::truth::Truth;
 
-/// How long whoever is refused may go on in the calm.
+/// How long refused requests may continue in the calm phase.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Checks what was refused in the calm since `calm`.
+/// Checks the requests that were refused after `calm`.
 #[must_use]
 pub fn check(truth: &Truth, calm: Instant) -> Option<Violation> {
     let refused = truth.refused.iter();
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_refused_in_the_calm_did_not_stop() {
+    fn a_producer_still_refused_in_the_calm_did_not_stop() {
         let (mut made, older, fence) = settled(false);
         made.takes_over("sprag-1");
         made.writes("sprag-0", &older, Says { fence, as_of: 1, source: 5 }, 5);

@@ -1,5 +1,5 @@
-//! Truthful: what an instance reports as committed stands, or stood, because that instance committed it;
-//! and it is reported once.
+//! Truthful: an instance reports an offset as committed only if it committed that offset, and it reports
+//! each commit at most once.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use super::{Invariant, Violation};
 use crate::truth::Ours;
 use crate::wire::Partition;
 
-/// What an instance reported as committed.
+/// A commit that an instance reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// When.
@@ -26,7 +26,7 @@ pub struct Report {
     pub offset: i64,
 }
 
-/// The last commit of each instance, for each group and partition, if it was not reported yet.
+/// The last commit of each instance for each group and partition, until it is reported.
 #[derive(Default)]
 pub struct Unreported(BTreeMap<(Rc<str>, GroupId, Partition), i64>);
 
@@ -37,12 +37,12 @@ impl Unreported {
         self.add(key, ours.after.offset);
     }
 
-    /// An instance committed; what it committed need not have become visible.
+    /// An instance committed an offset, which need not have become visible.
     pub fn add(&mut self, key: (Rc<str>, GroupId, Partition), offset: i64) {
         self.0.insert(key, offset);
     }
 
-    /// Checks one report; all that was committed before it is learnt.
+    /// Checks one report. All earlier commits must have been learnt.
     pub fn check(&mut self, report: &Report) -> Option<Violation> {
         let Report { at, from, group, place, offset } = report;
         let committed = self.0.remove(&(Rc::clone(from), group.clone(), place.clone()));
@@ -51,7 +51,7 @@ impl Unreported {
             time: *at,
             place: Some((group.clone(), place.clone())),
             detail: format!(
-                "{from} reports {offset} as committed; what it committed, and had not reported, was \
+                "{from} reported {offset} as committed; its last unreported commit was \
                  {committed:?}"
             ),
         })

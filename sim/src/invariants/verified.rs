@@ -1,6 +1,7 @@
-//! Verified: no half becomes visible before its owner has compared what stands there with what it
-//! judged. A commit was ended by an order that was sent after a read that followed its half; an order
-//! for an earlier transaction, carried out late, ends nothing of a later one.
+//! Verified: an offset written in a transaction becomes visible only after its owner has read the stored
+//! offset again and compared it with the one it judged. The request that ended the transaction was sent
+//! after that read, and the read followed the write. A late request for an earlier transaction must not end
+//! a later one.
 
 use super::{Invariant, Violation};
 use crate::truth::Ours;
@@ -10,7 +11,7 @@ use crate::truth::Ours;
 pub fn check(ours: &Ours) -> Option<Violation> {
     (!ours.verified).then(|| {
         let offset = ours.after.offset;
-        let detail = format!("{offset} became visible, and its owner had not read again before");
+        let detail = format!("{offset} became visible before its owner had read the group again");
         Violation::of(Invariant::Verified, ours, detail)
     })
 }
@@ -24,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_that_nobody_read_again_must_not_become_visible() {
+    fn a_half_must_not_become_visible_before_the_group_is_read_again() {
         for (peeks, expected) in [(true, false), (false, true)] {
             let (mut made, producer, fence) = settled(false);
             made.group_is_at(0, 7);
@@ -39,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_sent_before_the_half_ends_it_unverified() {
+    fn a_request_sent_before_the_half_ends_it_unverified() {
         for (fenced, expected) in [(false, true), (true, false)] {
             let (mut made, producer, fence) = settled(false);
             let sent = made.now();

@@ -1,11 +1,11 @@
-//! What follows from a broker's error, as the real adapter's table has it; the tests of the model
-//! against real brokers compare the two.
+//! What follows from a broker's error, as in the real adapter's table. The comparison of the model with
+//! real brokers covers both.
 
 use sprag_core::failure::{Failure, FailureClass};
 
 use crate::wire::Error;
 
-/// What was being done.
+/// What the request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     /// Reading something.
@@ -14,7 +14,7 @@ pub enum Doing {
     Committing,
     /// Ending a transaction.
     Ending,
-    /// Taking a shard over.
+    /// Taking over a shard.
     Fencing,
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn failure(error: Error, doing: Doing, what: &str) -> Failure {
     Failure::new(class(error, doing), format!("{what}: {error:?}"))
 }
 
-/// The failure where no answer came.
+/// The failure that follows from a missing answer.
 pub(crate) fn no_answer(doing: Doing, what: &str) -> Failure {
     let class = match doing {
         Doing::Reading => FailureClass::Retry,
@@ -34,7 +34,7 @@ pub(crate) fn no_answer(doing: Doing, what: &str) -> Failure {
 
 fn class(error: Error, doing: Doing) -> FailureClass {
     let retry = match doing {
-        // A transaction that cannot be ended yet may be ended later.
+        // A transaction that cannot be ended yet may still be ended later.
         Doing::Ending => FailureClass::OutcomeUnknown,
         Doing::Reading | Doing::Committing | Doing::Fencing => FailureClass::Retry,
     };

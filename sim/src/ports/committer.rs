@@ -1,4 +1,4 @@
-//! The fence partitions and the shards' producers.
+//! The port for the fence partitions and the shards' producers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use crate::wire::{
 
 const BATCH: usize = 1000;
 
-/// The fence partitions and the shards' producers.
+/// The port for the fence partitions and the shards' producers.
 pub struct SimCommitter {
     link: Link,
     fence_topic: TopicName,
@@ -32,17 +32,17 @@ pub struct SimCommitter {
     prefix: String,
     mode: CommitMode,
     live: RefCell<BTreeMap<Shard, Owned>>,
-    /// Whose offsets each shard's producer wrote last.
+    /// The group for which each shard's producer last wrote offsets.
     writing: RefCell<BTreeMap<Shard, GroupId>>,
     gate: Gate,
 }
 
-/// A shard's producer: none in `guarded` mode.
+/// The ownership of a shard. It has no producer in `guarded` mode.
 #[derive(Clone)]
 struct Owned {
     producer: Option<Producer>,
     fence: Option<Fence>,
-    /// One of its requests was sent and never answered: a broker may carry it out late.
+    /// One of the producer's requests was sent and never answered. A broker may still carry it out.
     unanswered: bool,
 }
 
@@ -64,7 +64,7 @@ impl SimCommitter {
         Partition { topic: self.fence_topic.clone(), partition: shard.get().cast_signed() }
     }
 
-    /// The producer of this ownership.
+    /// The producer of the ownership with this fence.
     fn owned(&self, shard: Shard, fence: Fence) -> Result<Option<Producer>, Failure> {
         let live = self.live.borrow();
         match live.get(&shard).filter(|owned| owned.fence == Some(fence)) {
@@ -73,7 +73,8 @@ impl SimCommitter {
         }
     }
 
-    /// The producer that `init_transactions` made; in `guarded` mode there is none.
+    /// The ownership that `init_transactions` began. In `guarded` mode there is no such call, so it begins
+    /// here.
     fn initialised(&self, shard: Shard) -> Result<Owned, Failure> {
         let present = self.live.borrow().get(&shard).cloned();
         match (present, self.mode) {
@@ -116,7 +117,7 @@ impl SimCommitter {
         self.settled(shard, &producer, written)
     }
 
-    /// Asks as librdkafka does, and remembers where a try found no answer.
+    /// Sends a request like librdkafka does, and remembers whether an attempt got no answer.
     async fn ask(
         &self,
         shard: Shard,
@@ -141,7 +142,8 @@ impl SimCommitter {
         producer.is_some() && owned.is_some_and(|owned| owned.unanswered)
     }
 
-    /// The outcome of a call, where every request of the producer was answered.
+    /// The outcome of a call, or [`FailureClass::LateRequest`] if a request of the producer was never
+    /// answered. A fenced outcome is kept: brokers refuse late requests of a fenced producer.
     fn settled<T>(
         &self,
         shard: Shard,
@@ -176,7 +178,7 @@ impl SimCommitter {
     }
 }
 
-/// The newest record of each key.
+/// Keeps the newest record of each key.
 fn keep(newest: &mut BTreeMap<String, (Fence, String)>, record: ReadRecord) {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let key = text(record.key);
@@ -308,7 +310,8 @@ impl Committer for SimCommitter {
     }
 }
 
-/// librdkafka lets a transaction be aborted after what else would be a retry or an unknown outcome.
+/// librdkafka marks a transaction as abortable in cases that would otherwise be a retry or an unknown
+/// outcome.
 fn abortable<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
     answer.map_err(|failure| match failure.class {
         FailureClass::Retry | FailureClass::OutcomeUnknown => {

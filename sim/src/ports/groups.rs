@@ -1,4 +1,4 @@
-//! The groups of both clusters.
+//! The ports for the groups of both clusters.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,22 +28,22 @@ type Fetches = BTreeMap<Partition, Result<Option<Committed>, Error>>;
 /// The source's groups.
 pub struct SimSourceGroups {
     link: Link,
-    /// Of each group the latest look-up that a read needed which came back.
+    /// For each group, the newest look-up that has proved a read.
     proven: RefCell<BTreeMap<GroupId, Proven>>,
 }
 
-/// A look-up that proves something.
+/// A look-up that was made for a read that must prove something.
 #[derive(Clone, Copy)]
 struct Proven {
-    /// It had to come after this.
+    /// The look-up had to be made after this.
     since: Instant,
-    /// Whose it is.
+    /// The client that made it.
     client: u64,
-    /// When it was used for the first time.
+    /// When it was first used.
     at: Instant,
 }
 
-/// In this time every read that confirms another one has been made, or needs a later look-up.
+/// After this time, every read that confirms another has been made or needs a newer look-up.
 const SETTLED: Duration = Duration::from_secs(4);
 
 /// The target's groups.
@@ -57,9 +57,9 @@ impl SimSourceGroups {
         Self { link, proven: RefCell::default() }
     }
 
-    /// A read that is to prove something asks a coordinator that was looked up for it. (Where each
-    /// look-up may mislead, nothing proves anything.) One that needs no later look-up than the last proof
-    /// may be that proof once more, as long as it is young.
+    /// The client for a read. A read that must prove something asks a coordinator that was looked up for
+    /// it. (If every look-up may mislead, nothing proves anything.) While the last proof is young, a read
+    /// that requires no newer look-up may use that proof again.
     fn client(&self, group: &GroupId, since: Option<Instant>) -> Live {
         let Some(since) = since else {
             return self.link.since(None);
@@ -99,7 +99,7 @@ impl SimTargetGroups {
         coordinator_since: Option<Instant>,
     ) -> Result<TargetOffsets, Failure> {
         let at = named.map(|named| named.iter().map(Partition::from).collect());
-        // Meanwhile no other group of the shard commits.
+        // No other group of the shard can commit during an unstable read, so it gets less time.
         let patience = if stable { self.link.patience() } else { self.link.patience() / 2 };
         let live = self.link.since(coordinator_since);
         let request = Request::OffsetFetch { group: group.clone(), at, stable };
@@ -210,7 +210,7 @@ impl TargetGroups for SimTargetGroups {
     ) -> Result<BTreeMap<TargetPartition, Result<(), Failure>>, Failure> {
         let what = format!("committing offsets of group {group}");
         if self.link.clock().now() > not_after {
-            let detail = format!("{what}: the check behind it is too old; nothing was sent");
+            let detail = format!("{what}: not sent, because the check before it is too old");
             return Err(Failure::new(FailureClass::Retry, detail));
         }
         self.gate.reach(CommitStep::Write, group).await;
@@ -233,7 +233,7 @@ impl TargetGroups for SimTargetGroups {
     }
 }
 
-/// Offsets as a request carries them.
+/// Offsets in the form that a request carries.
 pub(super) fn committed(
     offsets: &BTreeMap<TargetPartition, TargetCommit>,
 ) -> BTreeMap<Partition, Committed> {
@@ -260,7 +260,7 @@ async fn fetch(
     Ok(fetched)
 }
 
-/// The groups, and why some broker did not contribute.
+/// The groups, and why some broker did not contribute, if one did not.
 async fn list(link: &Link) -> Result<(BTreeMap<GroupId, GroupState>, Option<Failure>), Failure> {
     let what = "listing the consumer groups";
     let answer = link.ask(Request::ListGroups, Doing::Reading, what).await?;
@@ -271,17 +271,17 @@ async fn list(link: &Link) -> Result<(BTreeMap<GroupId, GroupState>, Option<Fail
     let Response::SomeGroups(groups) = answer else {
         return Err(strange(what, &answer));
     };
-    // The adapter cannot tell a list without groups from none.
+    // The adapter cannot distinguish a list without groups from no list.
     if groups.is_empty() { Err(missing) } else { Ok((groups, Some(missing))) }
 }
 
 /// The leaders of the partitions of `__consumer_offsets`.
 async fn coordinators(link: &Link) -> Result<Coordinators, Failure> {
-    // One broker coordinates everything, whoever is asked.
+    // A single broker coordinates everything.
     if let Some(sole) = link.sole() {
         return Ok(Coordinators::new(vec![Some(sole)]));
     }
-    let what = "reading who coordinates which group";
+    let what = "reading the group coordinators";
     let answer = link.ask(Request::DescribeCoordinators, Doing::Reading, what).await?;
     let Response::Coordinators(leaders) = answer else {
         return Err(strange(what, &answer));

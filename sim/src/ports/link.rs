@@ -1,4 +1,4 @@
-//! One instance's way to one cluster.
+//! The connection of one instance to one cluster.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use crate::clock::{SimClock, simulated};
 use crate::net::{Client, NoAnswer};
 use crate::wire::{Envelope, Error, Request, Response};
 
-/// How long a client waits before it tries again what it tries again by itself.
+/// How long a client waits before a retry of its own.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often requests that are not about groups look leaders and coordinators up, at the most.
+/// Minimum time between two look-ups of leaders and coordinators for requests that are not about one group.
 const LEAST_CLIENT_LIFE: Duration = Duration::from_millis(50);
-/// How long a client is used after a request of its own timed out.
+/// How long a client stays in use after one of its requests timed out.
 const TIMED_OUT_LIFE: Duration = Duration::from_millis(5_000);
-/// How many clients are kept.
+/// Maximum number of clients.
 const MOST_CLIENTS: usize = 5;
 
 /// A connection to the cluster on one host. Clones share it.
@@ -34,35 +34,35 @@ struct Connection {
     host: String,
     clock: SimClock,
     timing: Timing,
-    /// The cluster's one broker, if it has no others.
+    /// The cluster's only broker, if there is only one.
     sole: Option<BrokerId>,
-    /// The clients in use, oldest first, as the adapter keeps them (`src/kafka/client.rs`): what moved
-    /// since a client was made, that client does not notice.
+    /// The clients in use, oldest first, kept as in the adapter (`src/kafka/client.rs`). A client does not
+    /// notice moves after it was created.
     live: RefCell<Vec<Live>>,
     made: Cell<u64>,
-    /// Requests that are not about groups use a client made after this.
+    /// Requests that are not about one group use a client created after this.
     moved: Cell<Option<Instant>>,
     /// How often connections to each broker broke.
     breaks: RefCell<BTreeMap<BrokerId, u64>>,
 }
 
-/// One client of librdkafka's: it looks coordinators up once.
+/// One librdkafka client. It looks up each coordinator once.
 #[derive(Clone, Copy)]
 pub(super) struct Live {
-    /// Its number, which no other client of this process has.
+    /// Its number, unique within the process.
     pub(super) number: u64,
-    /// When it was made, by the process's clock, which may have stood still.
+    /// When it was created, by the clock of the process, which may have stopped.
     by_clock: Instant,
-    /// In truth.
+    /// When it was created, in simulated time.
     truly: Instant,
-    /// It was made for a read that needs a later look-up, and not because a connection broke.
+    /// It was created for a read that needs a newer look-up, not because a connection broke.
     for_proof: bool,
-    /// When a request of its own timed out for the first time.
+    /// When one of its requests first timed out.
     timed_out: Option<Instant>,
 }
 
 impl Link {
-    /// A connection to `host`, a cluster of so many brokers.
+    /// A connection to `host`, a cluster with this many brokers.
     #[must_use]
     pub fn new(
         client: Rc<Client>,
@@ -94,22 +94,22 @@ impl Link {
         self.0.timing
     }
 
-    /// The cluster's one broker, if it has no others.
+    /// The cluster's only broker, if there is only one.
     pub(super) fn sole(&self) -> Option<BrokerId> {
         self.0.sole
     }
 
-    /// The oldest client that was made after `since`.
+    /// The oldest client created after `since`; a new one if there is none.
     pub(super) fn since(&self, since: Option<Instant>) -> Live {
         self.find(since, false)
     }
 
-    /// The same, of those whose look-up was made for a read that needs one.
+    /// The same, among clients whose look-up was made for a read that needs one.
     pub(super) fn proven_since(&self, since: Instant) -> Live {
         self.find(Some(since), true)
     }
 
-    /// A client by its number, if it is in use.
+    /// The client with this number, if it is in use.
     pub(super) fn client(&self, number: u64) -> Option<Live> {
         self.0.live.borrow().iter().find(|live| live.number == number).copied()
     }
@@ -128,7 +128,7 @@ impl Link {
 
     fn another(&self, since: Option<Instant>, for_proof: bool) -> Live {
         let (now, number) = (self.0.clock.now(), self.0.made.get());
-        // It has looked nothing up by now, so it will do for whoever asks for this time again.
+        // It has looked up nothing yet, so it also suits later requests for a look-up after `since`.
         let by_clock = since.map_or(now, |since| now.max(since + Duration::from_millis(1)));
         let live = Live { number, by_clock, truly: simulated(), for_proof, timed_out: None };
         self.0.made.set(number + 1);
@@ -140,7 +140,7 @@ impl Link {
         live
     }
 
-    /// How many connections to this broker have ended; of all brokers where it is not known which one.
+    /// How many connections to this broker have ended; the sum over all brokers if it is not known.
     pub(super) fn ended(&self, broker: Option<BrokerId>) -> u64 {
         let breaks = self.0.breaks.borrow();
         match broker {
@@ -149,7 +149,7 @@ impl Link {
         }
     }
 
-    /// Asks once.
+    /// Sends a request once.
     pub async fn ask(
         &self,
         request: Request,
@@ -166,8 +166,8 @@ impl Link {
         outcome(answer, doing, what)
     }
 
-    /// Asks the coordinator of a group by this client; it is for the core to say whether the coordinator
-    /// is looked up again.
+    /// Sends a request once to a group's coordinator, with this client. The core decides whether the
+    /// coordinator is looked up again.
     pub(super) async fn ask_coordinator(
         &self,
         live: &Live,
@@ -185,8 +185,8 @@ impl Link {
         Duration::from_millis(self.0.timing.request)
     }
 
-    /// Asks again and again where librdkafka does: while no answer comes, or one that says "later",
-    /// until a transactional call takes too long.
+    /// Retries a request as librdkafka does, while there is no answer or only a retriable error, until a
+    /// transactional call has taken too long.
     pub async fn ask_on(
         &self,
         request: Request,
@@ -196,7 +196,7 @@ impl Link {
         self.ask_until(request, doing, what).await.0
     }
 
-    /// The same, with whether one of the tries was sent and never answered.
+    /// The same; also returns whether an attempt was sent and never answered.
     pub(super) async fn ask_until(
         &self,
         request: Request,
@@ -223,12 +223,12 @@ impl Link {
         }
     }
 
-    /// Asks once, for callers that tell errors apart; nothing where no answer came.
+    /// Sends a request once, for callers that distinguish errors. `None` if there was no answer.
     pub async fn plainly(&self, request: Request) -> Option<Response> {
         self.once(&self.another_try(), None, request, self.patience()).await
     }
 
-    /// Consumers and producers look a coordinator that moved up by themselves.
+    /// Consumers and producers look up a moved coordinator by themselves.
     fn another_try(&self) -> Live {
         Live { truly: simulated(), ..self.since(None) }
     }
@@ -263,7 +263,7 @@ impl Link {
         let now = self.0.clock.now();
         let mut live = self.0.live.borrow_mut();
         match how {
-            // Whoever asks next has no client left, and looks up whatever it needs.
+            // The next request finds no client, so it looks everything up again.
             NoAnswer::Broken => live.clear(),
             NoAnswer::TimedOut => {
                 live.iter_mut().for_each(|live| live.timed_out = live.timed_out.or(Some(now)));
@@ -271,7 +271,7 @@ impl Link {
         }
     }
 
-    /// The next request that is not about one group looks leaders and coordinators up again.
+    /// Makes the next request that is not about one group look up leaders and coordinators again.
     fn look_up_again(&self) {
         let now = self.0.clock.now();
         if self.0.moved.get().is_none_or(|at| now.since(at) >= LEAST_CLIENT_LIFE) {
@@ -292,7 +292,7 @@ fn moved(error: Error) -> bool {
     matches!(error, Error::NotCoordinator | Error::CoordinatorLoadInProgress)
 }
 
-/// What a client of librdkafka's tries again by itself.
+/// Errors that librdkafka's clients retry by themselves.
 fn is_later(error: Error) -> bool {
     matches!(
         error,
@@ -303,10 +303,10 @@ fn is_later(error: Error) -> bool {
     )
 }
 
-/// What is said where an answer is of another kind than the question.
+/// The failure for an answer of an unexpected kind.
 pub(super) fn strange(what: &str, response: &Response) -> Failure {
     Failure::new(
         sprag_core::failure::FailureClass::Retry,
-        format!("{what}: an answer to something else: {response:?}"),
+        format!("{what}: unexpected kind of answer: {response:?}"),
     )
 }

@@ -1,4 +1,4 @@
-//! The reader of the mapping topic.
+//! The port that reads the mapping topic.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,9 +18,9 @@ use super::topics::{describe_one, log_ranges};
 use crate::coverage::{Kind, reached};
 use crate::wire::{Error, Isolation, Partition, Request, Response};
 
-/// Records a fetch brings at most.
+/// Maximum number of records per fetch.
 const BATCH: usize = 200;
-/// How long the reader waits at the end of the log.
+/// How long the reader waits at the log end.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Reads the mapping topic.
@@ -34,7 +34,7 @@ pub struct SimMappings {
     ordered: Notify,
 }
 
-/// What was ordered last. Another number means: begin anew.
+/// The last order to read. A new number restarts from the beginning.
 #[derive(Clone, Copy)]
 struct Reading {
     number: u64,
@@ -55,7 +55,7 @@ impl SimMappings {
         }
     }
 
-    /// Reads whatever was ordered, for ever.
+    /// Reads as ordered. Never returns.
     pub(super) async fn run(&self) {
         loop {
             match self.reading.get() {
@@ -65,7 +65,7 @@ impl SimMappings {
         }
     }
 
-    /// Reads until another reading is ordered.
+    /// Reads until the order changes.
     async fn read_on(&self, reading: Reading) {
         let mut decoder = Decoder::new(self.format.clone());
         let mut positions: BTreeMap<i32, i64> =
@@ -80,7 +80,7 @@ impl SimMappings {
                 }
                 at_end &= next.is_none_or(|next| next == from);
                 if next != Some(from) || from == 0 {
-                    self.tell(event);
+                    self.deliver(event);
                 }
                 positions.insert(partition, next.unwrap_or(from));
             }
@@ -91,7 +91,7 @@ impl SimMappings {
         }
     }
 
-    /// One fetch: what it tells, and the position after it, if it succeeded.
+    /// Fetches once. Returns the event for the core, and the next position if the fetch succeeded.
     async fn fetch(
         &self,
         reading: Reading,
@@ -132,7 +132,7 @@ impl SimMappings {
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn deliver(&self, event: Event) {
         self.events.borrow_mut().push_back(event);
         self.arrived.notify_one();
     }

@@ -1,4 +1,4 @@
-//! This instance's membership in the coordination group.
+//! The port for this instance's membership in the coordination group.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,14 +16,14 @@ use super::link::{Link, strange};
 use crate::coverage::{Kind, reached};
 use crate::wire::{Committed, Error, Partition, Protocol, Request, Response};
 
-/// Shares out the shards.
+/// The membership, and the shards assigned through it.
 pub struct SimOwnership {
     link: Link,
     fence_topic: TopicName,
     group: GroupId,
     member: String,
     generation: Cell<Option<i32>>,
-    /// What this instance believes to own, with those that it is asked to give up.
+    /// The shards that this instance believes to own, including those that it must give up.
     owned: RefCell<BTreeSet<Shard>>,
     revoked: RefCell<BTreeSet<Shard>>,
     events: RefCell<VecDeque<Event>>,
@@ -45,7 +45,7 @@ impl SimOwnership {
         }
     }
 
-    /// Joins, heartbeats, and joins again when it was thrown out; for ever.
+    /// Joins, sends heartbeats, and rejoins after it was removed from the group. Never returns.
     pub(super) async fn run(&self) {
         let clock = self.link.clock();
         let beat = Duration::from_millis((self.link.timing().session / 3).max(1));
@@ -70,7 +70,7 @@ impl SimOwnership {
                     self.generation.set(Some(generation));
                     self.assigned(&assigned);
                 }
-                Some(Response::Failed(error)) if thrown_out(error) => self.lost(),
+                Some(Response::Failed(error)) if is_removed(error) => self.lost(),
                 Some(_) | None => {}
             }
             clock.sleep_until(clock.now() + beat).await;
@@ -91,11 +91,11 @@ impl SimOwnership {
         let mut owned = self.owned.borrow_mut();
         let mut revoked = self.revoked.borrow_mut();
         for shard in wanted.iter().filter(|shard| !owned.contains(shard)) {
-            self.tell(Event::ShardAssigned { shard: *shard }, "Assigned");
+            self.deliver(Event::ShardAssigned { shard: *shard }, "Assigned");
         }
         let gone: Vec<Shard> = owned.difference(&wanted).copied().collect();
         for shard in gone.into_iter().filter(|shard| revoked.insert(*shard)) {
-            self.tell(Event::ShardRevoked { shard }, "Revoked");
+            self.deliver(Event::ShardRevoked { shard }, "Revoked");
         }
         owned.extend(wanted);
     }
@@ -105,11 +105,11 @@ impl SimOwnership {
         self.revoked.borrow_mut().clear();
         let owned = std::mem::take(&mut *self.owned.borrow_mut());
         for shard in owned {
-            self.tell(Event::ShardLost { shard }, "Lost");
+            self.deliver(Event::ShardLost { shard }, "Lost");
         }
     }
 
-    fn tell(&self, event: Event, step: &str) {
+    fn deliver(&self, event: Event, step: &str) {
         reached(Kind::Step, step);
         self.events.borrow_mut().push_back(event);
         self.arrived.notify_one();
@@ -146,7 +146,7 @@ impl Ownership for SimOwnership {
 
 impl SimOwnership {
     async fn is_known_as_owner(&self, shard: Shard) -> Result<bool, Failure> {
-        let what = format!("asking the coordination group about shard {shard}");
+        let what = format!("checking the assignment of shard {shard}");
         let Some(generation) = self.generation.get() else {
             return Ok(false);
         };
@@ -164,11 +164,11 @@ impl SimOwnership {
         match self.link.plainly(request).await {
             Some(Response::Committed(results)) => match results.get(&at) {
                 Some(Ok(())) => Ok(true),
-                Some(Err(error)) if thrown_out(*error) => Ok(false),
+                Some(Err(error)) if is_removed(*error) => Ok(false),
                 Some(Err(error)) => Err(failure(*error, Doing::Reading, &what)),
                 None => Err(failure(Error::RequestTimedOut, Doing::Reading, &what)),
             },
-            Some(Response::Failed(error)) if thrown_out(error) => Ok(false),
+            Some(Response::Failed(error)) if is_removed(error) => Ok(false),
             Some(Response::Failed(error)) => Err(failure(error, Doing::Reading, &what)),
             Some(other) => Err(strange(&what, &other)),
             None => Err(no_answer(Doing::Reading, &what)),
@@ -176,7 +176,7 @@ impl SimOwnership {
     }
 }
 
-/// The coordinator does not know this member, or not in this generation.
-fn thrown_out(error: Error) -> bool {
+/// Whether the coordinator does not know this member, or not in this generation.
+fn is_removed(error: Error) -> bool {
     matches!(error, Error::UnknownMemberId | Error::IllegalGeneration | Error::FencedMemberEpoch)
 }

@@ -1,4 +1,4 @@
-//! Topics on both clusters.
+//! The port that reads topics on both clusters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::wire::{Isolation, Partition, Request, Response};
 
 type Described = BTreeMap<TopicName, Result<(TopicId, i32), Failure>>;
 
-/// Reads topics of both clusters.
+/// Reads the topics of both clusters.
 pub struct SimTopics {
     source: Link,
     target: Link,
@@ -87,7 +87,7 @@ impl TopicReader for SimTopics {
     }
 }
 
-/// Log starts and ends; each partition that was asked for is in the answer.
+/// Log start and log end offsets. The answer has an entry for each partition that was asked for.
 pub(super) async fn log_ranges(
     link: &Link,
     at: BTreeSet<Partition>,
@@ -102,7 +102,9 @@ pub(super) async fn log_ranges(
     let range = |at: Partition| {
         let range = match listed.remove(&at) {
             Some(range) => range.map_err(|error| failure(error, Doing::Reading, what)),
-            None => Err(Failure::new(FailureClass::Retry, format!("{what}: left out"))),
+            None => {
+                Err(Failure::new(FailureClass::Retry, format!("{what}: missing in the answer")))
+            }
         };
         (at, range)
     };
@@ -113,7 +115,7 @@ fn ids(described: Described) -> BTreeMap<TopicName, Result<TopicId, Failure>> {
     described.into_iter().map(|(name, topic)| (name, topic.map(|(id, _)| id))).collect()
 }
 
-/// One topic's id and partition count.
+/// The id and the number of partitions of one topic.
 pub(super) async fn describe_one(
     link: &Link,
     topic: &TopicName,

@@ -1,49 +1,50 @@
-//! Clusters of several brokers, and what happens to one of them at a time.
+//! Clusters with several brokers, and faults of one broker at a time.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Scenario, Side, Timed, Work};
 use crate::streams::Stream;
 
-/// When instances have shared the shards out, and what is behind is behind for a reason.
+/// When the instances have shared out the shards, in milliseconds. A group that is behind after that has a
+/// reason to be.
 pub const BEGUN: u64 = 8_000;
-/// When the last of these faults has ended.
+/// When the last fault of a broker has ended, in milliseconds.
 const END: u64 = 24_000;
 
-/// Something is wrong with one broker of a cluster.
+/// A fault of one broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerFault {
     /// Which cluster.
     pub cluster: Side,
     /// Which broker.
     pub broker: i32,
-    /// What.
+    /// What is wrong with it.
     pub how: Broken,
-    /// How long.
+    /// How long, in milliseconds.
     pub lasts: u64,
 }
 
 /// What is wrong with a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Broken {
-    /// It answers so many milliseconds later.
+    /// It answers late.
     Slow {
-        /// How many.
+        /// By how much, in milliseconds.
         by: u64,
     },
-    /// It is stopped, and nobody takes its place.
+    /// It is stopped, and no other broker takes its place.
     Silent,
-    /// It is gone, and others take its place.
+    /// It is gone, and other brokers take its place.
     Gone {
-        /// So many milliseconds later.
+        /// How long that takes, in milliseconds.
         elected_after: u64,
     },
-    /// Sprag alone cannot reach it.
+    /// Only Sprag cannot reach it.
     Unreachable,
 }
 
-/// Half of the runs have clusters of several brokers. In some of them one broker at a time is in trouble,
-/// and some of those have no other fault, so that it shows whom that delays.
+/// Gives half of the runs clusters of up to three brokers. In some of these, one broker at a time has a
+/// fault; and some of these have no other faults, which shows what a faulty broker delays.
 pub(super) fn with_brokers(stream: &mut Stream, mut scenario: Scenario) -> Scenario {
     if stream.chance(50) {
         return scenario;
@@ -68,14 +69,14 @@ pub(super) fn with_brokers(stream: &mut Stream, mut scenario: Scenario) -> Scena
     scenario
 }
 
-/// No other faults, and no work that gives a group a reason to be left alone.
+/// Removes all other faults, and all work that gives a group a reason to be left alone.
 pub(crate) fn only_brokers(scenario: &mut Scenario) {
     scenario.faults.clear();
     scenario.network.lost = 0;
     scenario.work.retain(|work| is_plain(&work.what));
 }
 
-/// Whether a group must follow this work, whatever else there is.
+/// Whether a group must follow this work in any case.
 pub(crate) fn is_plain(work: &Work) -> bool {
     matches!(work, Work::Produce { .. } | Work::SourceCommit { .. } | Work::SourceReset { .. })
 }

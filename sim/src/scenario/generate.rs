@@ -1,5 +1,5 @@
-//! A seed becomes a scenario. Every class of work and of faults is left out in half of the runs, so
-//! that what one class hides, a run without it shows.
+//! Turns a seed into a scenario. Half of the runs leave out any given class of work or of faults, so that
+//! what one class hides shows in a run without it.
 
 use super::brokers::with_brokers;
 use super::half_read::with_half_read;
@@ -9,9 +9,9 @@ use super::{
 };
 use crate::streams::{Concern, Stream};
 
-/// When the first fault may come, and when the last has ended.
+/// When the first fault may begin and when the last has ended, in milliseconds.
 const FAULTS: (u64, u64) = (2_000, 24_000);
-/// When the last work is done.
+/// When the last work begins, in milliseconds.
 const WORK_END: i64 = 24_000;
 
 impl Scenario {
@@ -77,13 +77,13 @@ fn rules(stream: &mut Stream) -> Rules {
     }
 }
 
-/// A class of work, and how often a run has it.
+/// A class of work, and how often a run has it at most.
 type WorkClass = (fn(&mut Stream, &Shape) -> Work, i64);
 
-/// What goes on in every run.
+/// Work of every run.
 const ALWAYS: &[WorkClass] = &[(produce, 60), (source_commit, 60)];
 
-/// What some runs have.
+/// Work of some runs.
 const SOMETIMES: &[WorkClass] = &[
     (source_reset, 3),
     (target_consumer, 3),
@@ -118,8 +118,8 @@ fn work(stream: &mut Stream, shape: &Shape) -> Vec<Timed<Work>> {
     work
 }
 
-/// What coordinators that mislead know is older than the newest position, and above it: groups are set
-/// back soon after they were replaced, and do not move on while they mislead.
+/// Makes what misleading coordinators know both older than the newest position and above it: groups are
+/// reset soon after the coordinators moved, and do not move on while they mislead.
 fn with_resets(
     mut work: Vec<Timed<Work>>,
     faults: &mut [Timed<Fault>],
@@ -146,7 +146,8 @@ fn with_resets(
     work
 }
 
-/// Some runs with sparse mappings have replays, and nothing that makes the mapping topic forget.
+/// Gives some runs with sparse mappings replays, and removes everything that makes the mapping topic
+/// forget.
 fn with_replays(
     stream: &mut Stream,
     mut work: Vec<Timed<Work>>,
@@ -207,7 +208,7 @@ fn target_consumer(stream: &mut Stream, shape: &Shape) -> Work {
         group: stream.index(shape.groups),
         topic: stream.index(shape.topics),
         partition: partition(stream, shape),
-        // A 3.9 cluster has the classic protocol alone, unless it is told otherwise.
+        // A 3.9 cluster supports only the classic protocol by default.
         new_protocol: stream.chance(50) && !shape.classic,
         stays: stream.choose(&[50, 300, 2000]),
     }
@@ -267,7 +268,7 @@ fn partition(stream: &mut Stream, shape: &Shape) -> i32 {
     stream.between(0, i64::from(shape.partitions) - 1) as i32
 }
 
-/// A class of faults, and how often a run has it.
+/// A class of faults, and how often a run has it at most.
 type FaultClass = (fn(&mut Stream, &Shape, u64) -> Fault, i64);
 
 const FAULT_CLASSES: &[FaultClass] = &[

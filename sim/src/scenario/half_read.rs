@@ -1,9 +1,9 @@
-//! An owner that knows less of the mappings than the one before it.
+//! An owner that knows fewer mappings than the owner before it.
 
 use super::{Fault, FrozenClock, Publisher, Scenario, Timed};
 use crate::streams::Stream;
 
-/// Some runs have nothing else that breaks: what no fence and no end of a log tells of, the stamps must.
+/// Gives some runs only this fault. Neither fences nor log end offsets show it, so the stamps must.
 pub(super) fn with_half_read(stream: &mut Stream, mut scenario: Scenario) -> Scenario {
     if stream.chance(4) {
         scenario.shape.publisher = Publisher::Dense;
@@ -13,8 +13,9 @@ pub(super) fn with_half_read(stream: &mut Stream, mut scenario: Scenario) -> Sce
     scenario
 }
 
-/// An owner that knows less of the mappings than the one before it, and is told that it knows all: it was
-/// frozen while the others read on, cannot read on itself, and a replica that lags behind tells the ends.
+/// An owner knows fewer mappings than the owner before it and believes that it knows all. It was frozen
+/// while the others kept reading, it cannot continue reading, and a lagging replica answers for the log end
+/// offsets.
 pub(crate) fn half_read(scenario: &mut Scenario) {
     let frozen = Fault::Freeze { instance: 0, lasts: 6_000, clock: FrozenClock::Moves };
     scenario.faults = vec![at(6_000, Fault::StaleEnds { lasts: 17_500 }), at(9_000, frozen)];
@@ -30,7 +31,7 @@ pub(crate) fn cannot_read(scenario: &mut Scenario, from: u64, ends_too: bool) {
     }
 }
 
-/// Instance 0 is alone for a while.
+/// Only instance 0 runs for a while.
 pub(crate) fn others_crash(scenario: &mut Scenario, from: u64) {
     for instance in 1..scenario.shape.instances {
         scenario.faults.push(at(from, Fault::Crash { instance, lasts: 6_000 }));

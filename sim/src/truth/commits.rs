@@ -1,4 +1,4 @@
-//! Commits on either cluster, as they are judged.
+//! Commits on either cluster, in the form in which they are judged.
 
 use std::rc::Rc;
 
@@ -12,44 +12,44 @@ use crate::wire::{Committed, Partition};
 /// A commit on the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCommit {
-    /// When.
+    /// When it was committed.
     pub at: Instant,
-    /// What.
+    /// The offset and its metadata.
     pub commit: Committed,
-    /// The source topic's id.
+    /// The source topic's id, if it is known.
     pub topic: Option<TopicId>,
 }
 
 /// An offset that Sprag committed on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ours {
-    /// When.
+    /// When it became visible.
     pub time: Instant,
-    /// By which instance; empty where a time-out ended the transaction.
+    /// The host of the instance that committed it; empty if a transaction time-out ended the transaction.
     pub from: Rc<str>,
     /// The group.
     pub group: GroupId,
     /// The target partition.
     pub at: Partition,
-    /// What stood before.
+    /// The offset stored before it.
     pub before: Option<Committed>,
-    /// What stands now.
+    /// The offset that it stored.
     pub after: Committed,
-    /// What it says it knew.
+    /// Its stamp.
     pub stamp: Stamp,
-    /// The source's own metadata behind the stamp.
+    /// The source consumer's own metadata, which follows the stamp.
     pub own: String,
-    /// Whether it was plain, without a transaction.
+    /// Whether it was a plain commit, without a transaction.
     pub plain: bool,
-    /// Whether the group had members when it was written.
+    /// Whether the group had members when the offset was written.
     pub active: bool,
-    /// Whether who ended its transaction had read the group again before that order was sent.
+    /// Whether the client had read the group again before it sent the request that ended the transaction.
     pub verified: bool,
-    /// Whether it only keeps from expiring what stands there, or stood there until it expired.
+    /// Whether it only keeps an offset from expiring: it equals the last offset committed there.
     pub refresh: bool,
 }
 
-/// A stamp that belongs to its commit, and the source's own metadata behind it.
+/// The stamp of a commit, if it is bound to that commit's offset, and the source's metadata after it.
 #[must_use]
 pub fn stamp_of(commit: &Committed) -> Option<(Stamp, String)> {
     match Metadata::parse(&commit.metadata, [PREFIX]) {
@@ -63,8 +63,8 @@ pub fn stamp_of(commit: &Committed) -> Option<(Stamp, String)> {
     }
 }
 
-/// Whether the guard must take a commit for somebody else's, in the words of the judge's table
-/// (`docs/protocol.md`): no stamp, an illegible one, or one of another offset.
+/// Whether the judge must treat a commit as foreign (`docs/protocol.md`, "The judge"): it has no stamp, a
+/// malformed one, or one for another offset.
 #[must_use]
 pub fn is_foreign(commit: &Committed) -> bool {
     match Metadata::parse(&commit.metadata, [PREFIX]) {

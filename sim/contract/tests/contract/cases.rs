@@ -1,5 +1,5 @@
-//! The port contract: what the protocol rests on (`docs/protocol.md`), asked through the ports, case
-//! by case. Sequences from seeds go further; these say what they are about.
+//! The port contract: what the protocol relies on (`docs/protocol.md`), tested through the ports case by
+//! case. Seeded sequences cover more; each of these has a name.
 
 use sprag_sim::wire::Protocol;
 
@@ -9,9 +9,9 @@ use Operation::{
     LogRanges, PlainCommit, Read, Settle, TakeOver, Write,
 };
 
-/// Every case, for a cluster that serves these protocols.
+/// Every case, for a cluster that supports these protocols.
 pub(crate) fn cases(protocols: &[Protocol]) -> Vec<(String, Vec<Operation>)> {
-    // librdkafka takes half a second for a take-over: what can share one does.
+    // librdkafka takes half a second for a take-over, so cases share one where they can.
     let without_members = [vec![TakeOver], new_group(), foreign(), deleted()].concat();
     let mut cases = vec![
         named("commits to a group without members", without_members),

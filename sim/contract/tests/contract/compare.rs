@@ -1,4 +1,4 @@
-//! The same sequence on both clusters, step by step.
+//! Runs the same sequence on both clusters and compares them step by step.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,14 @@ use crate::support::broker::Broker;
 use crate::support::clients::block_on;
 use crate::support::wait::pass;
 
-/// How long the broker's state may lag behind its answers: the end of a transaction takes effect
-/// some milliseconds after it was answered.
+/// How long the broker's state may lag behind its answers: the end of a transaction takes effect some
+/// milliseconds after it was answered.
 const LAG: Duration = Duration::from_secs(3);
-/// The same while a difference is shrunk, of which there was one already.
+/// The same while a known difference is shrunk.
 const SHORT_LAG: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How often what was answered to which operation, by both.
+/// How often both gave each outcome to each operation.
 #[derive(Default)]
 pub(crate) struct Tally(BTreeMap<String, usize>);
 
@@ -36,20 +36,20 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Where the two differ.
+/// A difference between the two.
 #[derive(Debug)]
 pub(crate) struct Difference {
-    /// The operation's place in the sequence.
+    /// The index of the operation in the sequence.
     pub(crate) nth: usize,
-    /// What the broker answered, and stored.
+    /// The broker's answer and state.
     broker: (Answer, State),
-    /// What the model answered, and stored.
+    /// The model's answer and state.
     model: (Answer, State),
     sequence: Vec<Operation>,
 }
 
-/// Runs the sequence on the model, then on the broker in a group of its own; how many operations
-/// asked something, and were answered alike.
+/// Runs the sequence on the model and then on the broker, in a new group. Returns how many operations were
+/// carried out and answered equally.
 pub(crate) fn compare(
     broker: &Broker,
     sequence: &[Operation],
@@ -97,7 +97,7 @@ async fn compare_with(
     Ok(answers)
 }
 
-/// The same difference with as few operations as leaving out one after the other brings.
+/// Shrinks a difference by leaving out one operation at a time.
 pub(crate) fn shrink(broker: &Broker, mut difference: Box<Difference>) -> Box<Difference> {
     let mut at = difference.nth;
     while at > 0 {

@@ -5,11 +5,11 @@ use sprag_sim::wire::Protocol;
 
 use super::operation::{Metadata, Operation, SLOTS, Spot, Stated, Which, Who};
 
-/// How long a sequence is.
+/// Operations in a sequence.
 pub(crate) const LENGTH: usize = 40;
 
-/// The sequence of `seed`, for a cluster that serves these protocols. In half of them instances of
-/// Sprag take part; few take-overs, because librdkafka takes half a second for each.
+/// The sequence of `seed`, for a cluster that supports these protocols. Half of the sequences include
+/// instances of Sprag. Take-overs are few, because librdkafka takes half a second for each.
 pub(crate) fn sequence(seed: u64, protocols: &[Protocol]) -> Vec<Operation> {
     let mut stream = Stream::of(seed, Concern::Work);
     let owned = stream.chance(50);
@@ -18,7 +18,7 @@ pub(crate) fn sequence(seed: u64, protocols: &[Protocol]) -> Vec<Operation> {
     first.into_iter().chain(generator).take(LENGTH).collect()
 }
 
-/// Draws operations, and remembers as much as it takes to ask for few that make no sense.
+/// Draws operations. It remembers enough of the past to draw few that make no sense.
 struct Generator<'a> {
     stream: Stream,
     protocols: &'a [Protocol],
@@ -104,8 +104,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Whom a commit names, and in which generation: half of the time those of one member, or of
-    /// one that was.
+    /// The member and the generation that a commit names. Half of the time they belong to one current or
+    /// former member.
     fn membership(&mut self) -> (Who, Stated) {
         let slot = self.stream.index(SLOTS);
         if self.stream.chance(50) {
@@ -129,8 +129,8 @@ impl Generator<'_> {
         }
     }
 
-    /// librdkafka tries a transactional commit to a partition that does not exist again and again,
-    /// for as long as the transaction may last.
+    /// librdkafka retries a transactional commit to a partition that does not exist for as long as the
+    /// transaction may last.
     fn existing(&mut self) -> Vec<Spot> {
         match self.stream.index(10) {
             0..5 => vec![Spot::Zero],

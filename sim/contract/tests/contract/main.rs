@@ -1,8 +1,8 @@
-//! The simulated cluster (`sprag_sim::cluster`) held against real brokers: the same operations on
-//! both, equal answers, equal state after each.
+//! Compares the simulated cluster (`sprag_sim::cluster`) with real brokers: the same operations on both
+//! must give equal answers and equal state after each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
-#![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
+#![allow(clippy::disallowed_methods, reason = "the harness needs real clocks and threads")]
 
 mod cases;
 mod compare;
@@ -26,13 +26,13 @@ use crate::support::artifacts::Version;
 use crate::support::broker::Broker;
 use crate::support::rounds;
 
-/// How many sequences run on each version; `SPRAG_CONTRACT_SEQUENCES` says otherwise.
+/// Number of sequences on each version, unless `SPRAG_CONTRACT_SEQUENCES` is set.
 const SHORT: usize = 12;
-/// The newest version is 4.3's twin so far: a few sequences show when it no longer is.
+/// So far 4.4 behaves like 4.3. A few sequences show when it no longer does.
 const SHORT_OF_A_TWIN: usize = 3;
 const LONG: usize = 500;
-/// How many differences are told at once.
-const TOLD: usize = 4;
+/// Number of differences after which a version's run stops.
+const REPORTED: usize = 4;
 
 fn protocols(version: Version) -> &'static [Protocol] {
     match version {
@@ -63,7 +63,7 @@ fn seeds(version: Version) -> Vec<u64> {
 
 fn report(version: Version, seed: u64, difference: &Difference) -> String {
     format!(
-        "Apache Kafka {}, seed {seed}, as short as it gets:\n{difference}again: \
+        "Apache Kafka {}, seed {seed}, shrunk:\n{difference}repeat with: \
          SPRAG_CONTRACT_SEED={seed} scripts/test --test contract {}\n",
         version.number(),
         name(version),
@@ -110,14 +110,14 @@ fn sequences_on(broker: &Broker, tally: &mut Tally) {
                 differences.push(seed);
             }
         }
-        if differences.len() == TOLD {
+        if differences.len() == REPORTED {
             break;
         }
     }
     let took = begun.elapsed().as_secs_f64();
     eprintln!(
-        "Apache Kafka {}: {sequences} sequences of {LENGTH} operations, {asked} of which asked \
-         something and agreed, with the state after each, in {took:.1} s",
+        "Apache Kafka {}: {sequences} sequences of {LENGTH} operations, {asked} of them \
+         carried out with equal answers and equal state, in {took:.1} s",
         version.number(),
     );
     assert!(differences.is_empty(), "the model differs at seeds {differences:?}; see above");

@@ -6,22 +6,22 @@ use sprag_sim::wire::Protocol;
 
 use super::operation::{SLOTS, Stated, Who};
 
-/// A member, or one that was.
+/// A current or former member.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
-    /// Its id; of its last membership, if it left.
+    /// Its member id; after it left, the id that it had.
     pub(crate) id: String,
-    /// The generation, or member epoch, that it was told.
+    /// The generation or member epoch that it was last given.
     pub(crate) generation: i32,
-    /// The partitions that it was told to have.
+    /// The partitions that it was last assigned.
     pub(crate) assigned: BTreeSet<i32>,
-    /// What it speaks while it is a member.
+    /// The group protocol that it uses; `None` if it is not a member.
     pub(crate) speaks: Option<Protocol>,
-    /// Its JoinGroup has not been answered: its generation will be the next one.
+    /// Its JoinGroup has not been answered. `generation` is already the next one.
     pub(crate) waits: bool,
 }
 
-/// All of them, and whether the members of a classic group have yet to join again.
+/// All members, and whether the members of a classic group still have to rejoin.
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     pub(crate) slots: Vec<Member>,
@@ -34,23 +34,23 @@ impl Members {
         Self { slots: (0..SLOTS).map(never).collect(), unsettled: false }
     }
 
-    /// The slots that are members.
+    /// The slots of current members.
     pub(crate) fn live(&self) -> Vec<usize> {
         (0..SLOTS).filter(|slot| self.slots[*slot].speaks.is_some()).collect()
     }
 
-    /// The members of a classic group that have yet to join again.
+    /// The slots of current members that have not sent their next JoinGroup.
     pub(crate) fn unaware(&self) -> Vec<usize> {
         self.live().into_iter().filter(|slot| !self.slots[*slot].waits).collect()
     }
 
-    /// Nobody waits any more.
+    /// No member waits any more.
     pub(crate) fn settled(&mut self) {
         self.unsettled = false;
         self.slots.iter_mut().for_each(|member| member.waits = false);
     }
 
-    /// What the members speak, if there are any.
+    /// The members' group protocol, if there are members.
     pub(crate) fn protocol(&self) -> Option<Protocol> {
         self.slots.iter().find_map(|member| member.speaks)
     }
@@ -64,7 +64,7 @@ impl Members {
         }
     }
 
-    /// The generation that a request states. One before the first is the first.
+    /// The generation that a request states. An old generation is never below 0.
     pub(crate) fn generation(&self, stated: Stated) -> i32 {
         match stated {
             Stated::Own(slot) => self.slots[slot].generation,
@@ -74,15 +74,14 @@ impl Members {
         }
     }
 
-    /// What each member was told: its generation, and how many partitions it has where it is the
-    /// broker that shares them out.
-    pub(crate) fn told(&self) -> BTreeMap<usize, (i32, usize)> {
-        let told = |slot: usize| {
+    /// For each member its generation and, if the broker assigns the partitions, how many it has.
+    pub(crate) fn assignments(&self) -> BTreeMap<usize, (i32, usize)> {
+        let assignments = |slot: usize| {
             let member = &self.slots[slot];
             let shared_out_here = member.speaks == Some(Protocol::Consumer);
             let count = if shared_out_here { member.assigned.len() } else { 0 };
             (slot, (member.generation, count))
         };
-        self.live().into_iter().map(told).collect()
+        self.live().into_iter().map(assignments).collect()
     }
 }

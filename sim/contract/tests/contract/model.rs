@@ -1,6 +1,6 @@
-//! The simulated cluster as a [`Side`]: its ports on turmoil's network, and requests past them.
+//! The simulated cluster as a [`Side`]: its ports on turmoil's network, and requests that bypass them.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "an answer to something else is a failed test")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "an unexpected kind of answer fails the test")]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ const FENCES: &str = "__sprag.contract.fences";
 const GROUP: &str = "group";
 const SESSION: u64 = 300_000;
 
-/// What the simulated cluster answers to each operation, and what it stores then.
+/// The simulated cluster's answer to each operation, and its state after it.
 pub(crate) fn on_model(version: Version, operations: &[Operation]) -> Vec<(Answer, State)> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(0)
@@ -130,7 +130,7 @@ impl ModelRequests {
         self.broker.act(|cluster| cluster.handle(simulated(), &Rc::from("client"), request))
     }
 
-    /// A request that has nothing to tell but whether it failed.
+    /// A request whose answer is only success or an error.
     fn done(&self, request: Request) -> Result<(), Code> {
         if let Response::Failed(error) = self.ask(request) {
             return Err(code(error));
@@ -149,7 +149,12 @@ impl ModelRequests {
         }
     }
 
-    fn told(&self, members: &mut Members, slot: usize, request: Request) -> Result<(), Code> {
+    fn ask_as_member(
+        &self,
+        members: &mut Members,
+        slot: usize,
+        request: Request,
+    ) -> Result<(), Code> {
         match self.ask(request) {
             Response::Member { generation, assigned } => {
                 let member = &mut members.slots[slot];
@@ -173,7 +178,7 @@ impl ModelRequests {
             topic: TopicName::from(TOPIC),
             session_millis: SESSION,
         };
-        self.told(members, slot, join)
+        self.ask_as_member(members, slot, join)
     }
 }
 
@@ -196,15 +201,15 @@ impl Requests for ModelRequests {
     fn wait_no_more(&mut self, _slot: usize) {}
 
     fn settle(&mut self, members: &mut Members) -> Result<(), Code> {
-        // What was given up in one round is another's in the next.
+        // A partition given up in one round is assigned in the next.
         let mut quiet = 0;
         while quiet < 2 {
-            let before = members.told();
+            let before = members.assignments();
             for slot in members.live() {
                 let generation = members.slots[slot].generation;
                 self.beat(members, slot, generation)?;
             }
-            quiet = if members.told() == before { quiet + 1 } else { 0 };
+            quiet = if members.assignments() == before { quiet + 1 } else { 0 };
         }
         Ok(())
     }
@@ -219,7 +224,7 @@ impl Requests for ModelRequests {
             generation,
             acknowledged: member.assigned.iter().map(own).collect(),
         };
-        self.told(members, slot, beat)
+        self.ask_as_member(members, slot, beat)
     }
 
     fn leave(&mut self, id: &str, _protocol: Protocol) -> Result<(), Code> {
@@ -281,7 +286,7 @@ impl Requests for ModelRequests {
         }
     }
 
-    /// The model keeps no leader epochs: they follow from what was committed.
+    /// The model keeps no leader epochs. They follow from the committed offsets.
     fn leader_epochs(&mut self) -> BTreeMap<Spot, i32> {
         let at: BTreeSet<_> = Spot::ALL.into_iter().map(partition).collect();
         let fetch =

@@ -1,5 +1,4 @@
-//! What is asked of a cluster, and what comes back, in words that fit the simulated cluster and a
-//! real one.
+//! Operations and answers in a form that fits both the simulated cluster and a real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,10 +8,10 @@ use sprag_core::event::GroupActivity;
 use sprag_core::failure::FailureClass;
 use sprag_sim::wire::Protocol;
 
-/// How many members a sequence may have.
+/// Maximum number of members in a sequence.
 pub(crate) const SLOTS: usize = 3;
 
-/// One of the partitions that are asked about.
+/// One of the partitions that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Spot {
     /// Partition 0 of the topic.
@@ -47,31 +46,31 @@ impl Spot {
     }
 }
 
-/// Whom a commit names.
+/// The member that a commit names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// The member of this slot, whether it is one at present or was one.
+    /// The current or former member of this slot.
     Slot(usize),
-    /// Nobody: the empty member id.
+    /// None: the empty member id.
     Nobody,
-    /// An id that no member ever had.
+    /// A member id that never existed.
     Stranger,
 }
 
-/// Which generation (or member epoch) a request states, seen from the member of a slot.
+/// The generation or member epoch that a request states, relative to the member of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stated {
-    /// The one that it was told.
+    /// The one that it was last given.
     Own(usize),
-    /// One before.
+    /// The one before.
     Old(usize),
-    /// One after.
+    /// The one after.
     Future(usize),
     /// None: -1.
     Nothing,
 }
 
-/// Which of the producers of one transactional.id.
+/// One of the producers of a transactional.id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The newest.
@@ -80,33 +79,33 @@ pub(crate) enum Which {
     Zombie,
 }
 
-/// What metadata a commit carries.
+/// The metadata of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metadata {
-    /// A few letters.
+    /// A few characters.
     Short,
-    /// More than a broker takes.
+    /// More than a broker accepts.
     TooLong,
 }
 
-/// One operation. What goes through Sprag's own ports says so.
+/// One operation. Those marked "Ports" go through Sprag's own ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// A member joins; in a classic group all others join again, until all are in one generation.
+    /// A member joins. In a classic group all others rejoin until all are in one generation.
     Join { slot: usize, protocol: Protocol },
-    /// A member joins a classic group, and waits: the others have not noticed yet.
+    /// A member joins a classic group and waits, because the others have not noticed yet.
     JoinAndWait { slot: usize },
-    /// All members go on until nothing is left to be told.
+    /// All members send requests until none of them learns anything new.
     Settle,
     /// One heartbeat.
     Beat { slot: usize, stated: Stated },
     /// A member leaves; the others have not noticed yet.
     Leave { slot: usize },
-    /// A leave request for an id that no member ever had.
+    /// A LeaveGroup request for a member id that never existed.
     StrangerLeaves,
     /// OffsetCommit.
     Commit { who: Who, stated: Stated, spots: Vec<Spot>, metadata: Metadata },
-    /// InitProducerId with a transactional.id of its own.
+    /// InitProducerId with its own transactional.id.
     InitProducer,
     /// AddOffsetsToTxn and TxnOffsetCommit.
     CommitInTransaction { which: Which, who: Who, stated: Stated, spots: Vec<Spot> },
@@ -116,11 +115,11 @@ pub(crate) enum Operation {
     DeleteOffsets { spots: Vec<Spot> },
     /// DeleteGroups.
     DeleteGroup,
-    /// Ports: another instance takes the shard over.
+    /// Ports: another instance takes over the shard.
     TakeOver,
     /// Ports: begins a transaction and writes offsets in it.
     Write { which: Which, spots: Vec<Spot> },
-    /// Ports: ends it.
+    /// Ports: ends that transaction.
     End { which: Which, commit: bool },
     /// Ports: a plain commit without membership.
     PlainCommit { spots: Vec<Spot>, metadata: Metadata },
@@ -128,22 +127,22 @@ pub(crate) enum Operation {
     Read { stable: bool, all: bool },
     /// Ports: reads the fence partition.
     FenceLog,
-    /// Ports: reads log starts and ends.
+    /// Ports: reads log start and log end offsets.
     LogRanges,
 }
 
-/// What a commit carries for one partition: the leader epoch follows from the offset.
+/// A commit for one partition. The leader epoch follows from the offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) offset: i64,
     pub(crate) metadata: String,
 }
 
-/// What marks a commit that went through a port: those state no leader epoch.
+/// Marks a commit that went through a port. Such commits state no leader epoch.
 pub(crate) const OF_PORT: &str = "port";
 
 impl Commit {
-    /// The commit of the operation at this place of its sequence.
+    /// The commit of the `nth` operation of a sequence.
     pub(crate) fn of(nth: usize, spot: Spot, metadata: Metadata, through_port: bool) -> Self {
         let offset = i64::try_from(nth).expect("a short sequence") * 10 + i64::from(spot.place().1);
         let letters = if through_port { OF_PORT } else { "raw" };
@@ -154,7 +153,7 @@ impl Commit {
         Self { offset, metadata }
     }
 
-    /// The leader epoch that is committed with it; -1 for none.
+    /// The leader epoch of the commit; -1 for none.
     pub(crate) fn leader_epoch(&self) -> i32 {
         if self.metadata.starts_with(OF_PORT) {
             return -1;
@@ -170,7 +169,7 @@ pub(crate) type Commits = BTreeMap<Spot, Commit>;
 pub(crate) struct Code(pub(crate) i16);
 
 impl Code {
-    /// `Err` where it is an error.
+    /// `Err` for an error code.
     pub(crate) fn check(number: i16) -> Result<(), Self> {
         match number {
             0 => Ok(()),
@@ -188,38 +187,38 @@ impl fmt::Debug for Code {
     }
 }
 
-/// The answer for each partition, or to the whole request.
+/// The outcome for each partition, or the error of the whole request.
 pub(crate) type Parts = Result<BTreeMap<Spot, Result<(), Code>>, Code>;
 
-/// What a read through a port says of a partition.
+/// What a read through a port returned for a partition.
 pub(crate) type Seen = Result<Option<(i64, String)>, FailureClass>;
 
-/// What came back.
+/// The answer to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Nothing was asked: there is no such member, producer or transaction.
+    /// Nothing was sent: there is no such member, producer or transaction.
     Skipped,
-    /// Done, or the error of the request.
+    /// Success, or the error of the request.
     Done(Result<(), Code>),
-    /// An error for each partition.
+    /// The outcome for each partition.
     Parts(Parts),
-    /// Each member's generation, and how many partitions it has.
+    /// Each member's generation and number of partitions.
     Members(Result<BTreeMap<usize, (i32, usize)>, Code>),
-    /// What a port says.
+    /// The outcome of a port call.
     Port(Result<(), FailureClass>),
-    /// What a port says of each partition.
+    /// The outcome of a port call for each partition.
     PortParts(Result<BTreeMap<Spot, Result<(), FailureClass>>, FailureClass>),
     /// Committed offsets.
     Offsets(Result<BTreeMap<Spot, Seen>, FailureClass>),
-    /// The fence records by key, their offsets counted from the first take-over, and how many
-    /// members the coordination group has (here the group itself).
+    /// The fence records by key, with offsets relative to the first take-over, and the number of members of
+    /// the coordination group (here the group itself).
     Fences(Result<(BTreeMap<String, (i64, String)>, Option<usize>), FailureClass>),
-    /// The range of each partition's log.
+    /// The log range of each partition.
     Ranges(Result<BTreeMap<Spot, Result<(i64, i64), FailureClass>>, FailureClass>),
 }
 
 impl Operation {
-    /// What it is, without its arguments.
+    /// The operation without its arguments.
     pub(crate) fn name(&self) -> String {
         let text = format!("{self:?}");
         text.split(' ').next().unwrap_or_default().to_owned()
@@ -227,9 +226,9 @@ impl Operation {
 }
 
 impl Answer {
-    /// How it went, in general, for each of its parts.
+    /// The outcome of each part of the answer, without details.
     pub(crate) fn outcomes(&self) -> Vec<String> {
-        let told = |code: &Result<(), Code>| match code {
+        let outcome_of = |code: &Result<(), Code>| match code {
             Ok(()) => "ok".to_owned(),
             Err(code) => format!("{code:?}"),
         };
@@ -239,8 +238,8 @@ impl Answer {
         };
         match self {
             Self::Skipped => vec!["skipped".to_owned()],
-            Self::Done(outcome) => vec![told(outcome)],
-            Self::Parts(Ok(parts)) => parts.values().map(told).collect(),
+            Self::Done(outcome) => vec![outcome_of(outcome)],
+            Self::Parts(Ok(parts)) => parts.values().map(outcome_of).collect(),
             Self::Parts(Err(code)) | Self::Members(Err(code)) => vec![format!("{code:?}")],
             Self::Port(outcome) => vec![classed(outcome)],
             Self::PortParts(Ok(parts)) => parts.values().map(classed).collect(),
@@ -262,19 +261,19 @@ impl Answer {
     }
 }
 
-/// What is stored after an operation.
+/// The state after an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Through the port: whether the group is listed, and as what.
+    /// Through the port: the group's activity in the list of groups; `None` if it is not listed.
     pub(crate) listed: Option<GroupActivity>,
-    /// How many members it has; none where it is not known.
+    /// The number of members; 0 if the group is not known.
     pub(crate) members: usize,
-    /// Through the port: a stable read that names all.
+    /// Through the port: a stable read that names all partitions.
     pub(crate) stable: BTreeMap<Spot, Seen>,
-    /// Through the port: one that is not stable.
+    /// Through the port: a read of the same partitions that is not stable.
     pub(crate) unstable: BTreeMap<Spot, Seen>,
-    /// Through the port: a stable read that names nothing.
+    /// Through the port: the partitions that a stable read returns without naming any.
     pub(crate) unnamed: BTreeSet<Spot>,
-    /// The leader epochs of what is committed.
+    /// The committed leader epochs.
     pub(crate) leader_epochs: BTreeMap<Spot, i32>,
 }

@@ -1,5 +1,5 @@
-//! Kafka's requests by hand, where librdkafka's clients would not let a test choose: member ids,
-//! generations, what happens when.
+//! Hand-written Kafka requests, for what librdkafka's clients do not let a test choose: member ids,
+//! generations, and when requests are sent.
 
 mod classic;
 mod connection;
@@ -20,7 +20,7 @@ use super::operation::{Code, Commits, Parts, SLOTS, Spot};
 use super::side::Requests;
 use crate::support::artifacts::Version;
 
-/// A client of one group, with a connection of its own for each member.
+/// A client for one group, with one connection per member.
 pub(crate) struct RawRequests {
     group: GroupId,
     transactional_id: String,
@@ -28,7 +28,7 @@ pub(crate) struct RawRequests {
     client: Connection,
     members: Vec<Connection>,
     topic_id: Option<Uuid>,
-    /// Whether the broker serves KIP-848 groups.
+    /// Whether the broker supports KIP-848 groups.
     serves_consumer: bool,
 }
 
@@ -66,7 +66,7 @@ impl Requests for RawRequests {
         self.join_classic_and_wait(members, slot)
     }
 
-    /// The answer that is still to come is nobody's.
+    /// Drops the connection, because nobody awaits its outstanding answer.
     fn wait_no_more(&mut self, slot: usize) {
         self.members[slot] = Connection::open(&self.bootstrap);
     }

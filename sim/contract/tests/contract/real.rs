@@ -1,4 +1,4 @@
-//! A real cluster as a [`Side`]: the adapter's ports, and requests past them by a raw client.
+//! A real cluster as a [`Side`]: the adapter's ports, and requests of a raw client that bypass them.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -26,18 +26,18 @@ use crate::support::wait::eventually;
 
 const FENCES: &str = "__sprag.contract.fences";
 
-/// One instance's ports, as the daemon has them.
+/// The ports of one instance, as the daemon has them.
 pub(crate) struct Adapter {
     groups: KafkaTargetGroups,
     committer: KafkaCommitter,
     topics: KafkaTopics,
 }
 
-/// A broker with the topics that a sequence needs.
+/// Starts a broker with the topics that a sequence needs.
 pub(crate) fn start(version: Version) -> Broker {
     let broker = match version {
         Version::V3_9 => Broker::start(version),
-        // A KIP-848 group is in its next epoch at once.
+        // With this, a KIP-848 group enters its next epoch at once.
         Version::V4_3 | Version::V4_4 => {
             Broker::start_with(version, &[("group.consumer.assignment.interval.ms", "0")])
         }
@@ -48,12 +48,12 @@ pub(crate) fn start(version: Version) -> Broker {
     broker
 }
 
-/// Until each partition of the offsets topic answers.
+/// Waits until every partition of `__consumer_offsets` answers.
 fn wait_for_coordinators(broker: &Broker) {
     let adapter = Adapter::of(&broker.bootstrap(), ProcessClock::start(), "nobody", "sprag.nobody");
     let init = || block_on(adapter.committer.init_transactions(Shard(0)));
     eventually(DEADLINE, "a transaction coordinator", init);
-    // Names enough to hit every partition.
+    // Enough names to hit every partition.
     for nth in 0..32 {
         let group = GroupId::from(format!("nobody-{nth}").as_str());
         let all = ReadScope::AllAnd(BTreeSet::new());
@@ -62,7 +62,7 @@ fn wait_for_coordinators(broker: &Broker) {
     }
 }
 
-/// A group and transactional.ids that nothing used before.
+/// A group and transactional.ids that were never used before.
 pub(crate) fn fresh(broker: &Broker) -> Side<RawRequests, Adapter> {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);

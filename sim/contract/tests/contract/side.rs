@@ -1,5 +1,5 @@
-//! One of the two clusters, with all that a sequence has on it: members, producers, instances of
-//! Sprag. What it does is the same code for both.
+//! One of the two clusters, with everything that a sequence has on it: members, producers, instances of
+//! Sprag. Both clusters share this code.
 
 mod instances;
 
@@ -17,18 +17,18 @@ use super::operation::{
     Answer, Code, Commit, Commits, Metadata, Operation, Parts, Spot, State, Stated, Which, Who,
 };
 
-/// The ports of one instance of Sprag, as far as they are asked here.
+/// The ports of one instance of Sprag that the sequences use.
 pub(crate) trait Instance {
     fn groups(&self) -> &impl TargetGroups;
     fn committer(&self) -> &impl Committer;
     fn topics(&self) -> &impl TopicReader;
 }
 
-/// What is asked of a cluster past the ports: Kafka's requests, for one group.
+/// Kafka requests for one group that bypass the ports.
 pub(crate) trait Requests {
     fn join(&mut self, members: &mut Members, slot: usize, protocol: Protocol) -> Result<(), Code>;
     fn join_and_wait(&mut self, members: &mut Members, slot: usize) -> Result<(), Code>;
-    /// The member of this slot left while it waited.
+    /// The member of this slot left while it was waiting.
     fn wait_no_more(&mut self, slot: usize);
     fn settle(&mut self, members: &mut Members) -> Result<(), Code>;
     fn beat(&mut self, members: &mut Members, slot: usize, generation: i32) -> Result<(), Code>;
@@ -49,11 +49,11 @@ pub(crate) trait Requests {
     fn leader_epochs(&mut self) -> BTreeMap<Spot, i32>;
 }
 
-/// One cluster, and what a sequence has on it.
+/// One cluster, and everything that a sequence has on it.
 pub(crate) struct Side<R, I> {
     group: GroupId,
     requests: R,
-    /// Makes another instance; the first one reads.
+    /// Creates another instance; the first one is the reader.
     another: Box<dyn Fn() -> I>,
     reader: I,
     members: Members,
@@ -63,7 +63,7 @@ pub(crate) struct Side<R, I> {
     first_fence: Option<i64>,
 }
 
-/// The newest of its kind, and the one before.
+/// The newest of its kind, and the one before it.
 struct Pair<T> {
     owner: Option<T>,
     zombie: Option<T>,
@@ -100,7 +100,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
         }
     }
 
-    /// Does the `nth` operation of the sequence.
+    /// Carries out the `nth` operation of the sequence.
     pub(crate) async fn perform(&mut self, nth: usize, operation: &Operation) -> Answer {
         match operation {
             Operation::Join { slot, protocol } => self.join(*slot, *protocol),
@@ -164,11 +164,11 @@ impl<R: Requests, I: Instance> Side<R, I> {
 
     fn join(&mut self, slot: usize, protocol: Protocol) -> Answer {
         let spoken = self.members.protocol();
-        // Of three members with two partitions, the broker's assignor leaves any one without.
+        // With three members for two partitions, the broker's assignor may leave any of them without.
         if protocol == Protocol::Consumer && self.members.live().len() == 2 {
             return Answer::Skipped;
         }
-        // Groups of both protocols at once (online migration) are not modelled.
+        // Groups with members of both protocols (online migration) are not modelled.
         if self.members.slots[slot].speaks.is_some() || spoken.is_some_and(|it| it != protocol) {
             return Answer::Skipped;
         }
@@ -177,7 +177,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
             self.members.slots[slot].speaks = Some(protocol);
             self.members.settled();
         }
-        Answer::Members(joined.map(|()| self.members.told()))
+        Answer::Members(joined.map(|()| self.members.assignments()))
     }
 
     fn join_and_wait(&mut self, slot: usize) -> Answer {
@@ -200,20 +200,20 @@ impl<R: Requests, I: Instance> Side<R, I> {
     fn settle(&mut self) -> Answer {
         let settled = self.requests.settle(&mut self.members);
         self.members.settled();
-        Answer::Members(settled.map(|()| self.members.told()))
+        Answer::Members(settled.map(|()| self.members.assignments()))
     }
 
     fn beat(&mut self, slot: usize, generation: i32) -> Answer {
         let member = &self.members.slots[slot];
         let classic = member.speaks == Some(Protocol::Classic);
-        // The members of a classic group join again all at once: `Settle`.
+        // The members of a classic group rejoin together: `Settle`.
         let rejoins = classic && self.members.unsettled && generation == member.generation;
-        // KIP-848: an epoch of 0 joins, one of -1 leaves.
+        // KIP-848: epoch 0 joins, epoch -1 leaves.
         if member.speaks.is_none() || member.waits || rejoins || generation <= 0 {
             return Answer::Skipped;
         }
         let beaten = self.requests.beat(&mut self.members, slot, generation);
-        Answer::Members(beaten.map(|()| self.members.told()))
+        Answer::Members(beaten.map(|()| self.members.assignments()))
     }
 
     fn leave(&mut self, slot: usize) -> Answer {
@@ -231,7 +231,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
         let generation = self.members.slots[slot].generation;
         self.members.slots[slot] = Member { id, generation, ..Member::default() };
         self.members.unsettled = self.members.protocol().is_some();
-        // Those that wait have nobody left to wait for.
+        // The waiting members have nobody left to wait for.
         if self.members.unaware().is_empty() && self.members.unsettled {
             return self.settle();
         }
@@ -273,8 +273,8 @@ impl<R: Requests, I: Instance> Side<R, I> {
 }
 
 impl State {
-    /// Whether both are the same to Sprag. A group between two assignments (KIP-848) is one whose
-    /// state librdkafka has no name for: unknown, which is never taken for empty.
+    /// Whether Sprag cannot tell the two states apart. librdkafka has no name for the state of a KIP-848
+    /// group between two assignments, so it is unknown. Unknown is never taken for empty.
     pub(crate) fn agrees(&self, broker: &Self) -> bool {
         let mut broker = broker.clone();
         if broker.listed == Some(GroupActivity::Unknown) && self.members > 0 {

@@ -1,6 +1,6 @@
-//! The harness of the tests on real brokers, as far as it is needed here.
+//! The parts of the test harness for real brokers that are needed here.
 
-#![allow(dead_code, reason = "the other tests on brokers need more of it")]
+#![allow(dead_code, reason = "other tests on brokers use the rest")]
 
 #[path = "../../../../tests/brokers/support/alone.rs"]
 pub(crate) mod alone;
@@ -23,11 +23,10 @@ pub(crate) mod wait;
 
 use std::time::Duration;
 
-/// How long a test waits for anything that should happen: it bounds a failure, and never paces a
-/// success.
+/// How long a test waits for anything that should happen. It bounds failures and never paces a success.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How much of itself a test does: `short` in every run, `long` when `SPRAG_LONG=1` is set.
+/// How much of itself a test runs: `short` by default, `long` if `SPRAG_LONG=1` is set.
 pub(crate) fn rounds(short: usize, long: usize) -> usize {
     match std::env::var("SPRAG_LONG").as_deref() {
         Ok("1") => long,

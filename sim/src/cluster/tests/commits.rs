@@ -1,9 +1,9 @@
-//! What brokers say to commits, where the model once said something else.
+//! Answers to commits that an earlier version of the model got wrong.
 
 use super::*;
 
 #[test]
-fn a_generation_of_no_group_is_refused_and_makes_none() {
+fn a_generation_of_an_unknown_group_is_refused_and_creates_none() {
     for (version, plain, in_transaction) in [
         (Version::V3_9, Error::IllegalGeneration, Error::UnknownMemberId),
         (Version::V4_3, Error::GroupIdNotFound, Error::IllegalGeneration),
@@ -13,7 +13,7 @@ fn a_generation_of_no_group_is_refused_and_makes_none() {
         assert_eq!(it.listed(), None);
         let producer = it.producer();
         assert_eq!(it.half_of(&producer, "theirs", 1, 5), Err(in_transaction), "{version:?}");
-        // The classic coordinator makes the group before it looks at the commit.
+        // The classic coordinator creates the group before it checks the commit.
         let made = version == Version::V3_9;
         assert_eq!(it.listed(), made.then_some(GroupState::Empty));
     }
@@ -37,13 +37,13 @@ fn a_refused_half_leaves_a_transaction_to_be_aborted() {
     assert_eq!(it.half(&producer, "sprag", 5), Err(Error::UnknownMemberId));
     assert_eq!(it.end(&producer, false), Response::Done);
     it.leave("theirs");
-    assert_eq!(it.half(&producer, "sprag", 6), Ok(()), "the producer goes on");
+    assert_eq!(it.half(&producer, "sprag", 6), Ok(()), "the producer is still usable");
     assert_eq!(it.end(&producer, true), Response::Done);
     assert_eq!(it.fetch(true), Ok(Some(6)));
 }
 
 #[test]
-fn a_group_of_which_nothing_was_written_is_known_and_not_listed() {
+fn a_group_without_written_offsets_is_known_and_not_listed() {
     for version in [Version::V3_9, Version::V4_3] {
         let mut it = Try::of(version);
         let metadata = "x".repeat(4097);

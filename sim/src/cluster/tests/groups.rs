@@ -1,4 +1,4 @@
-//! When groups are listed and when they are gone, where the model once said something else.
+//! When groups are listed and removed, where an earlier version of the model was wrong.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Generations and member epochs, where the model once said something else.
+//! Generations and member epochs that an earlier version of the model got wrong.
 
 use super::*;
 
@@ -10,8 +10,8 @@ fn a_classic_group_stays_in_its_generation_until_all_have_joined_again() {
     assert_eq!((first, second, none.len()), (1, 2, 0));
     assert_eq!(it.plain("b", second, 5), Err(Error::IllegalGeneration), "it is not there yet");
     assert_eq!(it.plain("a", first, 5), Ok(()));
-    let (told, owned) = it.beat("a", first, &owned).unwrap();
-    assert_eq!(told, second);
+    let (given, owned) = it.beat("a", first, &owned).unwrap();
+    assert_eq!(given, second);
     assert_eq!(it.plain("b", second, 6), Ok(()));
     assert_eq!(it.plain("a", first, 7), Err(Error::IllegalGeneration));
 
@@ -59,7 +59,7 @@ fn a_member_follows_to_the_next_epoch_when_it_has_given_up_what_it_must() {
 }
 
 #[test]
-fn what_a_leaver_had_is_shared_out_when_somebody_asks() {
+fn partitions_of_a_leaver_are_reassigned_when_a_member_asks() {
     let mut it = Try::new();
     let (_, all) = it.join("a", Protocol::Consumer);
     let (epoch, none) = it.join("b", Protocol::Consumer);

@@ -1,5 +1,5 @@
-//! Whoever commits on the target beside Sprag: consumers that failed over, applications with
-//! transactions of their own, and commits that only look like Sprag's.
+//! The clients other than Sprag that commit on the target: consumers that failed over, applications with
+//! their own transactions, and clients whose commits only resemble Sprag's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::wire::{
     Committed, Isolation, MemberId, NO_GENERATION, Partition, Protocol, Request, Response,
 };
 
-/// How often it is looked whether somebody waits for a visit.
+/// How often visits are checked for.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a visitor stays.
+/// How long a visitor stays, in milliseconds.
 const VISIT: u64 = 300;
 
 impl Hands<'_> {
-    /// A consumer comes to each group whose commit is frozen half-way, for ever.
+    /// Lets a consumer join each group whose commit is frozen half-way. Never returns.
     pub(super) async fn visit(&self) {
         let clock = SimClock::default();
         for nth in 0.. {
             clock.sleep_until(clock.now() + LOOK).await;
-            let group = self.told.visits.borrow_mut().pop();
-            let classic = self.told.classic || nth % 2 == 0;
+            let group = self.shared.visits.borrow_mut().pop();
+            let classic = self.shared.classic || nth % 2 == 0;
             let protocol = if classic { Protocol::Classic } else { Protocol::Consumer };
             if let (Some(group), Some(at)) = (group, self.to(0, 0)) {
                 let member = format!("visitor-{nth}");
@@ -38,7 +38,7 @@ impl Hands<'_> {
         }
     }
 
-    /// Joins, reads on from what is committed, commits, and leaves.
+    /// Joins, commits the log end offset for as long as it owns the partition, and leaves.
     pub(super) async fn consume(
         &self,
         member: MemberId,
@@ -54,7 +54,7 @@ impl Hands<'_> {
             member: member.clone(),
             protocol,
             topic: at.topic.clone(),
-            session_millis: self.told.timing.session,
+            session_millis: self.shared.timing.session,
         };
         let answer = self.target.ask(join, Doing::Fencing, "a consumer").await.ok()?;
         let Response::Member { mut generation, assigned } = answer else {
@@ -62,7 +62,7 @@ impl Hands<'_> {
         };
         let mut owned = assigned;
         while clock.now() < until {
-            let pause = Duration::from_millis((self.told.timing.session / 3).max(1));
+            let pause = Duration::from_millis((self.shared.timing.session / 3).max(1));
             clock.sleep_until(until.min(clock.now() + pause)).await;
             let beat = Request::Heartbeat {
                 group: group.clone(),
@@ -84,7 +84,7 @@ impl Hands<'_> {
         self.target.ask(leave, Doing::Fencing, "a consumer").await.ok().map(|_| ())
     }
 
-    /// Commits in a transaction of its own, without membership, as processors of streams do.
+    /// Commits in its own transaction without membership, as stream processors do.
     pub(super) async fn commit_in_transaction(
         &self,
         nth: usize,
@@ -96,7 +96,7 @@ impl Hands<'_> {
         let end = self.end(&self.target, &at).await?;
         let request = Request::InitProducer {
             transactional_id: format!("processor-{nth}"),
-            timeout_millis: self.told.timing.transaction,
+            timeout_millis: self.shared.timing.transaction,
         };
         let answer = self.target.ask_on(request, Doing::Fencing, what).await.ok()?;
         let Response::Initialised(producer) = answer else {
@@ -117,7 +117,7 @@ impl Hands<'_> {
         self.target.ask_on(end, Doing::Ending, what).await.ok().map(|_| ())
     }
 
-    /// Commits what stands there once more, with metadata that looks like Sprag's.
+    /// Commits the stored offset again, with metadata that resembles Sprag's.
     pub(super) async fn commit_disguised(
         &self,
         group: GroupId,
@@ -139,7 +139,7 @@ impl Hands<'_> {
         self.commit(&self.target, group, "", NO_GENERATION, &at, offset, &metadata).await
     }
 
-    /// Where a partition's log ends, for readers of committed records.
+    /// The last stable offset of a partition.
     pub(super) async fn end(&self, link: &crate::ports::Link, at: &Partition) -> Option<i64> {
         let request = Request::ListOffsets {
             at: BTreeSet::from([at.clone()]),

@@ -1,26 +1,26 @@
-//! Who does what: each role is a client of its own.
+//! The roles of clients. Each role has its own client.
 
 use crate::scenario::Work;
 
 /// A kind of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Applications that produce on the source, and commit there.
+    /// Applications that produce and commit on the source.
     Applications,
-    /// Consumers that failed over to the target, or that try to.
+    /// Consumers that fail over to the target, or try to.
     Consumers,
-    /// People, and their tools.
+    /// Operators and their tools.
     Operators,
-    /// A replicator that was taken for dead.
+    /// A replicator that was believed dead.
     ZombieReplicator,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 4] =
         [Self::Applications, Self::Consumers, Self::Operators, Self::ZombieReplicator];
 
-    /// Its name.
+    /// The name of the role's client.
     #[must_use]
     pub fn host(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Role {
         }
     }
 
-    /// Whose work it is.
+    /// The role that does this work.
     #[must_use]
     pub fn of(work: &Work) -> Self {
         match work {

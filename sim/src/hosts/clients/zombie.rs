@@ -1,5 +1,5 @@
-//! A replicator that everybody took for dead: it copies old records once more, beside the one that
-//! replaced it, and tells where they went when others may have told more already.
+//! A replicator that was believed dead. It copies old records again, alongside the replicator that replaced
+//! it, and publishes their mappings when newer ones may already be published.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,22 +16,22 @@ use crate::ports::{Doing, Link};
 use crate::scenario::Publisher;
 use crate::wire::{Isolation, NewRecord, Partition, ReadRecord, Request, Response};
 
-/// The key of its copies, for whoever checks.
+/// The key of its copies, by which the invariants recognise them.
 pub const ZOMBIE: &[u8] = b"zombie";
 
-/// Which records are copied once more, and when that is told.
+/// Which records to copy again, and when to publish their mappings.
 #[derive(Clone, Copy)]
 pub(super) struct Again {
-    /// How many records before the source's log end it begins.
+    /// How many records before the source's log end offset it begins.
     pub(super) back: i64,
-    /// How many.
+    /// How many records.
     pub(super) count: usize,
-    /// Between copying and telling, in milliseconds.
+    /// Delay between copying and publishing, in milliseconds.
     pub(super) delay: u64,
 }
 
 impl Hands<'_> {
-    /// Copies, waits, and tells.
+    /// Copies, waits, and publishes the mappings.
     pub(super) async fn copy_again(
         &self,
         nth: usize,
@@ -50,8 +50,8 @@ impl Hands<'_> {
         let first = self.write((&to).into(), copied).await?;
         let clock = SimClock::default();
         clock.sleep_until(clock.now() + Duration::from_millis(again.delay)).await;
-        let (topic, partitions) = self.told.mappings.clone();
-        match self.told.publisher {
+        let (topic, partitions) = self.shared.mappings.clone();
+        match self.shared.publisher {
             Publisher::Dense => {
                 let at = mapping_partition(&from, partitions.unsigned_abs()).get();
                 let chunk = Chunk {

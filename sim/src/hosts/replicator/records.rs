@@ -1,11 +1,11 @@
-//! What replicators write: copies that say where they come from, and mappings.
+//! The records that replicators write: copies that contain their origin, and mappings.
 
 use sprag_core::ids::{SourceOffset, SourcePartition, TargetOffset, TopicId};
 use sprag_core::mapping::Run;
 
 use crate::wire::{NewRecord, ReadRecord};
 
-/// The copies: each says where it comes from, for whoever checks.
+/// Copies of records. Each contains its source topic id and source offset, for the invariants.
 pub(in crate::hosts) fn copies(records: &[ReadRecord], source: TopicId) -> Vec<NewRecord> {
     let copy = |record: &ReadRecord| {
         let mut value = source.0.to_vec();
@@ -15,14 +15,15 @@ pub(in crate::hosts) fn copies(records: &[ReadRecord], source: TopicId) -> Vec<N
     records.iter().map(copy).collect()
 }
 
-/// The source topic's id and the source offset that a copy tells.
+/// The source topic id and the source offset that a copy contains.
 #[must_use]
 pub fn origin(copy: &[u8]) -> Option<(TopicId, i64)> {
     let (id, offset) = copy.split_first_chunk::<16>()?;
     Some((TopicId(*id), i64::from_be_bytes(offset.try_into().ok()?)))
 }
 
-/// Runs of records that stand side by side on the source; on the target all do.
+/// The runs of these records. Their copies are contiguous on the target, starting at `first`; on the source
+/// there may be gaps.
 pub(in crate::hosts) fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (target, record) in (first..).zip(records) {
@@ -38,7 +39,7 @@ pub(in crate::hosts) fn runs(records: &[ReadRecord], first: i64) -> Vec<Run> {
     runs
 }
 
-/// An offset sync, as MirrorMaker 2 writes it.
+/// An offset sync in the format of MirrorMaker 2.
 pub(in crate::hosts) fn sync(from: &SourcePartition, source: i64, target: i64) -> NewRecord {
     let name = from.topic.as_str().as_bytes();
     let len = i16::try_from(name.len()).unwrap_or(i16::MAX);

@@ -1,4 +1,4 @@
-//! Members by JoinGroup and SyncGroup.
+//! Members that use JoinGroup and SyncGroup.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -25,14 +25,14 @@ const REBALANCE_IN_PROGRESS: i16 = 27;
 const PARTITIONS: i32 = 2;
 
 impl RawRequests {
-    /// A new member, and all others join again.
+    /// Adds a member and lets all others rejoin.
     pub(super) fn join_classic(&mut self, members: &mut Members, slot: usize) -> Result<(), Code> {
         self.join_classic_and_wait(members, slot)?;
         self.join_again(members, Some(slot))
     }
 
-    /// A new member: the broker names it, then it joins. The broker must know it before the others
-    /// are complete.
+    /// Adds a member: the broker gives it an id, then it joins. The broker must know it before the others
+    /// rejoin, or their rebalance would complete without it.
     pub(super) fn join_classic_and_wait(
         &mut self,
         members: &mut Members,
@@ -41,7 +41,7 @@ impl RawRequests {
         let named = self.members[slot].ask(&join_group(&self.group, ""), JOIN);
         if named.error_code != MEMBER_ID_REQUIRED {
             Code::check(named.error_code)?;
-            panic!("a member without an id was taken in");
+            panic!("expected MEMBER_ID_REQUIRED for a member without an id, but it joined");
         }
         members.slots[slot].id = named.member_id.to_string();
         self.members[slot].send(&join_group(&self.group, &members.slots[slot].id), JOIN);
@@ -51,7 +51,7 @@ impl RawRequests {
         Ok(())
     }
 
-    /// All members join who have not done so.
+    /// Sends the JoinGroup of each member that has not sent one, and completes the rebalance.
     pub(super) fn join_again(
         &mut self,
         members: &mut Members,
@@ -67,7 +67,7 @@ impl RawRequests {
         self.share_out(members, &joined)
     }
 
-    /// The leader says who has what, as evenly as it goes.
+    /// The leader assigns the partitions as evenly as possible.
     fn share_out(
         &mut self,
         members: &mut Members,
@@ -106,12 +106,12 @@ impl RawRequests {
         Ok(())
     }
 
-    /// Until a member is told to join again, and the broker knows the new one.
+    /// Waits until a member learns of the rebalance and the broker knows the new member.
     fn wait_for_rebalance(&mut self, members: &Members, slot: usize, count: usize) {
         let (id, generation) = (members.slots[slot].id.clone(), members.slots[slot].generation);
         eventually(DEADLINE, "a rebalance", || {
-            let told = self.beat_classic(&id, generation);
-            told == Err(Code(REBALANCE_IN_PROGRESS)) && self.described_classic() == count
+            let answer = self.beat_classic(&id, generation);
+            answer == Err(Code(REBALANCE_IN_PROGRESS)) && self.described_classic() == count
         });
     }
 

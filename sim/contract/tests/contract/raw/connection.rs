@@ -1,4 +1,4 @@
-//! One connection to a broker: requests out, answers in, in order.
+//! One connection to a broker: requests are sent and answers received in order.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -23,13 +23,13 @@ impl Connection {
         Self { stream, sent: 0, answered: 0 }
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for its answer.
     pub(super) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         self.send(request, version);
         self.receive::<R>(version)
     }
 
-    /// Asks, and does not wait.
+    /// Sends a request without waiting.
     pub(super) fn send<R: Request>(&mut self, request: &R, version: i16) {
         self.sent += 1;
         let header = RequestHeader::default()
@@ -44,7 +44,7 @@ impl Connection {
         self.stream.write_all(&[&length.to_be_bytes(), &body[..]].concat()).expect("a broker");
     }
 
-    /// The next answer, which is to a request of this kind.
+    /// Receives the next answer, which must be to a request of this kind.
     pub(super) fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).expect("an answer of the broker");

@@ -1,4 +1,4 @@
-//! Members by ConsumerGroupHeartbeat (KIP-848).
+//! Members that use ConsumerGroupHeartbeat (KIP-848).
 
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -30,7 +30,7 @@ impl RawRequests {
         let id = answer.member_id.as_ref().expect("the member's id");
         members.slots[slot].id = id.to_string();
         members.slots[slot].assigned.clear();
-        told(members, slot, &answer);
+        learn(members, slot, &answer);
         Ok(())
     }
 
@@ -54,21 +54,21 @@ impl RawRequests {
             .with_topic_partitions(Some(owned));
         let answer = self.members[slot].ask(&beat, HEARTBEAT);
         Code::check(answer.error_code)?;
-        told(members, slot, &answer);
+        learn(members, slot, &answer);
         Ok(())
     }
 
-    /// Until heartbeats tell nobody anything new.
+    /// Sends heartbeats until no member learns anything new.
     pub(super) fn settle_consumer(&mut self, members: &mut Members) -> Result<(), Code> {
-        // What was given up in one round is another's in the next.
+        // A partition given up in one round is assigned in the next.
         let mut quiet = 0;
         while quiet < 2 {
-            let before = members.told();
+            let before = members.assignments();
             for slot in members.live() {
                 let generation = members.slots[slot].generation;
                 self.beat_consumer(members, slot, generation)?;
             }
-            quiet = if members.told() == before { quiet + 1 } else { 0 };
+            quiet = if members.assignments() == before { quiet + 1 } else { 0 };
         }
         Ok(())
     }
@@ -104,8 +104,8 @@ impl RawRequests {
     }
 }
 
-/// An answer without an assignment leaves it as it was.
-fn told(members: &mut Members, slot: usize, answer: &ConsumerGroupHeartbeatResponse) {
+/// An answer without an assignment leaves the assignment unchanged.
+fn learn(members: &mut Members, slot: usize, answer: &ConsumerGroupHeartbeatResponse) {
     let member = &mut members.slots[slot];
     member.generation = answer.member_epoch;
     if let Some(assignment) = &answer.assignment {

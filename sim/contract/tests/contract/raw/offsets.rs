@@ -1,4 +1,4 @@
-//! Offsets outside of transactions, and groups.
+//! Plain commits, deletions and reads of offsets, and deletion of groups.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ impl RawRequests {
     }
 }
 
-/// What requests say of partitions, by topic.
+/// Groups the parts of a request by topic.
 pub(super) fn by_topic<'a, T: 'a, P>(
     spots: impl Iterator<Item = (&'a Spot, &'a T)>,
     say: impl Fn(i32, &T) -> P,

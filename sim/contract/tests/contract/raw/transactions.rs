@@ -20,8 +20,8 @@ const ADD: i16 = 3;
 const COMMIT: i16 = 3;
 const END: i16 = 3;
 const TIMEOUT: i32 = 600_000;
-/// What every client tries again: the coordinator is being found or loaded (14, 15, 16), or the
-/// transaction before has not ended yet (51).
+/// What every client retries: the coordinator is being looked up or loaded (14, 15, 16), or the previous
+/// transaction has not ended yet (51).
 const LATER: [i16; 4] = [14, 15, 16, 51];
 
 impl RawRequests {
@@ -110,7 +110,7 @@ impl RawRequests {
     }
 }
 
-/// Asks until the answer is not "later".
+/// Sends a request until its answer is none of [`LATER`].
 fn settled<T>(mut ask: impl FnMut() -> (i16, T)) -> T {
     eventually(DEADLINE, "a transaction coordinator that is ready", || {
         let (code, answer) = ask();

@@ -1,4 +1,4 @@
-//! What goes through the ports of Sprag's instances.
+//! The operations that go through the ports of Sprag's instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,21 +16,21 @@ use crate::operation::{Answer, Commit, Commits, Metadata, Seen, Spot, Which};
 const SHARD: Shard = Shard(0);
 const FOR_EVER: Instant = Instant::from_millis(u64::MAX);
 
-/// An instance that took the shard over.
+/// An instance that took over the shard.
 pub(super) struct Owner<I> {
     instance: I,
     fence: Fence,
     transaction: Transaction,
 }
 
-/// What the driver knows of an owner's transaction: it orders nothing else.
+/// What the driver knows of an owner's transaction. It gives only orders that fit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transaction {
     None,
     Open,
     /// It can only be aborted.
     Failed,
-    /// The producer is beyond use.
+    /// The producer can no longer be used.
     Over,
 }
 
@@ -114,8 +114,8 @@ impl<R: Requests, I: Instance> Side<R, I> {
         let log = self.reader.committer().fence_log(SHARD).await;
         let entry =
             |(key, (fence, value)): (String, (Fence, String))| (key, (fence.get() - first, value));
-        let told = log.map(|log| (log.newest.into_iter().map(entry).collect(), log.members));
-        Answer::Fences(told.map_err(class))
+        let contents = log.map(|log| (log.newest.into_iter().map(entry).collect(), log.members));
+        Answer::Fences(contents.map_err(class))
     }
 
     pub(super) async fn log_ranges(&self) -> Answer {

@@ -1,4 +1,4 @@
-//! Steps in words, for people.
+//! Describes steps in words.
 
 use sprag_core::action::{Action, Commit, Read};
 use sprag_core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit};
@@ -9,14 +9,16 @@ use crate::model::{State, Step};
 use crate::script;
 use crate::violation::ours;
 
-/// The step from one state to the next, in words.
+/// Describes the step from one state to the next.
 #[must_use]
 pub fn step(before: &State, step: Step, after: &State) -> String {
     match step {
         Step::Assign(id) => format!("the coordination group assigns the shard to {}", name(id)),
         Step::TakeAway => "the coordination group takes the shard away".to_owned(),
-        Step::AskBack => "the coordination group asks for the shard back".to_owned(),
-        Step::Hears(id) => format!("{} hears that the shard is taken or asked for", name(id)),
+        Step::AskBack => "the coordination group revokes the shard".to_owned(),
+        Step::Hears(id) => {
+            format!("{} learns that the shard was taken away or must be released", name(id))
+        }
         Step::ReadsMapping(id) => format!("{} reads a mapping record", name(id)),
         Step::CarryOut(id, request) => carried_out(before, after, id, request, ""),
         Step::CarryOutStale(id, request) => {
@@ -29,30 +31,30 @@ pub fn step(before: &State, step: Step, after: &State) -> String {
             format!("{} gets no answer: {}", name(id), what(before, id, request))
         }
         Step::Delay(id, request) => format!(
-            "{} sees its connection break, and sends again: {}",
+            "{} loses its connection and sends again: {}",
             name(id),
             what(before, id, request)
         ),
         Step::LateRequest(nth) => {
             let late = before.brokers.late.get(nth);
             let line = late.map_or_else(String::new, |late| action(&late.sent.action));
-            format!("late, a first try arrives: {line}{}", became(before, after))
+            format!("a late first attempt arrives: {line}{}", became(before, after))
         }
         Step::Tick(id) => {
             let now = after.instances.get(id).map(|instance| instance.now.as_millis());
             format!("time passes for {}, to {} ms", name(id), now.unwrap_or_default())
         }
-        Step::Crash(id) => format!("{} is killed and starts again", name(id)),
+        Step::Crash(id) => format!("{} is killed and restarted", name(id)),
         Step::Publish => format!("mapping record {} is published", before.brokers.mappings),
         Step::SourceCommit => format!(
             "the group commits {} on the source",
             script::source_commit(after.brokers.source)
         ),
-        Step::ForeignCommit => "somebody else commits on the target".to_owned(),
+        Step::ForeignCommit => "a foreign client commits on the target".to_owned(),
         Step::Join => "a consumer joins the group on the target".to_owned(),
         Step::MemberCommit => "that consumer commits on the target".to_owned(),
         Step::LeaveGroup => "that consumer leaves".to_owned(),
-        Step::TimeOut => "the broker aborts the open transaction: it took too long".to_owned(),
+        Step::TimeOut => "the broker aborts the open transaction, which took too long".to_owned(),
     }
 }
 
@@ -76,7 +78,7 @@ fn carried_out(before: &State, after: &State, id: usize, request: RequestId, how
     format!("{}: {}{how} -> {found}{became}", name(id), what(before, id, request))
 }
 
-/// What became of the stored offset in a step.
+/// How a step changed the stored offset; empty if it did not.
 fn became(before: &State, after: &State) -> String {
     if before.brokers.stored == after.brokers.stored {
         return String::new();
@@ -85,7 +87,7 @@ fn became(before: &State, after: &State) -> String {
     format!("; stored: {} becomes {}", stored(before), stored(after))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what has no words of its own is told as it is")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is printed as it is")]
 fn action(action: &Action) -> String {
     let text = match action {
         Action::InitTransactions { .. } => "init_transactions",
@@ -119,7 +121,7 @@ fn commit(commit: Option<&TargetCommit>) -> String {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what has no words of its own is told as it is")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else is printed as it is")]
 fn outcome(event: &Event) -> String {
     match event {
         Event::TransactionsInitialised { outcome, .. } => short(outcome, |()| String::from("done")),
@@ -139,7 +141,7 @@ fn outcome(event: &Event) -> String {
         Event::Commit(CommitDone::Ended { outcome, .. }) => {
             short(outcome, |aftermath| match aftermath {
                 Aftermath::Settled => String::from("done"),
-                Aftermath::LateRequest => String::from("done, and a request may come late"),
+                Aftermath::LateRequest => String::from("done, but a late request may follow"),
             })
         }
         Event::Commit(CommitDone::Plain { outcome, .. }) => short(outcome, |results| {
@@ -149,9 +151,9 @@ fn outcome(event: &Event) -> String {
     }
 }
 
-fn short<T>(outcome: &Result<T, Failure>, tell: impl Fn(&T) -> String) -> String {
+fn short<T>(outcome: &Result<T, Failure>, describe: impl Fn(&T) -> String) -> String {
     match outcome {
-        Ok(found) => tell(found),
+        Ok(found) => describe(found),
         Err(failure) => failure.to_string(),
     }
 }
