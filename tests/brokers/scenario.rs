@@ -69,11 +69,11 @@ impl Mapped {
         shift: i64,
     ) -> Self {
         create_mapping_topic(target);
-        Self::make_beside(source, target, topic, count, shift)
+        Self::make_another(source, target, topic, count, shift)
     }
 
     /// Like [`Mapped::make`], where the mapping topic exists.
-    pub(crate) fn make_beside(
+    pub(crate) fn make_another(
         source: &dyn Cluster,
         target: &dyn Cluster,
         topic: &str,
