@@ -32,7 +32,7 @@ use sprag_core::time::Instant as Time;
 const SHARDS: u32 = 8;
 const TOPICS_PER_GROUP: usize = 10;
 const MAPPING_TOPIC: TopicId = TopicId([8; 16]);
-/// Copied up to 199, again from 120, and on to the source's end.
+/// Copied up to 199, then again from 120 to the source's end.
 const SYNCS: [(i64, i64); 4] = [(100, 100), (199, 199), (120, 200), (199, 279)];
 
 fn main() {

@@ -18,7 +18,7 @@ use sprag_core::runs::{Inserted, Staircase, Translation};
 const BYTES_PER_RUN: f64 = 16.0;
 const LOOKUP_NS: f64 = 150.0;
 const ROUNDS: usize = 16;
-/// Each round has its own positions, so that no round benefits from the caches of another one.
+/// Each round has its own positions, so that no round finds the caches filled by another one.
 const LOOKUPS_PER_ROUND: usize = 250_000;
 /// One run in this many is held back, and inserted after all others.
 const LATE_ONE_IN: usize = 1000;
@@ -62,7 +62,7 @@ fn main() {
         println!("lookup {name}, ns");
         let packed = |at| in_staircase(&staircase, at);
         row("  staircase", &measured(positions, packed), Some(LOOKUP_NS));
-        row("  staircase, one after another", &measured_in_turn(positions, packed), None);
+        row("  staircase, one at a time", &measured_in_turn(positions, packed), None);
         row("  vector", &measured(positions, |at| in_vector(&runs, at)), None);
         row("  B-tree", &measured(positions, |at| in_tree(&tree, at)), None);
     }

@@ -209,8 +209,8 @@ fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
     for round in 0..rounds(3, MOST_ROUNDS) {
         let mut sprag = flow.sprag();
         flow.advance();
-        // Each round waits for more of the commits, of which there is one per group, so that each
-        // kill comes at another point.
+        // Each round waits for more commits (each group gets one), so that each kill comes at
+        // another point.
         let enough = round * flow.names.len() / MOST_ROUNDS + 1;
         reports(&sprag, enough);
         sprag.kill();

@@ -99,7 +99,8 @@ fn fill(source: &Broker, count: i64) {
     }
 }
 
-/// Group n is n/20 of the log behind its end, and up to three records more by partition.
+/// Group n is n/20 of the log behind the end. Higher partitions are up to three records further
+/// behind.
 fn commit_at_different_lags(source: &Broker, count: i64) -> Positions {
     let mut positions = Positions::new();
     for (nth, (name, group)) in groups(source, GROUPS).into_iter().enumerate() {

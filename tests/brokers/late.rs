@@ -74,7 +74,7 @@ fn late_requests_are_what_the_protocol_says() {
     });
 }
 
-/// The group's committed offset as readers see it, without pending ones.
+/// The group's committed offset as readers see it. Pending offsets are left out.
 fn visible(broker: &Broker, group: &str, topic: &str) -> Option<i64> {
     let properties: Properties =
         BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);

@@ -1,4 +1,4 @@
-//! The target brokers' limits on a commit: the length of its metadata, and its size as a whole.
+//! The target brokers' limits on a commit: the length of its metadata, and its total size.
 
 use sprag::failpoint::Point;
 use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};

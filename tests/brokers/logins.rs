@@ -1,5 +1,5 @@
-//! Logins and rights. Refused credentials end the start. A login or right that is lost later, for a
-//! while, is reported and never ends a running daemon.
+//! Logins and rights. Refused credentials end the start-up. A login or right that is lost later,
+//! for a while, is reported and never ends a running daemon.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
 use crate::support::alone::turn;
@@ -17,8 +17,8 @@ const GROUP: &str = "billing";
 /// The interval after which each connection must log in again.
 const LOGIN_AGAIN: Duration = Duration::from_secs(2);
 
-/// One listener without logins, for the tests, whose user may do everything, and one with logins. A
-/// resource without an ACL is open to everybody.
+/// A listener without logins for the tests, whose user may do everything, and a listener with
+/// logins. A resource without an ACL is open to everybody.
 const PROPERTIES: &[(&str, &str)] = &[
     ("listeners", "PLAINTEXT://$CLIENT,SASL_PLAINTEXT://$SECOND,CONTROLLER://$CONTROLLER"),
     ("advertised.listeners", "PLAINTEXT://$CLIENT,SASL_PLAINTEXT://$SECOND"),

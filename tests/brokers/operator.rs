@@ -61,7 +61,7 @@ fn with_the_guard_disabled_a_full_reset_goes_through_and_the_log_is_loud() {
     let _turn = turn();
     let (synced, sprag) = synced(&[]);
     drop(sprag);
-    // Another client's commit, far ahead. The guard would hold it.
+    // Another client's commit, far ahead. The guard would hold the group.
     Group::of(&synced.target, GROUP).commit(&synced.mapped.target, 0, 1005, "somebody's");
     let config =
         pipeline(&synced.source, &synced.target, &[("features.applyMappingsGuard", "disabled")]);

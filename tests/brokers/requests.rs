@@ -22,7 +22,7 @@ fn hold_on(version: Version) {
     create_topic(&broker, groups::T, 3);
     groups::plain_commits_have_an_outcome_per_partition_and_are_read_back(&broker);
     groups::groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us(&broker);
-    groups::a_pending_commit_is_unknown_and_a_fenced_producer_gets_that_error(&broker);
+    groups::a_pending_commit_is_unknown_and_a_fenced_producer_is_refused(&broker);
     groups::groups_of_every_protocol_type_are_in_the_list_of_all(&broker);
     logs::topics_are_created_and_distinguished_by_their_ids(&broker);
     logs::log_ends_follow_the_isolation_level_and_the_reader_reaches_them(&broker);

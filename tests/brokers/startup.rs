@@ -74,7 +74,8 @@ fn start_up_time(sprag: &Sprag) -> Duration {
     from.elapsed()
 }
 
-/// A fraction between 0 and 1, spread evenly over different `nth`: steps of the golden ratio.
+/// A fraction between 0 and 1 for each `nth`. They are spread evenly: multiples of the golden
+/// ratio.
 fn spread(nth: usize) -> f64 {
     (nth as f64 * 0.618_033_988_75).fract()
 }

@@ -12,10 +12,10 @@ use crate::support::watcher::OffsetsWatcher;
 /// How long to wait for a translation: long enough to show how late it is.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// The most seconds from a source commit, or from the election if that is later, to its
-/// translation.
+/// The longest time allowed, in seconds, from a source commit, or from the election if that is
+/// later, to its translation.
 const RESUMED: f64 = 15.0;
-/// The most seconds from the broker's return until everything is up to date.
+/// The longest time allowed, in seconds, from the broker's return until everything is up to date.
 const UP_TO_DATE: f64 = 10.0;
 /// The share of one core that an outage may cost. A busy loop takes a whole core.
 const CPU: f64 = 0.5;

@@ -118,7 +118,7 @@ pub(super) fn groups_are_listed_and_described_with_their_state_and_live_ones_ref
     }
 }
 
-pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_gets_that_error(broker: &Broker) {
+pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_refused(broker: &Broker) {
     let (admin, producer) = (admin(broker), transactional(broker, "t"));
     Group::of(broker, "pending").commit(T, 1, 3, "");
     producer.begin_transaction().unwrap();

@@ -69,7 +69,8 @@ impl Version {
 
     /// The folder of this version's jars. The first call on a machine fetches them.
     ///
-    /// # Panics If Java or Maven is missing, or the artifacts cannot be fetched.
+    /// # Panics
+    /// If Java or Maven is missing, or the artifacts cannot be fetched.
     pub(crate) fn libs(self) -> PathBuf {
         let folder = self.folder();
         let libs = folder.join("libs");

@@ -216,8 +216,7 @@ impl Drop for Broker {
 }
 
 impl Ports {
-    /// Picks free ports, chosen by the kernel: binds all at once, so that they differ, then
-    /// releases them.
+    /// Picks free ports: binds all at once, so that they differ, then releases them.
     fn pick() -> Self {
         let bind = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
@@ -282,8 +281,7 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        // Tests use shorter sessions than a broker allows by default, so that an owner becomes a
-        // zombie soon.
+        // Shorter sessions than a broker allows by default turn an owner into a zombie sooner.
         ("group.min.session.timeout.ms", "1000".to_owned()),
         // A killed broker may register again only after its previous session has expired.
         ("broker.session.timeout.ms", "3000".to_owned()),

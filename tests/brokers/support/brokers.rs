@@ -1,5 +1,5 @@
 //! A cluster of three Apache Kafka brokers on loopback with a separate controller, owned by a test.
-//! Whichever broker fails, the controller quorum does not.
+//! Whichever broker fails, the controller quorum stays up.
 
 mod node;
 
@@ -151,7 +151,8 @@ impl Brokers {
 
     /// The layout of a topic, according to any broker but this one.
     ///
-    /// # Errors If the layout cannot be read; the text says why.
+    /// # Errors
+    /// If the layout cannot be read; the text says why.
     pub(crate) fn layout_without(&self, broker: i32, topic: &str) -> Result<Layout, String> {
         Layout::of(&self.bootstrap_without(broker), topic)
     }

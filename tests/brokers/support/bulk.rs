@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// Appends records given as (key, value). An empty key means no key.
 ///
-/// # Panics If the broker does not accept them all.
+/// # Panics
+/// If the broker does not accept them all.
 #[track_caller]
 pub(crate) fn produce_pairs(
     broker: &dyn Cluster,

@@ -5,8 +5,8 @@ use super::artifacts::Version;
 use super::broker;
 use std::fs::{self, File};
 
-/// Creates the archive of this version if it is missing: starts a broker once and ends it, upon
-/// which the JVM dumps its classes. Without an archive, brokers only start more slowly.
+/// Creates this version's archive if it is missing: a broker starts once, and the JVM dumps its
+/// classes when it ends. Without an archive, brokers only start more slowly.
 pub(super) fn ensure(version: Version) {
     let archive = version.class_archive();
     // Held until this function returns: another test process waits here, then finds the archive.

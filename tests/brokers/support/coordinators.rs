@@ -24,7 +24,8 @@ pub(crate) struct Layout {
 impl Layout {
     /// The layout of a topic, according to the broker at `bootstrap`.
     ///
-    /// # Errors If there is no answer or no such topic; the text says which.
+    /// # Errors
+    /// If there is no answer or no such topic; the text says which.
     pub(crate) fn of(bootstrap: &str, topic: &str) -> Result<Self, String> {
         let client: BaseConsumer = config(bootstrap).create().map_err(|e| e.to_string())?;
         Self::read(&client, topic)
@@ -66,7 +67,7 @@ impl Layout {
         self.partitions.values().all(|(leader, replicas)| leader.as_ref() == replicas.first())
     }
 
-    /// The leader of the partition to which an id (of a group, or transactional) belongs.
+    /// The leader of the partition to which a group id or transactional id belongs.
     pub(crate) fn coordinator_of(&self, id: &str) -> Option<i32> {
         self.partitions.get(&partition_of(id, self.partitions.len()))?.0
     }

@@ -1,4 +1,4 @@
-//! A loopback proxy in front of one broker, which knows nothing about Kafka. It passes everything
+//! A loopback proxy in front of one broker. It knows nothing about Kafka: it passes everything
 //! through, swallows everything, or refuses connections.
 
 use std::net::SocketAddr;

@@ -81,7 +81,8 @@ impl Group {
 
     /// The committed offset of one partition, or `None` if there is none.
     ///
-    /// # Panics If it cannot be read: an unknown offset is not "none".
+    /// # Panics
+    /// If it cannot be read: an unknown offset is not "none".
     #[track_caller]
     pub(crate) fn committed(&self, topic: &str, partition: i32) -> Option<Committed> {
         let mut list = TopicPartitionList::new();
@@ -112,7 +113,8 @@ impl Group {
     /// operator does. The group must have no members. Takes about a second, because the tool starts
     /// a JVM.
     ///
-    /// # Panics If the tool fails or refuses; the message shows what it printed.
+    /// # Panics
+    /// If the tool fails or refuses; the message shows what it printed.
     #[track_caller]
     pub(crate) fn reset_with_kafka_tool(&self, topic: &str, to: ResetTo) {
         let mut command =

@@ -39,7 +39,7 @@ pub(crate) struct Decrease {
     pub(crate) group: String,
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// The commit before it.
+    /// The higher offset before it.
     pub(crate) before: Seen,
     /// The lower offset that replaced it.
     pub(crate) after: Seen,

@@ -84,8 +84,9 @@ impl Logged {
 
     /// Returns the first line, old or new, for which `fits` holds.
     ///
-    /// # Panics After `deadline`, or if the output ends without such a line. The message shows the
-    /// last lines.
+    /// # Panics
+    /// After `deadline`, or if the output ends without such a line. The message shows the last
+    /// lines.
     #[track_caller]
     pub(crate) fn wait_for(
         &self,
@@ -126,7 +127,8 @@ impl Logged {
 
     /// Waits until it ends by itself and all of its output has been read.
     ///
-    /// # Panics After `deadline`. The message shows the last lines.
+    /// # Panics
+    /// After `deadline`. The message shows the last lines.
     #[track_caller]
     pub(crate) fn wait_for_exit(&mut self, deadline: Duration) -> ExitStatus {
         let process = &mut self.process;

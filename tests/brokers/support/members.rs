@@ -89,7 +89,8 @@ impl Member {
 
     /// Commits as a member of the group.
     ///
-    /// # Panics If the broker refuses it.
+    /// # Panics
+    /// If the broker refuses it.
     #[track_caller]
     pub(crate) fn commit(&self, topic: &str, partition: i32, offset: i64, metadata: &str) {
         let list = offset_list(&[(topic, partition, offset, metadata)]);

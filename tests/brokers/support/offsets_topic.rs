@@ -16,7 +16,7 @@ pub(crate) enum OffsetRecord {
     Other(i16),
 }
 
-/// Which offset it is.
+/// What identifies a committed offset.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CommitKey {
     pub(crate) group: String,

@@ -16,7 +16,7 @@ pub(crate) enum Signal {
     Term,
     /// SIGKILL: a crash.
     Kill,
-    /// SIGSTOP: pauses the process, as a zombie is. Its sockets stay open.
+    /// SIGSTOP: pauses the process, so that it may become a zombie. Its sockets stay open.
     Stop,
     /// SIGCONT: ends the pause.
     Continue,
@@ -31,7 +31,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`. `name` appears in messages.
     ///
-    /// # Panics If the program cannot be started.
+    /// # Panics
+    /// If the program cannot be started.
     pub(crate) fn spawn(name: &str, command: Command) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = spawn_from_lasting_thread(command)

@@ -1,5 +1,5 @@
-//! A loopback proxy in front of one broker that splits requests into frames. It holds back one of
-//! them, closes the connection that it came on, and delivers it later.
+//! A loopback proxy in front of one broker. It reads requests as frames, holds one of them back,
+//! closes the connection that it came on, and delivers it later.
 
 use super::DEADLINE;
 use super::wait::eventually;

@@ -31,7 +31,8 @@ pub(crate) struct Record {
 impl Record {
     /// The source offset that [`produce`] wrote as its value.
     ///
-    /// # Panics If the value is anything else.
+    /// # Panics
+    /// If the value is anything else.
     #[track_caller]
     pub(crate) fn source_offset(&self) -> i64 {
         self.value
@@ -44,7 +45,8 @@ impl Record {
 /// Appends `count` records to a partition and returns their offsets. The value of each record is
 /// its own offset in decimal. Nothing else may write to the partition meanwhile.
 ///
-/// # Panics If a record is not acknowledged, or does not land at the offset in its value.
+/// # Panics
+/// If a record is not acknowledged, or does not land at the offset in its value.
 #[track_caller]
 pub(crate) fn produce(broker: &dyn Cluster, topic: &str, partition: i32, count: i64) -> Range<i64> {
     let first = log_range(broker, topic, partition).end;

@@ -77,7 +77,8 @@ impl DerefMut for Sprag {
 /// Runs any other command of `sprag` to its end. Returns the exit status and every line that it
 /// printed.
 ///
-/// # Panics If it does not end within `deadline`.
+/// # Panics
+/// If it does not end within `deadline`.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str], deadline: Duration) -> (ExitStatus, Vec<LogLine>) {
     let mut command = Command::new(PROGRAM);

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 const TOPIC: &str = "__consumer_offsets";
 const READER: &str = "tests.offsets-watcher";
 
-/// Reads every committed record of `__consumer_offsets` in a thread, and keeps them all. It reads
-/// `read_committed`, and so sees no offset of an aborted or open transaction. It survives a restart
-/// of the broker.
+/// Reads every committed record of `__consumer_offsets` in a thread, and keeps them all. Its
+/// isolation level is `read_committed`, so it sees no offset of an aborted or open transaction. It
+/// survives a restart of the broker.
 pub(crate) struct OffsetsWatcher {
     shared: Arc<Shared>,
     partitions: i32,
@@ -80,8 +80,9 @@ impl OffsetsWatcher {
     /// partition has then been read to its end by a fetch sent after this call, and that end was at
     /// or after the log end offset as of this call, transaction markers included.
     ///
-    /// # Panics After [`DEADLINE`], which includes the case that a transaction stays open in the
-    /// topic. Also if a record could not be decoded, or the log lost records.
+    /// # Panics
+    /// After [`DEADLINE`], which includes the case that a transaction stays open in the topic. Also
+    /// if a record could not be decoded, or the log lost records.
     #[track_caller]
     pub(crate) fn catch_up(&self) {
         let ends: Vec<i64> = (0..self.partitions)
@@ -124,7 +125,8 @@ impl OffsetsWatcher {
 
     /// Asks `question` about the history, now and after each change, until it answers with a value.
     ///
-    /// # Panics After `deadline`. The message says what was waited for, and the last state seen.
+    /// # Panics
+    /// After `deadline`. The message says what was waited for, and the last state seen.
     #[track_caller]
     pub(crate) fn wait_until<A: Answer>(
         &self,
@@ -259,8 +261,8 @@ fn apply(
     None
 }
 
-/// Keeps an error as a problem if the position is outside the log. librdkafka recovers from lost
-/// connections by itself.
+/// Records a position outside the log as a problem. Other errors, such as lost connections, are
+/// transient.
 fn note(error: &KafkaError, shared: &Shared) -> Option<i32> {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
         shared

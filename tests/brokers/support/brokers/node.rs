@@ -104,7 +104,8 @@ impl Node {
 
     /// Whether it ended because another process had taken its port.
     ///
-    /// # Panics If it ended for another reason; the message shows the end of its log.
+    /// # Panics
+    /// If it ended for another reason; the message shows the end of its log.
     pub(super) fn lost_its_port(&mut self) -> bool {
         let Some(status) = self.process.exit_status() else { return false };
         let file = log_file(self.folder.path());
