@@ -1,5 +1,5 @@
-//! The guard at work: reading a stamp, writing one, and a whole judgement, beside the cheapest
-//! conceivable check (two numbers compared) in the same run.
+//! The cost of the guard: reading a stamp, writing one, and judging. The same run measures the
+//! cheapest possible check for comparison: two numbers compared.
 //!
 //! `cargo bench --no-default-features --bench guard`
 

@@ -1,9 +1,9 @@
-//! Incarnation records at full size: how many transactions they take, and how long the core's event
-//! loop stands still for them, at 5,000 pairs of topics and 8 shards. Each partition is copied twice,
-//! so that the fence logs also keep that its replay is over.
+//! Incarnation records at full size: how many transactions they take, and how long they block the core's
+//! event loop, with 5,000 pairs of topics and 8 shards. Each partition is copied twice, so that the
+//! fence logs also record that its replay is over.
 //!
-//! `cargo bench --no-default-features --bench incarnations`; `-- 20000` measures another number of pairs.
-//! Without `--bench` (as `cargo test --all-targets` starts it) it only runs through with a few.
+//! `cargo bench --no-default-features --bench incarnations`; `-- 20000` measures another number of
+//! pairs. Without `--bench`, as `cargo test --all-targets` starts it, it only runs through with a few.
 
 // A bench reads the clock and prints.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
@@ -30,9 +30,9 @@ use sprag_core::policy::Policy;
 use sprag_core::time::Instant as Time;
 
 const SHARDS: u32 = 8;
-const TOPICS_A_GROUP: usize = 10;
+const TOPICS_PER_GROUP: usize = 10;
 const MAPPING_TOPIC: TopicId = TopicId([8; 16]);
-/// Up to 199, back to 120, and up to the source's end again.
+/// Copied up to 199, then again from 120 to the source's end.
 const SYNCS: [(i64, i64); 4] = [(100, 100), (199, 199), (120, 200), (199, 279)];
 
 fn main() {
@@ -40,7 +40,7 @@ fn main() {
     let is_bench = std::env::args().any(|arg| arg == "--bench");
     let pairs: usize = wanted.unwrap_or(if is_bench { 5_000 } else { 100 });
     println!("{pairs} pairs of topics, {SHARDS} shards");
-    println!("{:<34}{:>14}{:>12}{:>15}", "", "transactions", "in all, ms", "longest, ms");
+    println!("{:<34}{:>14}{:>12}{:>15}", "", "transactions", "total, ms", "longest, ms");
     let mut world = World::new(pairs);
     world.start("the first start");
     world.start("the next start");
@@ -63,7 +63,7 @@ struct World {
 impl World {
     fn new(topics: usize) -> Self {
         let names: Vec<_> = (0..topics).map(|nth| format!("orders-of-region-{nth:05}")).collect();
-        let groups = names.chunks(TOPICS_A_GROUP).enumerate();
+        let groups = names.chunks(TOPICS_PER_GROUP).enumerate();
         let group = |nth: usize| GroupId::from(format!("group-{nth}").as_str());
         Self {
             groups: groups.map(|(nth, topics)| (group(nth), topics.to_vec())).collect(),
@@ -77,7 +77,8 @@ impl World {
         }
     }
 
-    /// An instance that reads all mappings, takes all shards over and looks at each group some times.
+    /// Runs an instance that reads all mappings, takes over all shards, and looks at each group
+    /// several times.
     fn start(&mut self, what: &str) {
         self.transactions = 0;
         let mut now = Time::from_millis(1000);
@@ -256,7 +257,7 @@ impl World {
     }
 }
 
-/// What the core took.
+/// The time that the core took.
 #[derive(Default)]
 struct Took {
     all: Duration,

@@ -1,8 +1,8 @@
-//! The index of the mappings at full size: bytes a run, time a lookup and an insertion, beside a
-//! plain vector and a B-tree of the same runs in the same process.
+//! The index of the mappings at full size: bytes per run, and the time per lookup and insertion.
+//! For comparison, the same process measures a plain vector and a B-tree of the same runs.
 //!
-//! `cargo bench --bench index` measures 10,000,000 runs; `-- 1000000` another number of them.
-//! Without `--bench` (as `cargo test --all-targets` starts it) it only runs through with a few.
+//! `cargo bench --bench index` measures 10,000,000 runs; `-- 1000000` measures another number.
+//! Without `--bench`, as `cargo test --all-targets` starts it, it only runs through with a few.
 
 // A bench reads the clock and prints.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
@@ -15,12 +15,12 @@ use sprag_core::ids::{MappingOffset, SourceOffset, TargetOffset};
 use sprag_core::mapping::Run;
 use sprag_core::runs::{Inserted, Staircase, Translation};
 
-const BYTES_A_RUN: f64 = 16.0;
+const BYTES_PER_RUN: f64 = 16.0;
 const LOOKUP_NS: f64 = 150.0;
 const ROUNDS: usize = 16;
-/// Every round has positions of its own, so that no round finds the caches filled for it.
-const LOOKUPS_A_ROUND: usize = 250_000;
-/// One run in so many is held back and inserted when all others are there.
+/// Each round has its own positions, so that no round finds the caches filled by another one.
+const LOOKUPS_PER_ROUND: usize = 250_000;
+/// One run in this many is held back, and inserted after all others.
 const LATE_ONE_IN: usize = 1000;
 
 type Plain = (i64, i64, u64);
@@ -29,14 +29,14 @@ fn main() {
     let runs_wanted = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let is_bench = std::env::args().any(|arg| arg == "--bench");
     let count: usize = runs_wanted.unwrap_or(if is_bench { 10_000_000 } else { 20_000 });
-    let lookups = ROUNDS * if is_bench { LOOKUPS_A_ROUND } else { 100 };
+    let lookups = ROUNDS * if is_bench { LOOKUPS_PER_ROUND } else { 100 };
 
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let runs = irregular(count, &mut random);
     let end = runs.last().map_or(0, |run| run.0 + run.2.cast_signed());
     println!("{count} irregular runs over {end} source offsets");
     println!(
-        "lookups: {ROUNDS} rounds; other work on the machine shows in the median, not in the best"
+        "lookups: {ROUNDS} rounds; other load on the machine affects the median, not the best"
     );
     println!();
 
@@ -47,12 +47,12 @@ fn main() {
     let bytes = staircase.heap_bytes() as f64 / count as f64;
     let heading = ["best", "median", "limit", "ratio"].map(|column| format!("{column:>9}"));
     println!("{:<36}{}", "", heading.concat());
-    row("bytes a run", &[bytes], Some(BYTES_A_RUN));
-    row("bytes a run, after late ones", &[late.bytes], Some(BYTES_A_RUN));
-    row("append, ns a run", &[building / count as f64], None);
-    row("insert in the middle, ns a run", &[late.insert_ns], None);
+    row("bytes per run", &[bytes], Some(BYTES_PER_RUN));
+    row("bytes per run, after late ones", &[late.bytes], Some(BYTES_PER_RUN));
+    row("append, ns per run", &[building / count as f64], None);
+    row("insert in the middle, ns per run", &[late.insert_ns], None);
     let cut = cutting(&staircase, end, &mut random);
-    row("cut by a stray copy, ns a run", &[cut], None);
+    row("cut by a stray copy, ns per run", &[cut], None);
 
     let anywhere: Vec<i64> = (0..lookups).map(|_| random.below(end)).collect();
     let tail = end.min(10_000_000);
@@ -62,7 +62,7 @@ fn main() {
         println!("lookup {name}, ns");
         let packed = |at| in_staircase(&staircase, at);
         row("  staircase", &measured(positions, packed), Some(LOOKUP_NS));
-        row("  staircase, each after the last", &measured_in_turn(positions, packed), None);
+        row("  staircase, one at a time", &measured_in_turn(positions, packed), None);
         row("  vector", &measured(positions, |at| in_vector(&runs, at)), None);
         row("  B-tree", &measured(positions, |at| in_tree(&tree, at)), None);
     }
@@ -118,7 +118,8 @@ fn inserted_late(runs: &[Plain]) -> Late {
     }
 }
 
-/// Copies that lie one lower on the target than what is known at their place.
+/// Inserts copies that are one lower on the target than the known translation. Returns nanoseconds
+/// per run.
 fn cutting(staircase: &Staircase, end: i64, random: &mut Random) -> f64 {
     let mut staircase = staircase.clone();
     let mut runs = Vec::new();
@@ -164,7 +165,7 @@ fn in_tree(tree: &BTreeMap<i64, (i64, u64)>, at: i64) -> i64 {
         .map_or(-1, |(source, (target, len))| target + (at - source).min(len.cast_signed()))
 }
 
-/// Nanoseconds a lookup, for each round; the processor may overlap lookups.
+/// Nanoseconds per lookup in each round. The processor may overlap lookups.
 fn measured(positions: &[i64], lookup: impl Fn(i64) -> i64) -> Vec<f64> {
     rounds(positions, |positions| {
         positions.iter().for_each(|at| {
@@ -173,7 +174,7 @@ fn measured(positions: &[i64], lookup: impl Fn(i64) -> i64) -> Vec<f64> {
     })
 }
 
-/// Nanoseconds a lookup when each waits for the one before it, for each round.
+/// Nanoseconds per lookup in each round, when each lookup waits for the previous one.
 fn measured_in_turn(positions: &[i64], lookup: impl Fn(i64) -> i64) -> Vec<f64> {
     rounds(positions, |positions| {
         let last = positions.iter().fold(0, |last, at| lookup(at ^ (last & 1)));
@@ -181,7 +182,7 @@ fn measured_in_turn(positions: &[i64], lookup: impl Fn(i64) -> i64) -> Vec<f64> 
     })
 }
 
-/// Each round's time a position, the best first.
+/// The time per position in each round, the best first.
 fn rounds(positions: &[i64], mut round: impl FnMut(&[i64])) -> Vec<f64> {
     let mut times: Vec<f64> = positions
         .chunks(positions.len().div_ceil(ROUNDS).max(1))
@@ -197,7 +198,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     (done, start.elapsed().as_nanos() as f64)
 }
 
-/// Prints the best and the median of sorted measurements, and the best against its limit.
+/// Prints the best and the median of sorted measurements, and compares the best with its limit.
 fn row(name: &str, sorted: &[f64], limit: Option<f64>) {
     let Some(best) = sorted.first() else {
         return;

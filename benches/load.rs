@@ -1,5 +1,5 @@
-//! Start-up on a real broker: how long it takes until 5,000,000 MirrorMaker 2 offset syncs are
-//! applied, beside a bare librdkafka consumer of the same topic in the same run; and the resident
+//! Start-up on a real broker: the time until 5,000,000 MirrorMaker 2 offset syncs are applied,
+//! compared with a bare librdkafka consumer of the same topic in the same run. Also the resident
 //! memory of an idle daemon.
 //!
 //! `cargo bench --bench load`; `-- 500000` reads another number of syncs.
@@ -69,7 +69,7 @@ fn main() {
     idle(&broker);
 }
 
-/// Every hundredth record or so, at irregular distances.
+/// The sync of roughly every hundredth record, at irregular distances.
 fn sync(nth: i64) -> (Vec<u8>, Vec<u8>) {
     let (partition, step) = (nth % PARTITIONS, nth / PARTITIONS);
     let source = step * 100 + step * 7919 % 61;
@@ -146,7 +146,7 @@ fn applied(properties: &Properties, count: i64) -> Duration {
     start.elapsed()
 }
 
-/// A daemon with its shards active and nothing to do.
+/// Measures a daemon with active shards and nothing to do.
 fn idle(broker: &Broker) {
     let servers = broker.bootstrap();
     let config = format!(

@@ -1,5 +1,6 @@
-//! The committed corpus of each fuzz target, run on the stable compiler: nothing in it breaks anything,
-//! and as a whole it still comes by everything that it should (`fuzz/README.md`).
+//! Runs the committed corpus of each fuzz target on the stable compiler. No input may break its
+//! target, and all inputs together must still reach every situation that they should
+//! (`fuzz/README.md`).
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sprag::fuzzing::{Situations, TARGETS, Target};
 
-/// The whole of a target's corpus may not be larger than this, in bytes.
+/// The largest total size of one target's corpus, in bytes.
 const LARGEST: u64 = 300_000;
 
 fn folder(target: &Target) -> PathBuf {
@@ -38,7 +39,7 @@ fn replay(name: &str) {
         match catch_unwind(run) {
             Ok(situations) => reached.extend(situations),
             Err(_) => {
-                panic!("{} breaks the target {name}; the reason stands above", file.display())
+                panic!("{} breaks the target {name}; the reason is printed above", file.display())
             }
         }
     }
@@ -96,8 +97,8 @@ fn every_target_has_a_corpus_a_shim_and_a_test() {
     }
 }
 
-/// The corpus of `core_model` notices each bug that can be planted in the core. `EmptyMember` is none
-/// of these: only the adapter names the member.
+/// The corpus of `core_model` catches each of these bugs when it is planted in the core.
+/// `EmptyMember` is not among them: only the adapter names the member.
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn the_corpus_of_core_model_notices_planted_bugs() {

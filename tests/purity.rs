@@ -1,5 +1,5 @@
-//! The core is pure: nothing in it names a clock, a socket, a runtime or an unordered map; and no
-//! file of the tree is too long to be one idea.
+//! The core is pure: it names no clock, no socket, no runtime and no unordered map. No file is too
+//! long to be one idea.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,4 +1,5 @@
-//! A broker whose advertised address refuses connections: the log names the address, and nothing spins.
+//! A broker whose advertised address refuses connections: the log names the address, and the daemon
+//! does not spin.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -15,20 +16,21 @@ use crate::support::sprag::Sprag;
 use crate::support::wait::pass;
 use crate::support::watcher::OffsetsWatcher;
 
-/// The share of one core that a daemon may use that cannot connect.
+/// The share of one core that a daemon may use while it cannot connect.
 const SHARE: f64 = 0.5;
 
-/// A listener for the tests.
+/// The listener for the tests.
 const OWN: &str = "PLAINTEXT://$CLIENT";
 const PROTOCOLS: &str = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECOND:PLAINTEXT";
 
-/// A port that nobody listens on, for a listener that begins soon.
+/// A port on which nothing listens, for a listener that starts soon.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
     listener.local_addr().expect("its address").port()
 }
 
-/// A broker with a second listener on a port that the gate leads to, whose advertised address is the gate's.
+/// Starts a broker with a second listener on `port`, to which the gate connects. It advertises the
+/// gate's address.
 pub(crate) fn behind_a_gate(version: Version, port: u16, gate: &Gate) -> Broker {
     let gate = gate.port();
     Broker::start_with(
@@ -42,7 +44,7 @@ pub(crate) fn behind_a_gate(version: Version, port: u16, gate: &Gate) -> Broker 
     )
 }
 
-/// How much of a core the daemon uses while time passes.
+/// Lets time pass. Returns the share of a core that the daemon used meanwhile.
 fn used(sprag: &Sprag, seconds: u64) -> f64 {
     let before = cpu_seconds(sprag.pid());
     pass(Duration::from_secs(seconds));
@@ -81,7 +83,7 @@ fn an_advertised_address_that_refuses_is_named_and_makes_nothing_spin() {
     let share = used(&sprag, seconds);
     assert!(share < SHARE, "{share:.3} of a core while it waits for the target");
 
-    // It goes on when the addresses answer; then they refuse a running daemon, one after the other.
+    // The daemon continues once the addresses answer. Then each in turn refuses the running daemon.
     gates.iter().for_each(|gate| gate.set(Mode::Pass));
     active(&sprag, 0);
     committed(&watcher, "billing", &mapped.target, mapped.at(100));

@@ -1,5 +1,5 @@
-//! What puts a source read in doubt (`docs/protocol.md`, "Source reads"): after each disturbance of a
-//! coordinator, the read fails or names another answerer than before, so that a change is confirmed
+//! What puts a source read in doubt (`docs/protocol.md`, "Source reads"). After each disturbance of
+//! a coordinator, the read fails or names a different answerer, so that a change is confirmed
 //! before it counts.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use crate::support::wait::{eventually, pass};
 
 const GROUP: &str = "billing";
 
-/// The adapter's reads of the group.
+/// Reads the group through the adapter.
 struct Reader {
     groups: KafkaSourceGroups,
     clock: ProcessClock,
@@ -51,11 +51,11 @@ impl Reader {
         self.groups.offsets(&GroupId::from(GROUP), Some(BrokerId(coordinator)), since).await
     }
 
-    /// Who answers, once the same one has answered twice in a row.
+    /// The answerer, once the same one has answered twice in a row.
     #[track_caller]
     fn steady(&self, coordinator: i32, since: Option<Instant>) -> Answerer {
         let mut before = None;
-        eventually(PATIENCE, "two answers of the same answerer", || {
+        eventually(PATIENCE, "two answers in a row from the same answerer", || {
             let read = block_on(self.offsets(coordinator, since)).map_err(|why| why.to_string())?;
             let last = std::mem::replace(&mut before, read.answered_by);
             match read.answered_by {
@@ -65,8 +65,7 @@ impl Reader {
         })
     }
 
-    /// The first answer after a disturbance is another answerer's than `before`, or of nobody in
-    /// particular.
+    /// Checks that the first answer after a disturbance does not name `before` as its answerer.
     #[track_caller]
     fn differs(&self, what: &str, before: Answerer, coordinator: i32) {
         let read = eventually(PATIENCE, &format!("an answer after {what}"), || {
@@ -103,7 +102,7 @@ fn a_broken_connection_to_the_coordinator_shows_in_who_answers() {
     broker.restart();
     reader.differs("a restart of the broker", before, coordinator);
 
-    // The connection breaks while the request is under way; librdkafka asks again by itself.
+    // The connection breaks while the request is in flight. librdkafka sends it again by itself.
     let before = reader.steady(coordinator, None);
     gate.set(Mode::Blackhole);
     let broken = async {
@@ -112,11 +111,15 @@ fn a_broken_connection_to_the_coordinator_shows_in_who_answers() {
     };
     let (read, ()) = block_on(async { tokio::join!(reader.offsets(coordinator, None), broken) });
     if let Ok(read) = read {
-        assert_ne!(read.answered_by, Some(before), "after a connection that broke under way");
+        assert_ne!(
+            read.answered_by,
+            Some(before),
+            "after the connection broke with a request in flight"
+        );
     }
     reader.differs("a request without an answer", before, coordinator);
 
-    // No answer in time is a failure, and what comes after a failure is in doubt.
+    // A request without an answer in time fails, and the read after a failure is in doubt.
     reader.steady(coordinator, None);
     broker.stop_signal();
     let read = block_on(reader.offsets(coordinator, None));
@@ -150,14 +153,15 @@ fn a_coordinator_that_moved_answers_no_longer_and_its_successor_is_another_answe
         (Some(BrokerId(second)), Some(BrokerId(first)))
     );
 
-    // Back again by an election: no connection breaks, and the second one knows that it is none.
+    // An election moves the coordinator back. No connection breaks, and the second broker knows
+    // that it is no longer the coordinator.
     cluster.restart(first);
     cluster.wait_until_back(first, &[]);
     let steady = reader.steady(second, since);
     cluster.elect_preferred_leaders();
-    let read = eventually(PATIENCE, "what the former coordinator answers", || {
+    let read = eventually(PATIENCE, "the former coordinator to refuse", || {
         match block_on(reader.offsets(second, since)) {
-            Ok(read) if read.answered_by == Some(steady) => Err("its last answer".to_owned()),
+            Ok(read) if read.answered_by == Some(steady) => Err("it still answers".to_owned()),
             read => Ok(read),
         }
     });

@@ -1,5 +1,5 @@
-//! `sprag check` on a broker with its authorizer on: with every right it finds nothing missing, and
-//! each right that is taken away is named with the ACL that grants it.
+//! `sprag check` on a broker with an authorizer. With every right, it finds nothing missing. It
+//! names each right that is taken away, with the ACL that grants it.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,8 @@ use crate::support::rounds;
 use crate::support::sprag::{Sprag, run};
 use crate::support::topics::create_topic_with;
 
-/// Everybody may do everything to what has no ACL; what has one is open to those it names alone.
+/// A resource without an ACL is open to everybody. A resource with one is open only to those that
+/// it names.
 const AUTHORIZER: &[(&str, &str)] = &[
     ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
     ("allow.everyone.if.no.acl.found", "true"),
@@ -22,7 +23,8 @@ const AUTHORIZER: &[(&str, &str)] = &[
 
 const FENCES: &str = "__sprag.dr.fences";
 
-/// A right: the resource as `kafka-acls` takes it, what is taken away, and what must be named.
+/// A right: the resource as `kafka-acls` takes it, the operation that is denied, and what must be
+/// named.
 type Right<'a> = (&'a [&'a str], &'a str, &'a str);
 
 const RIGHTS: &[Right<'static>] = &[
@@ -87,7 +89,7 @@ fn each_right_that_is_missing_is_named() {
     active(&sprag, 0);
 }
 
-/// What `check` printed, and its exit code.
+/// The exit code of `check`, and what it printed.
 fn checked(keys: &str) -> (Option<i32>, String) {
     let folder = new_folder("check-");
     let file = folder.path().join("sprag.yaml");
@@ -134,7 +136,7 @@ fn settings_of_brokers_and_fence_topic_that_cannot_work_are_named() {
 }
 
 #[test]
-fn the_fence_topic_is_created_with_the_replicas_that_are_asked_for() {
+fn the_fence_topic_is_created_with_the_configured_number_of_replicas() {
     let _turn = turn();
     let broker = Broker::start(Version::V4_3);
     Mapped::make(&broker, &broker, "orders", 100, 7);
@@ -158,11 +160,11 @@ fn the_fence_topic_is_created_with_the_replicas_that_are_asked_for() {
     }
 }
 
-/// Allows everything on the resource but one operation, or takes that back.
+/// Allows everything on the resource except one operation, or undoes that.
 fn acls(broker: &Broker, action: &str, resource: &[&str], operation: &str) {
     let mut entries = [("--allow-principal", "All"), ("--deny-principal", operation)];
     if action == "--remove" {
-        // A denial by itself would leave nobody any right, the broker's own controller included.
+        // A denial alone would leave nobody any right, not even the broker's own controller.
         entries.reverse();
     }
     for (principal, operation) in entries {

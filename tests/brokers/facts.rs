@@ -1,5 +1,6 @@
-//! What the protocol rests on, asked of real brokers through the adapter: a broker that changes one
-//! of these is noticed here (`docs/protocol.md`, "The member check" and "Compare-and-swap").
+//! The facts that the protocol relies on, checked on real brokers through the adapter. A broker
+//! version that changes one of them fails here (`docs/protocol.md`, "The member check" and
+//! "Compare-and-swap").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -28,7 +29,7 @@ use crate::support::topics::create_topic;
 const SHARD: Shard = Shard(0);
 const FENCES: &str = "__sprag.test.fences";
 
-/// One instance's committer and reader, as the daemon has them.
+/// The committer and the reader of one instance, as in the daemon.
 struct Instance {
     committer: KafkaCommitter,
     groups: KafkaTargetGroups,
@@ -86,14 +87,15 @@ impl Instance {
         self.read(group, named, stable).await.remove(&at()).expect("the partition that was named")
     }
 
-    /// Until the transaction that just ended has ended for every reader.
+    /// Waits until the transaction that just ended has ended for every reader; returns the stored
+    /// commit.
     async fn settled(&self, group: &str) -> Option<TargetCommit> {
         for _ in 0..500 {
             if let Ok(stored) = self.stored(group, true).await {
                 return stored;
             }
         }
-        panic!("{group}: unstable for ever");
+        panic!("{group}: still unstable after 500 reads");
     }
 }
 
@@ -105,7 +107,7 @@ fn class(outcome: Result<(), Failure>) -> FailureClass {
     outcome.expect_err("a refusal").class
 }
 
-/// One broker serves all facts: each uses groups of its own, or commits first what it looks at.
+/// One broker serves all facts. Each uses its own groups, or first commits what it looks at.
 async fn facts(broker: &Broker) {
     a_group_without_members_takes_a_commit_that_names_a_stranger(broker).await;
     a_group_with_members_refuses_it_and_the_producer_goes_on(broker).await;
@@ -226,7 +228,7 @@ async fn an_order_of_an_earlier_ownership_is_not_carried_out_by_the_next_produce
     let mut owner = Instance::owner(broker).await;
     let earlier = owner.fence;
     owner.commit("billing", 10).await.expect("an owner's commit");
-    // The same instance takes its shard over anew: the old decision must die with the old fence.
+    // The same instance takes over its shard again: the old decision must die with the old fence.
     owner.committer.init_transactions(SHARD).await.expect("a new producer");
     let between = class(owner.write("billing", 20).await);
     assert_eq!(between, FailureClass::Fenced, "not even before the new fence is known");

@@ -1,5 +1,5 @@
-//! Brokers that die, sleep or forget, and a Sprag that is killed: it recovers by itself, nothing
-//! rewinds, and every commit that its log reports is found.
+//! Brokers die, sleep or forget, and Sprag is killed. Sprag recovers by itself, nothing rewinds,
+//! and every commit that its log reports is found.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::support::topics::{create_topic, delete_topic};
 use crate::support::wait::eventually;
 use crate::support::watcher::OffsetsWatcher;
 
-/// How often Sprag is killed, in the long form.
+/// How often Sprag is killed in the long form.
 const MOST_ROUNDS: usize = 10;
 
 struct Flow {
@@ -29,7 +29,7 @@ struct Flow {
     names: Vec<String>,
     handles: Vec<Group>,
     position: i64,
-    /// How often each (group, topic, offset) was reported as committed, by any instance.
+    /// How often each (group, topic, offset) was reported as committed, by all instances together.
     reported: BTreeMap<(String, String, i64), usize>,
 }
 
@@ -49,7 +49,7 @@ impl Flow {
         Sprag::start(&pipeline(&self.source, &self.target, &[]))
     }
 
-    /// All source groups go on by 10.
+    /// Advances all source groups by 10.
     fn advance(&mut self) {
         self.position += 10;
         commit_all(&self.handles, &self.mapped.source, self.position);
@@ -62,10 +62,11 @@ impl Flow {
         }
     }
 
-    /// Every commit that the log reports is in the history, as often as this instance and those
-    /// before it reported it; returns how many this one did. Called once for each instance.
+    /// Checks that every commit that the log reports is in the history, at least as often as this
+    /// instance and the earlier ones reported it. Returns how many this one reported. Call it once
+    /// per instance.
     #[track_caller]
-    fn every_reported_commit_stands(&mut self, sprag: &Sprag) -> usize {
+    fn every_reported_commit_is_found(&mut self, sprag: &Sprag) -> usize {
         self.watcher.catch_up();
         let history = self.watcher.history();
         let log = sprag.log();
@@ -81,14 +82,18 @@ impl Flow {
             let found = commits.iter().filter(|seen| seen.offset == offset).count();
             let reported = self.reported.entry((group, topic, offset)).or_default();
             *reported += 1;
-            assert!(found >= *reported, "{reported} times reported, {found} found: {}", line.text);
+            assert!(
+                found >= *reported,
+                "reported {reported} times, found {found} times: {}",
+                line.text
+            );
         }
         lines.len()
     }
 }
 
-/// Waits until the log of an instance reports so many commits: a commit may be seen on the broker
-/// before the instance has its answer.
+/// Waits until the log of an instance reports this many commits. The watcher may see a commit on
+/// the broker before the instance has its answer.
 #[track_caller]
 fn reports(sprag: &Sprag, count: usize) {
     eventually(PATIENCE, &format!("{count} reported commits"), || {
@@ -115,16 +120,16 @@ fn a_target_broker_that_is_killed_and_restarted() {
         flow.all_committed();
     }
     assert_eq!(flow.watcher.decreases(), []);
-    assert!(flow.every_reported_commit_stands(&sprag) >= 20);
+    assert!(flow.every_reported_commit_is_found(&sprag) >= 20);
 }
 
 #[test]
-fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
+fn a_target_broker_that_sleeps_while_a_group_is_further_ahead_there() {
     let _turn = turn();
     let mut flow = Flow::start(4);
     let sprag = flow.sprag();
     flow.all_committed();
-    // Somebody works on the target, further ahead.
+    // Another client works on the target, further ahead.
     let ahead = Group::of(&flow.target, &flow.names[0]);
     ahead.commit(&flow.mapped.target, 0, 5000, "theirs");
     flow.advance();
@@ -137,19 +142,19 @@ fn a_target_broker_that_sleeps_while_groups_stand_further_ahead_there() {
         committed(&flow.watcher, name, &flow.mapped.target, flow.mapped.at(flow.position));
     }
     assert_eq!(flow.watcher.decreases(), []);
-    // One of each group before, and of all but the foreign one after.
+    // All groups before the pause, and all but the foreign one after it.
     reports(&sprag, flow.names.len() * 2 - 1);
-    flow.every_reported_commit_stands(&sprag);
+    flow.every_reported_commit_is_found(&sprag);
 }
 
 #[test]
-fn a_mapping_topic_that_is_deleted_and_made_again() {
+fn a_mapping_topic_that_is_deleted_and_recreated() {
     let _turn = turn();
     let mut flow = Flow::start(4);
     let sprag = flow.sprag();
     flow.all_committed();
     delete_topic(&flow.target, MAPPINGS);
-    sprag.wait_for(PATIENCE, "the loss to be told", |line| event(line) == "no_mappings");
+    sprag.wait_for(PATIENCE, "the loss of the mapping topic", |line| event(line) == "no_mappings");
     create_mapping_topic(&flow.target);
     let mark = sprag.mark();
     flow.mapped.publish(&flow.source, &flow.target, 0, 10_000, 0);
@@ -160,13 +165,13 @@ fn a_mapping_topic_that_is_deleted_and_made_again() {
 }
 
 #[test]
-fn a_target_topic_that_is_made_again() {
+fn a_target_topic_that_is_deleted_and_recreated() {
     let _turn = turn();
     let mut flow = Flow::start(2);
     let sprag = flow.sprag();
     flow.all_committed();
     delete_topic(&flow.target, &flow.mapped.target);
-    sprag.wait_for(PATIENCE, "the loss to be told", |line| {
+    sprag.wait_for(PATIENCE, "the loss of the target topic", |line| {
         event(line) == "judged" && line.message().contains("does not exist")
     });
     create_topic(&flow.target, &flow.mapped.target, 1);
@@ -177,14 +182,14 @@ fn a_target_topic_that_is_made_again() {
 }
 
 #[test]
-fn a_source_topic_that_is_made_again() {
+fn a_source_topic_that_is_deleted_and_recreated() {
     let _turn = turn();
     let mut flow = Flow::start(2);
     let sprag = flow.sprag();
     flow.all_committed();
     delete_topic(&flow.source, &flow.mapped.source);
     create_topic(&flow.source, &flow.mapped.source, 1);
-    // The mappings are the old topic's: nothing is translated by them any more.
+    // The mappings belong to the old topic, so they translate nothing any more.
     flow.advance();
     sprag.wait_for(PATIENCE, "the hold", |line| {
         event(line) == "judged" && line.message().contains("no mapping of this source partition")
@@ -204,20 +209,20 @@ fn killed_at_any_point_it_recovers_and_nothing_rewinds() {
     for round in 0..rounds(3, MOST_ROUNDS) {
         let mut sprag = flow.sprag();
         flow.advance();
-        // After more commits each time, of the one that each group gets, so that it is killed at ever
-        // other points.
+        // Each round waits for more commits (each group gets one), so that each kill comes at
+        // another point.
         let enough = round * flow.names.len() / MOST_ROUNDS + 1;
         reports(&sprag, enough);
         sprag.kill();
-        let found = flow.every_reported_commit_stands(&sprag);
-        assert!(found >= enough, "{found} of {enough} reported commits were looked at");
+        let found = flow.every_reported_commit_is_found(&sprag);
+        assert!(found >= enough, "expected at least {enough} reported commits, found {found}");
         reported += found;
     }
     let last = flow.sprag();
     flow.advance();
     flow.all_committed();
     reports(&last, flow.names.len());
-    reported += flow.every_reported_commit_stands(&last);
+    reported += flow.every_reported_commit_is_found(&last);
     assert_eq!(flow.watcher.decreases(), []);
     eprintln!("killed: {reported} commits reported, all of them found; 0 decreases");
 }

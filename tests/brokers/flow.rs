@@ -1,4 +1,4 @@
-//! Consumers resume on the target at what Sprag committed, and miss nothing.
+//! Consumers resume on the target at the offsets that Sprag committed, and miss nothing.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,8 @@ fn fill(source: &Broker, count: i64) {
     }
 }
 
-/// Group n lags n/20 of the log behind, and is at the end where n is 0.
+/// Group n is n/20 of the log behind the end. Higher partitions are up to three records further
+/// behind.
 fn commit_at_different_lags(source: &Broker, count: i64) -> Positions {
     let mut positions = Positions::new();
     for (nth, (name, group)) in groups(source, GROUPS).into_iter().enumerate() {
@@ -117,9 +118,9 @@ fn commit_at_different_lags(source: &Broker, count: i64) -> Positions {
     positions
 }
 
-/// Waits until all groups are committed on the target, and compares with the records there: none
-/// at or after the source position lies before the committed offset. How many before it would be
-/// read again, by (group, topic, partition).
+/// Waits until all groups are committed on the target. Checks that no record at or after the source
+/// position is below the committed offset. Returns how many records before the source position
+/// would be read again, by (group, topic, partition).
 fn resumed_without_a_gap(
     target: &Broker,
     positions: &Positions,
@@ -144,7 +145,10 @@ fn resumed_without_a_gap(
         let missed = records
             .iter()
             .find(|record| record.offset < stored.offset && record.source_offset() >= *position);
-        assert_eq!(missed, None, "{name} would miss it: at {position}, resumes at {stored:?}");
+        assert_eq!(
+            missed, None,
+            "{name} would miss this record: its source position is {position}, it resumes at {stored:?}"
+        );
         let again = records.iter().filter(|record| {
             record.offset >= stored.offset && (0..*position).contains(&record.source_offset())
         });
@@ -169,8 +173,8 @@ fn dense(topic: &str) -> String {
     format!("copy.{topic}")
 }
 
-/// Copies a partition with a gap every 1,000 records (a record that is no copy), and
-/// publishes one run per stretch, in chunks of 10 runs.
+/// Copies a partition with a gap every 1,000 records (a record that is not a copy), and publishes
+/// one run per stretch, in chunks of 10 runs.
 fn copy_densely(source: &Broker, target: &Broker, topic: &str, partition: i32) {
     let copy = dense(topic);
     let mut runs: Vec<Run> = Vec::new();

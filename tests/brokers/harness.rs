@@ -1,4 +1,4 @@
-//! The harness itself, proved on every version before any scenario stands on it.
+//! Tests of the harness itself, on every version, before any scenario relies on it.
 
 mod cluster;
 mod daemon;

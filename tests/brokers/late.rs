@@ -1,5 +1,5 @@
-//! Requests of a producer that a broker carries out late: after the client has lost them and sent
-//! them again (`docs/protocol.md`, "Late requests").
+//! Producer requests that a broker executes late: after the client has lost them and sent them
+//! again (`docs/protocol.md`, "Late requests").
 
 mod daemon;
 
@@ -44,7 +44,7 @@ const ACCEPTED: i16 = 0;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 const PRODUCER_FENCED: i16 = 90;
 
-/// A broker whose clients come through a proxy.
+/// Starts a broker whose clients connect through a proxy.
 fn behind_a_proxy(version: Version, extra: &[(&str, &str)]) -> (Broker, Proxy) {
     let proxy = Proxy::listen();
     let (name, address) = proxy.advertised();
@@ -64,7 +64,7 @@ fn on_each_version(extra: &[(&str, &str)], test: impl Fn(&Broker, &Proxy)) {
     }
 }
 
-/// One broker of each version serves all of it, because starting one takes the longest.
+/// One broker of each version serves all of these, because starting a broker takes the longest.
 #[test]
 fn late_requests_are_what_the_protocol_says() {
     on_each_version(&[], |broker, proxy| {
@@ -74,7 +74,7 @@ fn late_requests_are_what_the_protocol_says() {
     });
 }
 
-/// The committed offset of the group that readers see, pending ones left out.
+/// The group's committed offset as readers see it. Pending offsets are left out.
 fn visible(broker: &Broker, group: &str, topic: &str) -> Option<i64> {
     let properties: Properties =
         BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
@@ -90,7 +90,7 @@ fn visible(broker: &Broker, group: &str, topic: &str) -> Option<i64> {
     read.expect("a partition that is not pending").map(|stored| stored.offset.get())
 }
 
-/// A plain transactional producer of librdkafka, without what Sprag adds to it.
+/// A plain transactional producer of librdkafka, without Sprag's additions.
 fn plain_producer(broker: &Broker, transactional_id: &str) -> BaseProducer {
     let mut config = config(&broker.bootstrap());
     let producer: BaseProducer =
@@ -111,7 +111,7 @@ fn half_of(producer: &BaseProducer, group: &str, partition: i32, offset: i64) {
     written.expect("a pending offset");
 }
 
-/// A transaction that succeeds although one of its requests was kept back.
+/// Commits a transaction, which succeeds although one of its requests is held back.
 fn commit_with_a_late_request(producer: &BaseProducer, proxy: &Proxy, key: ApiKey) -> LateRequest {
     proxy.hold(key);
     half(producer, GROUP, 10);
@@ -119,7 +119,7 @@ fn commit_with_a_late_request(producer: &BaseProducer, proxy: &Proxy, key: ApiKe
     proxy.wait_until_held()
 }
 
-/// The fault: nothing distinguishes the two transactions for the broker, because they have the same
+/// The fault: the broker cannot distinguish the two transactions, because they have the same
 /// producer id and epoch.
 fn a_late_end_of_a_transaction_ends_the_next_one(broker: &Broker, proxy: &Proxy) {
     let producer = plain_producer(broker, "plain");
@@ -136,8 +136,8 @@ fn a_late_end_of_a_transaction_ends_the_next_one(broker: &Broker, proxy: &Proxy)
     assert!(aborted.to_string().contains("invalid state"), "{aborted}");
 }
 
-/// The other late requests, inside the next transaction of the same producer and after a new one
-/// took the transactional.id over.
+/// The other late requests: inside the next transaction of the same producer, and after a new
+/// producer has taken over the transactional.id.
 fn late_requests_are_accepted_until_the_producer_has_a_new_epoch(broker: &Broker, proxy: &Proxy) {
     for key in KEYS {
         let producer = plain_producer(broker, &format!("same-{key:?}"));
@@ -148,8 +148,8 @@ fn late_requests_are_accepted_until_the_producer_has_a_new_epoch(broker: &Broker
     }
 }
 
-/// Brokers before 3.7 do not ask the transaction coordinator whether a TxnOffsetCommit belongs to an
-/// open transaction, and one whose property says so does not either.
+/// Brokers before 3.7 do not ask the transaction coordinator whether a TxnOffsetCommit belongs to
+/// an open transaction. A broker with this property set to `false` does not either.
 #[test]
 fn a_new_epoch_refuses_them_also_where_the_broker_does_not_verify() {
     let unverified = [("transaction.partition.verification.enable", "false")];
@@ -161,8 +161,9 @@ fn a_new_epoch_refuses_them_also_where_the_broker_does_not_verify() {
     });
 }
 
-/// Why Sprag leaves its transaction open: otherwise the late offset is accepted after the new epoch,
-/// and the next transaction that ends in that partition of `__consumer_offsets` makes it visible.
+/// Why Sprag leaves its transaction open: otherwise the broker accepts the late offset after the
+/// new epoch, and the next transaction that ends in that partition of `__consumer_offsets` makes it
+/// visible.
 fn a_transaction_that_is_ended_first_leaves_no_marker_that_refuses_it(
     broker: &Broker,
     proxy: &Proxy,
@@ -181,13 +182,13 @@ fn a_transaction_that_is_ended_first_leaves_no_marker_that_refuses_it(
     });
 }
 
-/// A late request comes after the next producer began, and once more inside its transaction.
+/// Delivers a late request after the next producer has started, and again inside its transaction.
 fn refused_after_a_new_epoch(broker: &Broker, proxy: &Proxy, key: ApiKey) {
     let id = format!("replaced-{key:?}");
     let producer = plain_producer(broker, &id);
     proxy.hold(key);
     half(&producer, GROUP, 10);
-    // As Sprag leaves its transaction: open, where the half was written with a late request.
+    // Sprag, too, leaves a transaction open if its half was written with a late request.
     if key == ApiKey::EndTxn {
         producer.commit_transaction(DEADLINE).expect("librdkafka sends it again and succeeds");
     }
@@ -203,7 +204,7 @@ fn refused_after_a_new_epoch(broker: &Broker, proxy: &Proxy, key: ApiKey) {
     }
 }
 
-/// One shard's owner, as the daemon has it.
+/// The owner of a shard, as in the daemon.
 struct Owner {
     committer: KafkaCommitter,
     fence: Fence,
@@ -247,7 +248,7 @@ async fn the_adapter_reports_exactly_the_calls_that_leave_a_request(
     let commits = i64::try_from(rounds(200, 1000)).expect("a number of commits");
     let owner = Owner::of(broker).await;
     for offset in 0..commits {
-        // At once after the one before: the coordinator still completes that, and answers
+        // Immediately after the previous one: the coordinator still completes that, and answers
         // CONCURRENT_TRANSACTIONS.
         owner.write(offset).await.expect("a half");
         assert_eq!(owner.commit().await, Ok(Aftermath::Settled), "commit {offset}");

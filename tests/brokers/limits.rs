@@ -1,5 +1,4 @@
-//! The target brokers' limits on a commit: how long its metadata may be, and how large it may be in
-//! all.
+//! The target brokers' limits on a commit: the length of its metadata, and its total size.
 
 use sprag::failpoint::Point;
 use sprag_core::ids::{PublisherId, SourceOffset, SourcePartition, TargetOffset, TargetPartition};
@@ -23,11 +22,11 @@ use crate::support::watcher::OffsetsWatcher;
 
 const GROUP: &str = "billing";
 
-/// Longer than either limit that still admits a stamp, longer than the lower one beside a stamp, and
-/// shorter than both.
+/// Lengths of metadata that, together with a stamp, exceed both limits, only the lower one, and
+/// neither.
 const LENGTHS: [usize; 3] = [250, 100, 5];
 
-/// The broker property, and the metadata that fit beside a stamp of 60 to 90 characters.
+/// The broker property, and which of the lengths fit together with a stamp of 60 to 90 characters.
 const LIMITS: [(&str, [bool; 3]); 2] =
     [("300", [false, true, true]), ("150", [false, false, true])];
 
@@ -42,7 +41,7 @@ fn metadata_that_is_too_long_for_the_broker_is_left_out_and_nothing_stops() {
     let mut target = Broker::start_with(Version::V3_9, &limit(LIMITS[0].0));
     create_mapping_topic(&target);
     let topics = ["long", "middling", "short"]
-        .map(|topic| Mapped::make_beside(&source, &target, topic, 1000, 7));
+        .map(|topic| Mapped::make_another(&source, &target, topic, 1000, 7));
     let watcher = OffsetsWatcher::start(&target);
     let sprag = Sprag::start(&pipeline(&source, &target, &[]));
     let mut position = 100;
@@ -57,13 +56,15 @@ fn metadata_that_is_too_long_for_the_broker_is_left_out_and_nothing_stops() {
             let own = if fits { Some("m".repeat(length)) } else { None };
             let stored = watcher.history().latest(GROUP, &mapped.target, 0).expect("a commit");
             assert!(stored.metadata.starts_with("k2k_v1:"), "{}", stored.metadata);
-            let beside = stored.metadata.split_once('|').map(|(_, own)| own.to_owned());
-            assert_eq!(beside, own, "{} at a limit of {units}", mapped.source);
+            let kept = stored.metadata.split_once('|').map(|(_, own)| own.to_owned());
+            assert_eq!(kept, own, "{} at a limit of {units}", mapped.source);
         }
     }
-    sprag.wait_for(PATIENCE, "what was left out", |line| event(line) == "source_metadata_dropped");
+    sprag.wait_for(PATIENCE, "the metadata that was left out", |line| {
+        event(line) == "source_metadata_dropped"
+    });
 
-    // Below the stamp's own length nothing can be committed; what stands, stands.
+    // Below the stamp's own length, nothing can be committed, and the stored commits stay.
     let mark = sprag.mark();
     target.restart_with(&limit("40"));
     commit(&source, &topics, position + 100);
@@ -83,7 +84,7 @@ fn metadata_that_is_too_long_for_the_broker_is_left_out_and_nothing_stops() {
     assert_eq!(watcher.decreases(), []);
 }
 
-/// One request with metadata of all lengths.
+/// Commits offsets with metadata of all lengths in one request.
 fn commit(source: &Broker, topics: &[Mapped], position: i64) {
     let own = LENGTHS.map(|length| "m".repeat(length));
     let offsets: Vec<_> = topics
@@ -96,11 +97,11 @@ fn commit(source: &Broker, topics: &[Mapped], position: i64) {
 
 const PARTITIONS: i32 = 40;
 const RECORDS: i64 = 10;
-/// So many bytes of metadata per partition, ...
+/// Bytes of metadata per partition.
 const OWN: usize = 3900;
-/// ... and so many bytes in one batch of offsets, ...
+/// The largest batch of offsets that the broker accepts, in bytes.
 const BATCH: &str = "32768";
-/// ... so that no more partitions fit.
+/// The most partitions that fit into one batch.
 const FIT: usize = 8;
 const TARGET: &str = "dr.orders";
 
@@ -125,7 +126,7 @@ fn a_commit_that_is_too_large_for_the_broker_arrives_in_parts_each_of_them_verif
         let (name, address) = points.variable();
         let sprag = Sprag::start_with(&pipeline(&source, &target, &[]), &[(name, &address)]);
 
-        // While the second part is written, somebody else commits a partition of the last one.
+        // While the second part is written, another client commits a partition of the last part.
         let first = points.wait_until_held(Point::HalfWritten, GROUP);
         points.hold(Point::HalfWritten, GROUP);
         first.release();
@@ -144,7 +145,7 @@ fn a_commit_that_is_too_large_for_the_broker_arrives_in_parts_each_of_them_verif
         assert_eq!((theirs.offset, theirs.metadata.as_str()), (3, "theirs"), "{version:?}");
         assert_eq!(arrived(&watcher.history()).len(), visible.len() + 1, "{version:?}");
 
-        // Handed back to Sprag, the group arrives as a whole.
+        // Once the group is handed back to Sprag, all of it arrives.
         Group::of(&target, GROUP).delete();
         let mark = points.times_reached(Point::HalfWritten, GROUP);
         watcher.wait_until(PATIENCE, "all partitions", |history| match arrived(history) {

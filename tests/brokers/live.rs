@@ -1,4 +1,4 @@
-//! Consumers on the target, whatever they are and whenever they come: their commits stand.
+//! Consumers on the target, of any kind and at any time: their commits stay.
 
 use sprag::failpoint::Point;
 
@@ -86,7 +86,7 @@ fn a_live_member_is_never_overwritten_and_is_foreign_when_it_has_left() {
 }
 
 #[test]
-fn commits_that_come_into_a_gap_of_ours_stand() {
+fn commits_that_come_into_a_gap_of_ours_stay() {
     let _turn = turn();
     for version in [Version::V3_9, Version::V4_3] {
         let scene = Scene::set(version);
@@ -106,8 +106,9 @@ fn commits_that_come_into_a_gap_of_ours_stand() {
     }
 }
 
-/// Holds a commit of Sprag's at `point`, lets somebody else commit there, and lets it go on: the
-/// other's commit is what stands, and the group is held as foreign. Then hands the group back.
+/// Holds one of Sprag's commits at `point`, lets another client commit there, and lets Sprag
+/// continue. The other client's commit must stay, and the group must be held as foreign. Then hands
+/// the group back.
 fn into_the_gap(scene: &Scene, sprag: &Sprag, point: Point, flapping: bool, source: i64) {
     let target = Group::of(&scene.target, GROUP);
     let mark = sprag.mark();
@@ -130,8 +131,9 @@ fn into_the_gap(scene: &Scene, sprag: &Sprag, point: Point, flapping: bool, sour
     let what = format!("{point:?}, flapping: {flapping}: {seen:?}");
     assert_eq!(seen.last(), Some(&theirs), "{what}");
     let ours: Vec<i64> = seen[..seen.len() - 1].iter().map(|(offset, _)| *offset).collect();
-    // A verified half ends as a commit. It was written before the other's commit, so that it
-    // becomes visible before that one and never after; at the other points nothing of ours does.
+    // A verified half is committed. It was written before the other client's commit, so it becomes
+    // visible before that one and never after. At the other points, nothing of ours becomes
+    // visible.
     match point {
         Point::Verified => assert_eq!(ours, [scene.mapped.at(source)], "{what}"),
         Point::BeforeDecision | Point::Decided | Point::HalfWritten | Point::AgeChecked => {

@@ -1,5 +1,5 @@
-//! Logins and rights. Refused credentials end the start-up; what is lost later, for a while, is
-//! reported and never ends a running daemon.
+//! Logins and rights. Refused credentials end the start-up. A login or right that is lost later,
+//! for a while, is reported and never ends a running daemon.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
 use crate::support::alone::turn;
@@ -14,11 +14,11 @@ use crate::support::watcher::OffsetsWatcher;
 use std::time::Duration;
 
 const GROUP: &str = "billing";
-/// A connection logs in again after so long.
+/// The interval after which each connection must log in again.
 const LOGIN_AGAIN: Duration = Duration::from_secs(2);
 
-/// A listener without logins for the tests, whose user may do everything, and one with logins. Everybody
-/// may do everything to what has no ACL.
+/// A listener without logins for the tests, whose user may do everything, and a listener with
+/// logins. A resource without an ACL is open to everybody.
 const PROPERTIES: &[(&str, &str)] = &[
     ("listeners", "PLAINTEXT://$CLIENT,SASL_PLAINTEXT://$SECOND,CONTROLLER://$CONTROLLER"),
     ("advertised.listeners", "PLAINTEXT://$CLIENT,SASL_PLAINTEXT://$SECOND"),
@@ -145,7 +145,8 @@ fn refused_credentials_end_the_start_and_a_lost_right_does_not_end_a_running_dae
         let mark = sprag.mark();
         scene.deny("--add", resource);
         scene.advance();
-        // Without the right to list, what may be described is listed still: nothing to report.
+        // Without the right to list, the broker still lists what the user may describe: nothing to
+        // report.
         if resource[0] != "--cluster" {
             sprag.wait_for_after(mark, PATIENCE, &format!("the loss of {resource:?}"), |line| {
                 warned(line) || event(line) == "judged"
@@ -176,11 +177,12 @@ fn a_login_that_fails_for_a_while_does_not_end_a_running_daemon() {
         let mark = sprag.mark();
         lose(&scene);
         scene.advance();
-        // What was said once is said again after minutes; until then, each request that fails is told.
+        // The log repeats an error only after minutes. Until then, it reports each request that
+        // fails.
         sprag.wait_for_after(mark, PATIENCE, "the failed login", |line| {
             warned(line) && (nth > 0 || line.message().contains("Authentication failed"))
         });
-        // Every connection has logged in again by now, or tried.
+        // By now, every connection has logged in again, or tried to.
         pass(LOGIN_AGAIN * 2);
         assert_eq!(sprag.exit_status(), None, "{nth}");
         set(&scene, "right");

@@ -1,11 +1,11 @@
 //! Tests on real Apache Kafka brokers and a real MirrorMaker 2.
 //!
-//! One crate, so that all scenarios link once; each scenario is a module. They need Java 17 and
-//! Maven (`scripts/setup`), and run three at a time (`support::alone`). `SPRAG_LONG=1` runs their
-//! long form.
+//! All scenarios are modules of one crate, so that they link once. They need Java 17 and Maven
+//! (`scripts/setup`), and run three at a time (`support::alone`). `SPRAG_LONG=1` runs their long
+//! form.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
-#![allow(clippy::disallowed_methods, reason = "the harness has clocks and threads of its own")]
+#![allow(clippy::disallowed_methods, reason = "the harness has its own clocks and threads")]
 
 mod advertised;
 mod answerers;

@@ -1,5 +1,5 @@
-//! A fault of one broker of three stays there: groups that need nothing of it go on, those whose
-//! coordinator moves follow it, and all are up to date soon after it is back.
+//! A fault of one of three brokers stays local: groups that need nothing from it continue, groups
+//! whose coordinator moves follow it, and all are up to date soon after it is back.
 
 mod measure;
 mod scene;
@@ -22,16 +22,16 @@ enum Fault {
     Killed,
     /// Its process is stopped by SIGSTOP: it is silent, and its leaderships move.
     Stopped,
-    /// Sprag's connections to it are silent. The cluster is well, and nothing moves.
+    /// Sprag's connections to it are silent. The cluster is healthy, and nothing moves.
     Blackholed,
-    /// Sprag's connections to it are refused. The cluster is well, and nothing moves.
+    /// Sprag's connections to it are refused. The cluster is healthy, and nothing moves.
     Refused,
 }
 
 impl Fault {
     const ALL: [Self; 4] = [Self::Stopped, Self::Killed, Self::Blackholed, Self::Refused];
 
-    /// Whether other brokers take over what it led.
+    /// Whether other brokers take over its leaderships.
     fn moves_leaders(self) -> bool {
         match self {
             Self::Killed | Self::Stopped => true,
@@ -48,7 +48,7 @@ impl Fault {
         }
     }
 
-    /// Ends it; the broker is there again, and leads its topics, when this returns.
+    /// Ends the fault. When this returns, the broker is back and leads its topics.
     fn end(self, scene: &mut Scene) {
         match self {
             Self::Killed => scene.cluster.restart(FAULTY),
@@ -69,7 +69,7 @@ fn of_the_target() {
 
 #[test]
 fn of_the_target_that_coordinates_the_instances() {
-    // Where nothing moves, no instance can know which shards are its own.
+    // If the coordinator does not move, no instance can know which shards it owns.
     let kinds = [Fault::Killed, Fault::Stopped];
     one_broker_fails(Side::Target, Coordination::OnFaulty, &kinds[..rounds(1, kinds.len())]);
 }
@@ -88,7 +88,7 @@ fn one_broker_fails(side: Side, coordination: Coordination, faults: &[Fault]) {
         one_fault(&mut scene, *fault, &mut report);
     }
     assert_eq!(scene.watcher.decreases(), []);
-    // So that a failure shows what was late, and not the brokers' logs.
+    // Ends the brokers first, so that a failure shows what was late instead of their logs.
     drop(scene);
     report.judge();
 }
@@ -123,13 +123,14 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
     scene.cluster.elect_preferred_leaders();
 }
 
-/// Source groups go on, wave after wave, while the broker is gone.
+/// Source groups commit, wave after wave, while the broker is gone.
 fn outage(scene: &mut Scene, fault: Fault, begun: Instant, report: &mut Report) {
     let length = Duration::from_secs(rounds(15, 40) as u64);
     let (mut waves, mut later) = (0, Wave::default());
     while waves < 2 || begun.elapsed() < length {
         waves += 1;
-        // A source group whose coordinator is gone cannot commit until another one took over.
+        // A source group whose coordinator is gone cannot commit until another broker has taken
+        // over.
         let (side, early) = (scene.side, !fault.moves_leaders() || waves > 1);
         let (mut items, wave) =
             scene.advance(|group| early || !scene::waits_for_election(side, group));

@@ -1,4 +1,4 @@
-//! What operators order: a reset on the source, and the guard disabled.
+//! What operators do: reset a group on the source, and disable the guard.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
 use crate::support::alone::turn;
@@ -17,7 +17,7 @@ struct Synced {
     watcher: OffsetsWatcher,
 }
 
-/// A group synced at source offset 900.
+/// Syncs a group at source offset 900.
 fn synced(overrides: &[(&str, &str)]) -> (Synced, Sprag) {
     let (source, target) = Broker::start_pair(Version::V3_9, Version::V4_3);
     let mapped = Mapped::make(&source, &target, "orders", 1000, 7);
@@ -45,7 +45,7 @@ fn a_reset_on_the_source_is_followed() {
 }
 
 #[test]
-fn a_reset_on_the_source_is_not_followed_where_it_is_to_be_held() {
+fn a_reset_on_the_source_is_held_if_so_configured() {
     let _turn = turn();
     let (synced, sprag) = synced(&[("groups.onSourceRewind", "hold")]);
     let group = Group::of(&synced.source, GROUP);
@@ -61,12 +61,14 @@ fn with_the_guard_disabled_a_full_reset_goes_through_and_the_log_is_loud() {
     let _turn = turn();
     let (synced, sprag) = synced(&[]);
     drop(sprag);
-    // Somebody else's commit, far ahead: the guard would hold it.
+    // Another client's commit, far ahead. The guard would hold the group.
     Group::of(&synced.target, GROUP).commit(&synced.mapped.target, 0, 1005, "somebody's");
     let config =
         pipeline(&synced.source, &synced.target, &[("features.applyMappingsGuard", "disabled")]);
     let sprag = Sprag::start(&config);
-    let loud = sprag.wait_for(PATIENCE, "a loud word", |line| event(line) == "guard_disabled");
+    let loud = sprag.wait_for(PATIENCE, "the error that the guard is off", |line| {
+        event(line) == "guard_disabled"
+    });
     assert!(loud.text.contains("ERROR") && loud.message().contains("THE GUARD IS OFF"));
     let expected = synced.mapped.at(900);
     synced.watcher.wait_until(PATIENCE, "the reset", |history| {

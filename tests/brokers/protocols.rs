@@ -1,5 +1,5 @@
-//! Groups of every protocol on the source: those that commit offsets are synced, the others are reported
-//! once.
+//! Groups of every protocol on the source: those that commit offsets are synced, and one that is
+//! left out is reported once.
 
 use crate::scenario::{Mapped, PATIENCE, committed, event, pipeline};
 use crate::support::alone::turn;

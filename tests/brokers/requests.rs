@@ -1,5 +1,5 @@
-//! The requests that Sprag makes, on every version: what the answers say and what they must never
-//! be taken for.
+//! The requests that Sprag makes, on every version: what the answers say, and what they must never
+//! be mistaken for.
 
 mod groups;
 mod logs;
@@ -15,16 +15,16 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use sprag::kafka::ffi::admin::{Admin, PartitionOffset};
 
-/// One broker serves them all: each has groups and topics of its own.
+/// One broker serves all of them: each uses its own groups and topics.
 fn hold_on(version: Version) {
     let _turn = turn();
     let broker = Broker::start(version);
     create_topic(&broker, groups::T, 3);
-    groups::plain_commits_are_told_per_partition_and_read_back(&broker);
+    groups::plain_commits_have_an_outcome_per_partition_and_are_read_back(&broker);
     groups::groups_are_listed_and_described_with_their_state_and_live_ones_refuse_us(&broker);
-    groups::a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(&broker);
+    groups::a_pending_commit_is_unknown_and_a_fenced_producer_is_refused(&broker);
     groups::groups_of_every_protocol_type_are_in_the_list_of_all(&broker);
-    logs::topics_are_created_and_told_apart_by_their_ids(&broker);
+    logs::topics_are_created_and_distinguished_by_their_ids(&broker);
     logs::log_ends_follow_the_isolation_level_and_the_reader_reaches_them(&broker);
 }
 
@@ -65,5 +65,5 @@ fn of<'a>(answer: &'a [PartitionOffset], topic: &str, partition: i32) -> &'a Par
     answer
         .iter()
         .find(|part| part.topic == topic && part.partition == partition)
-        .unwrap_or_else(|| panic!("{topic}-{partition} is in {answer:?}"))
+        .unwrap_or_else(|| panic!("expected {topic}-{partition} in {answer:?}"))
 }

@@ -24,11 +24,11 @@ use crate::support::watcher::OffsetsWatcher;
 /// The mapping topic of the native format.
 pub(crate) const MAPPINGS: &str = "__k2k_offset_mappings";
 
-/// How long anything in a scenario may take: brokers, daemons and the test share two cores.
+/// How long anything in a scenario may take. Brokers, daemons and the test share two cores.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A pipeline's configuration: `overrides` are dotted keys with their YAML values, over quick
-/// defaults.
+/// The configuration of a pipeline: quick defaults, and `overrides`, which are dotted keys with
+/// their YAML values.
 pub(crate) fn pipeline(
     source: &dyn Cluster,
     target: &dyn Cluster,
@@ -48,19 +48,20 @@ pub(crate) fn pipeline(
     keys.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
-/// A source topic and its copy, each record at its source offset plus a shift, with native mappings.
+/// A source topic and its copy, with native mappings. Each record's target offset is its source
+/// offset plus a shift.
 pub(crate) struct Mapped {
     /// The source topic.
     pub(crate) source: String,
     /// Its copy.
     pub(crate) target: String,
-    /// How much further back each record is on the target.
+    /// The difference between the target offset and the source offset of each record.
     pub(crate) shift: i64,
 }
 
 impl Mapped {
-    /// Makes the topics with one partition each, `count` records mapped, and publishes the
-    /// mappings.
+    /// Creates the mapping topic and both topics with one partition each, and publishes the
+    /// mappings of `count` records.
     pub(crate) fn make(
         source: &dyn Cluster,
         target: &dyn Cluster,
@@ -69,11 +70,11 @@ impl Mapped {
         shift: i64,
     ) -> Self {
         create_mapping_topic(target);
-        Self::make_beside(source, target, topic, count, shift)
+        Self::make_another(source, target, topic, count, shift)
     }
 
-    /// Like [`Mapped::make`], where the mapping topic exists.
-    pub(crate) fn make_beside(
+    /// Like [`Mapped::make`], for a mapping topic that already exists.
+    pub(crate) fn make_another(
         source: &dyn Cluster,
         target: &dyn Cluster,
         topic: &str,
@@ -113,13 +114,13 @@ impl Mapped {
         publish(target, &chunk, sequence);
     }
 
-    /// Where a source offset is on the target.
+    /// The target offset of a source offset.
     pub(crate) fn at(&self, source_offset: i64) -> i64 {
         source_offset + self.shift
     }
 }
 
-/// Creates the native mapping topic, once.
+/// Creates the native mapping topic.
 pub(crate) fn create_mapping_topic(target: &dyn Cluster) {
     create_topic_with(target, MAPPINGS, 1, &[("cleanup.policy", "compact")]);
 }
@@ -140,7 +141,7 @@ pub(crate) fn topic_id(broker: &dyn Cluster, topic: &str) -> TopicId {
     TopicId(described.id)
 }
 
-/// Waits until the watcher has seen `offset` committed for the group, or a later one.
+/// Waits until the watcher has seen `offset`, or a later one, committed for the group.
 #[track_caller]
 pub(crate) fn committed(watcher: &OffsetsWatcher, group: &str, topic: &str, offset: i64) {
     let what = format!("{group} to be committed at {offset} or later in {topic}-0");
@@ -150,7 +151,7 @@ pub(crate) fn committed(watcher: &OffsetsWatcher, group: &str, topic: &str, offs
     });
 }
 
-/// Waits until the daemon has made all its shards active, after line `mark` of its log.
+/// Waits until the daemon logs that a shard is active, after line `mark` of its log.
 #[track_caller]
 pub(crate) fn active(sprag: &Sprag, mark: usize) {
     sprag.wait_for_after(mark, PATIENCE, "an active shard", |line| event(line) == "shard_active");

@@ -1,4 +1,5 @@
-//! Killed again and again while it reads the mappings, it never decides from a part of them.
+//! An instance that is killed again and again while it reads the mappings never decides from a part
+//! of them.
 
 use std::time::{Duration, Instant};
 
@@ -32,15 +33,13 @@ fn nothing_is_written_before_all_mappings_are_read() {
     let start_up = start_up_time(&first);
     committed(&watcher, "billing", &mapped.target, mapped.at(900));
     drop(first);
-    // The source goes on; whoever decided from half of the mappings would be behind.
+    // The source moves on. An instance that decided from half of the mappings would be behind.
     group.commit(&mapped.source, 0, 950, "");
     let kills = rounds(4, 20);
     let mut early = 0;
     for kill in 0..kills {
         let mut sprag = Sprag::start(&config);
-        sprag.wait_for(PATIENCE, "the reading of the mappings", |line| {
-            event(line) == "reading_mappings"
-        });
+        sprag.wait_for(PATIENCE, "the mapping read", |line| event(line) == "reading_mappings");
         match kill % 4 {
             0 | 1 => pass(start_up.mul_f64(spread(kill))),
             2 => {
@@ -66,20 +65,22 @@ fn nothing_is_written_before_all_mappings_are_read() {
     eprintln!("half-read start-up: {early} of {kills} kills before it caught up; 0 decreases");
 }
 
-/// How long it takes from the first mapping to an active shard, where nobody is to be waited for.
+/// The time from the start of the mapping read to an active shard, with no other instance to wait
+/// for.
 fn start_up_time(sprag: &Sprag) -> Duration {
-    sprag.wait_for(PATIENCE, "the reading", |line| event(line) == "reading_mappings");
+    sprag.wait_for(PATIENCE, "the mapping read", |line| event(line) == "reading_mappings");
     let from = Instant::now();
     sprag.wait_for(PATIENCE, "an active shard", |line| event(line) == "shard_active");
     from.elapsed()
 }
 
-/// Parts of one that lie spread over it, another for each `nth`: steps of the golden ratio.
+/// A fraction between 0 and 1 for each `nth`. They are spread evenly: multiples of the golden
+/// ratio.
 fn spread(nth: usize) -> f64 {
     (nth as f64 * 0.618_033_988_75).fract()
 }
 
-/// Many records about another topic, to be read before anything is decided.
+/// Publishes many mapping records of another topic, which must be read before anything is decided.
 fn fill_mappings(source: &Broker, target: &Broker, mapped: &Mapped, records: i64) {
     let ids = (topic_id(source, &mapped.source), topic_id(target, &mapped.target));
     let chunk = |topic: &str, from: i64| Chunk {

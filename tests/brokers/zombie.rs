@@ -55,7 +55,7 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
     let (mut counted, mut tried) = (0, 0);
     while counted < wanted {
         tried += 1;
-        assert!(tried <= wanted * 5, "only {counted} of {tried} rounds met a commit on its way");
+        assert!(tried <= wanted * 5, "only {counted} of {tried} rounds caught a commit in flight");
         let sleeper = tried % 2;
         let [first, second] = &mut instances;
         let (asleep, other) = if sleeper == 0 { (first, second) } else { (second, first) };
@@ -78,10 +78,10 @@ fn no_offset_decreases_however_often_an_owner_sleeps_and_wakes() {
         counted += usize::from(asleep.log().iter().skip(woken).any(refused));
     }
     assert_eq!(watcher.decreases(), []);
-    eprintln!("zombie: {counted} rounds of {tried} met a commit on its way; 0 decreases");
+    eprintln!("zombie: {counted} of {tried} rounds caught a commit in flight; 0 decreases");
 }
 
-/// All source groups go on and on, until `happens` is done; their last position.
+/// Advances all source groups until `happens` is done. Returns their last position.
 fn while_groups_go_on(
     handles: &[Group],
     topic: &str,
@@ -124,8 +124,8 @@ fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
         points.hold(point, "billing");
         group.commit(&mapped.source, 0, position + 20, "");
         let held = points.wait_until_held(point, "billing");
-        // Another owner takes the shard over and commits further on, while the first still believes
-        // that the shard is its own.
+        // Another owner takes over the shard and commits further ahead, while the first still
+        // believes that it owns the shard.
         let ahead = mapped.at(position + 40);
         block_on(other_owner_commits(&source, &target, &mapped.target, ahead));
         let mark = sprag.mark();
@@ -137,13 +137,13 @@ fn held_between_decision_and_commit_it_is_refused_by_the_broker() {
         watcher.catch_up();
         let latest = watcher.history().latest("billing", &mapped.target, 0);
         assert_eq!(latest.map(|seen| seen.offset), Some(ahead), "{point:?}");
-        // What the other one wrote is foreign to Sprag; without it the group is synced again.
+        // What the other owner wrote is foreign to Sprag. Without it, the group is synced again.
         Group::of(&target, "billing").delete();
     }
     assert_eq!(watcher.decreases(), []);
 }
 
-/// Takes the one shard over as an instance does, and commits an offset in its transaction.
+/// Takes over the one shard as an instance does, and commits an offset in its transaction.
 async fn other_owner_commits(source: &Broker, target: &Broker, topic: &str, offset: i64) {
     let clusters = [source, target].map(|broker| ClusterId::from(broker.cluster_id()));
     let pipeline = PipelineId::of("dr", &clusters[0], &clusters[1]);
@@ -182,8 +182,8 @@ fn guarded_mode_has_the_race_that_its_documents_admit() {
     assert_eq!((decrease.before.offset, decrease.after.offset), (mapped.at(90), mapped.at(50)));
 }
 
-/// Holds an owner between its decision and its commit, puts it to sleep there, lets another
-/// instance commit further on, and wakes it up to go on with what it had decided.
+/// Holds an owner between its decision and its commit, stops it there, and lets another instance
+/// commit further ahead. Then wakes the owner up to continue with its old decision.
 fn held_and_overtaken(source: &Broker, target: &Broker) -> (OffsetsWatcher, Sprag, Mapped) {
     let mapped = Mapped::make(source, target, "orders", RECORDS, 7);
     let watcher = OffsetsWatcher::start(target);
@@ -204,9 +204,9 @@ fn held_and_overtaken(source: &Broker, target: &Broker) -> (OffsetsWatcher, Spra
     active(&second, 0);
     group.commit(&mapped.source, 0, 90, "");
     committed(&watcher, "billing", &mapped.target, mapped.at(90));
-    // The rewind, if there is one, must be the sleeper's.
+    // If there is a rewind, it must be the sleeper's.
     drop(second);
-    // Its answer is there when it wakes up, before it can learn that its session is over.
+    // The answer is there when it wakes up, before it can learn that its session has expired.
     held.release();
     first.cont();
     (watcher, first, mapped)

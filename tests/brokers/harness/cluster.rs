@@ -1,4 +1,4 @@
-//! Three brokers: who leads what, what a fault of one moves, and what it leaves alone.
+//! Three brokers: who leads what, what a fault of one broker moves, and what it leaves alone.
 
 use crate::support::DEADLINE;
 use crate::support::alone::alone;
@@ -83,10 +83,10 @@ fn a_broker_that_fails_loses_what_has_other_replicas_and_nothing_else() {
     assert_eq!(watcher.decreases(), []);
     assert_ne!(cluster.pid(3), first);
     assert_eq!(produce_in_transaction(&cluster, "t3", 0, 5), 100..105);
-    a_gate_stands_in_one_way_only(&cluster);
+    a_gate_affects_only_its_own_clients(&cluster);
 }
 
-/// What the harness says of a group's coordinator is what the brokers do.
+/// Makes one group for each coordinator, as the harness computes it.
 fn one_group_per_coordinator(cluster: &Brokers) -> Vec<(String, Group)> {
     let layout = cluster.layout(OFFSETS);
     IDS.into_iter()
@@ -109,8 +109,8 @@ fn commit_and_see(groups: &[(String, Group)], watcher: &OffsetsWatcher, offset: 
     }
 }
 
-/// No other broker answers for a group, and the adapter asks the right one without a look-up of
-/// librdkafka's.
+/// Checks that only a group's coordinator answers for it, and that the adapter asks that broker
+/// without a look-up by librdkafka.
 fn each_group_is_read_at_its_coordinator(cluster: &Brokers, groups: &[(String, Group)]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bootstrap = cluster.bootstrap();
@@ -137,8 +137,8 @@ fn each_group_is_read_at_its_coordinator(cluster: &Brokers, groups: &[(String, G
     });
 }
 
-/// Clients of the gates see nothing of the broker; those of the plain listeners everything.
-fn a_gate_stands_in_one_way_only(cluster: &Brokers) {
+/// Clients behind the gates cannot reach the broker; clients of the plain listeners can.
+fn a_gate_affects_only_its_own_clients(cluster: &Brokers) {
     let client: BaseConsumer = config(&cluster.gated()).create().unwrap();
     let ask = || client.fetch_watermarks("t3", 0, Duration::from_millis(500));
     let addresses = eventually(DEADLINE, "the gates' addresses", || {

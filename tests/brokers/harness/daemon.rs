@@ -69,7 +69,7 @@ fn a_commit_of_the_daemon_is_held_seen_and_followed_by_the_next() {
 
     assert_eq!(sprag.exit_status(), None);
     sprag.term();
-    sprag.wait_for_after(mark, DEADLINE, "its farewell", |line| line.message() == "stopped");
+    sprag.wait_for_after(mark, DEADLINE, "that it stopped", |line| line.message() == "stopped");
     assert!(sprag.wait_for_exit(DEADLINE).success());
 
     a_killed_one_leaves_its_log(&pipeline);

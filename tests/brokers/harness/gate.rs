@@ -1,4 +1,4 @@
-//! A gate passes, swallows and refuses, and does so to connections that are open already.
+//! A gate passes, swallows and refuses connections, including those that are already open.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,7 +43,7 @@ fn answers(stream: &mut TcpStream) -> bool {
     echoed(stream).is_ok_and(|echoed| echoed)
 }
 
-/// Takes bytes and gives none back, without closing.
+/// Whether it takes bytes and returns none, without closing.
 fn is_swallowed(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let silent =

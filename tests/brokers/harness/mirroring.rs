@@ -45,7 +45,7 @@ fn replicates(source_version: Version, target_version: Version, options: &Mirror
     let syncs = read(syncs_at, &options.offset_syncs_topic(), 0, 0);
     assert!(syncs.iter().any(|sync| sync.key.as_deref() == Some(&b"\0\x06orders\0\0\0\0"[..])));
 
-    // The marker of the transaction took the source offset 1000 and has no copy.
+    // The transaction marker took the source offset 1000 and has no copy.
     mirror.stop_signal();
     assert_eq!(produce(&source, "orders", 0, 1), 1001..1002);
     mirror.cont_signal();

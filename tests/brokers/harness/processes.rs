@@ -1,4 +1,4 @@
-//! No process outlives its test, and what a process logs can be waited for.
+//! No process outlives its test, and a test can wait for what a process logs.
 
 use crate::support::DEADLINE;
 use crate::support::alone::turn;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
 
-/// Set in the copy of this test program that is to be killed.
+/// Set in the copy of this test program that is killed.
 const IN_CHILD: &str = "SPRAG_HARNESS_CHILD";
 
 fn shell(script: &str) -> Command {
@@ -21,7 +21,7 @@ fn shell(script: &str) -> Command {
     command
 }
 
-/// Says that it is ready, waits, and on SIGTERM says farewell and exits with 7.
+/// Says that it is ready, and waits. On SIGTERM, it says goodbye and exits with 7.
 fn talker() -> Command {
     let script = r#"
         $| = 1;
@@ -58,10 +58,10 @@ fn a_child_survives_the_thread_that_started_it() {
     });
     let (thread, mut process) = starter.join().unwrap();
     process.wait_for(DEADLINE, "that it is ready", |line| line.message() == "ready");
-    // The kernel sends the signal for "your parent died" before it forgets the thread.
+    // The kernel sends the "parent died" signal before it forgets the thread.
     eventually(DEADLINE, "the end of the thread that started it", || !thread.exists());
     process.signal(Signal::Term);
-    assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7), "it died of another signal");
+    assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7), "it was ended by another signal");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_logged_process_is_followed_line_by_line() {
     let mark = process.mark();
     assert_eq!(process.exit_status(), None);
     process.signal(Signal::Term);
-    process.wait_for_after(mark, DEADLINE, "its farewell", |line| line.message() == "bye");
+    process.wait_for_after(mark, DEADLINE, "its goodbye", |line| line.message() == "bye");
     assert_eq!(process.wait_for_exit(DEADLINE).code(), Some(7));
     assert_eq!(process.log().len(), 3);
 }

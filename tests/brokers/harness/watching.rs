@@ -56,7 +56,7 @@ fn every_commit_is_seen_in_order_with_its_metadata() {
         let history = watcher.history().of_group("g0");
         let changes = &history[&("orders".to_owned(), 0)];
         assert!(matches!(changes[changes.len() - 2], Change::Deleted { .. }));
-        assert_eq!(watcher.decreases().len(), 1, "a deletion is no decrease");
+        assert_eq!(watcher.decreases().len(), 1, "a deletion is not a decrease");
     }
 }
 
@@ -82,7 +82,7 @@ fn offsets_in_transactions_are_seen_when_they_commit_and_only_then() {
                 crate::support::wait::try_eventually(std::time::Duration::from_secs(1), || {
                     offsets(&watcher, "g1").len() > 2 || certain.is_finished()
                 });
-            assert!(seen.is_err(), "nothing behind an open transaction is certain");
+            assert!(seen.is_err(), "nothing after an open transaction is certain");
             open.commit();
             certain.join().unwrap();
         });

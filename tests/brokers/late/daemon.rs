@@ -1,5 +1,5 @@
-//! The daemon behind the proxy: a request of one of its commits arrives in a gap of a later one,
-//! while somebody else commits.
+//! The daemon behind the proxy: a request of one of its commits arrives in a gap of a later commit,
+//! while another client commits.
 
 use sprag::failpoint::Point;
 
@@ -50,7 +50,7 @@ impl Scene {
         committed(&self.watcher, GROUP, &self.mapped.target, self.mapped.at(source));
     }
 
-    /// The offsets that were committed for the group on the target, in order, as far as read.
+    /// The group's commits on the target so far, in order: each offset, and whether it is foreign.
     fn commits(&self) -> Vec<(i64, bool)> {
         let seen = self.watcher.history().commits(GROUP, &self.mapped.target, 0);
         seen.into_iter().map(|seen| (seen.offset, seen.metadata == "theirs")).collect()
@@ -77,8 +77,8 @@ fn a_late_request_of_the_daemon_is_refused_in_every_gap() {
     }
 }
 
-/// A commit of the daemon's loses a request on its way. It comes in `gap` of a later commit, after a
-/// foreign commit: the broker refuses it, and the foreign commit stands.
+/// A request of one of the daemon's commits is lost on its way. It arrives in `gap` of a later
+/// commit, after a foreign commit. The broker refuses it, and the foreign commit stays.
 fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point, source: i64) {
     let what = format!("late {request:?} at {gap:?}");
     let target = Group::of(&scene.target, GROUP);
@@ -100,14 +100,18 @@ fn delivered_in_a_gap(scene: &Scene, sprag: &Sprag, request: ApiKey, gap: Point,
     assert!([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].contains(&code), "{what}: code {code}");
     assert_eq!(visible(&scene.target, GROUP, &scene.mapped.target), Some(theirs), "{what}");
     let mut since = sprag.log().into_iter().skip(replaced);
-    assert!(since.any(|line| event(&line) == "producer_replaced"), "{what}: the producer went on");
+    assert!(
+        since.any(|line| event(&line) == "producer_replaced"),
+        "{what}: the producer was not replaced"
+    );
     held.release();
     sprag.wait_for_after(mark, PATIENCE, "the foreign commit", |line| {
         event(line) == "judged" && line.message().contains("the stored commit is not Sprag's")
     });
     scene.watcher.catch_up();
     let commits = scene.commits().split_off(before);
-    // A half that was read again before the other's commit came is verified. It is older than that.
+    // At `Verified`, our half was read again before the foreign commit arrived. It is committed,
+    // and is older than that one.
     let verified = gap == Point::Verified;
     let expected: &[(i64, bool)] =
         if verified { &[(ours, false), (theirs, true)] } else { &[(theirs, true)] };

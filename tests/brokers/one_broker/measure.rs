@@ -1,4 +1,5 @@
-//! How long each translation took, by what it needs of the broker that fails; what is too long.
+//! Measures how long each translation takes, by what it needs from the broker that fails, and
+//! reports those that take too long.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,26 +9,27 @@ use crate::support::history::Seen;
 use crate::support::sprag::Sprag;
 use crate::support::watcher::OffsetsWatcher;
 
-/// How long a translation is waited for: long enough to tell by how much it is late.
+/// How long to wait for a translation: long enough to show how late it is.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Seconds from a source commit, or from the election where that is later, to its translation.
+/// The longest time allowed, in seconds, from a source commit, or from the election if that is
+/// later, to its translation.
 const RESUMED: f64 = 15.0;
-/// Seconds from the broker's return until everything is up to date.
+/// The longest time allowed, in seconds, from the broker's return until everything is up to date.
 const UP_TO_DATE: f64 = 10.0;
-/// The share of one core that an outage may cost: a busy loop takes all of it.
+/// The share of one core that an outage may cost. A busy loop takes a whole core.
 const CPU: f64 = 0.5;
 
-/// What a group's partition needs of the broker that fails.
+/// What a group's partition needs from the broker that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     /// Nothing.
     Apart,
-    /// Nothing, but another partition of its group lies there.
+    /// Nothing, but another partition of its group is on that broker.
     Mixed,
-    /// Its group is coordinated there, or its shard's transactions are.
+    /// The coordinator of its group, of its shard's transactions, or of the coordination group.
     Moved,
-    /// The partition itself lies there.
+    /// The partition itself, which is on that broker.
     Parked,
 }
 
@@ -43,17 +45,17 @@ pub(super) struct Item {
     pub(super) since: Instant,
 }
 
-/// The seconds that each translation took, by class; none where it did not come in time.
+/// The seconds that each translation took, by class. `None` if it did not arrive in time.
 #[derive(Default)]
 pub(super) struct Wave {
     classes: BTreeMap<Class, Vec<(Option<f64>, String)>>,
-    /// By how much the watcher was behind at the most: by the broker's clock, which is ours. What
-    /// was measured is too much by no more than this.
+    /// The greatest delay of the watcher in seconds, by the broker's clock, which is also ours. The
+    /// measured times are too long by at most this.
     behind: f64,
 }
 
 impl Wave {
-    /// Waits until all items are committed on the target, or [`PATIENCE`] is over.
+    /// Waits until all items are committed on the target, or until [`PATIENCE`] has passed.
     pub(super) fn watch(watcher: &OffsetsWatcher, items: &[Item]) -> Self {
         let mut seconds: Vec<Option<f64>> = vec![None; items.len()];
         let mut behind: f64 = 0.0;
@@ -76,7 +78,7 @@ impl Wave {
         Self { classes, behind }
     }
 
-    /// Adds what another wave took.
+    /// Adds the results of another wave.
     pub(super) fn extend(&mut self, other: Self) {
         for (class, items) in other.classes {
             self.classes.entry(class).or_default().extend(items);
@@ -85,19 +87,19 @@ impl Wave {
     }
 }
 
-/// From a commit, by its own timestamp, to when the watcher read it.
+/// Seconds from a commit, by its own timestamp, until the watcher read it.
 fn seconds_behind(seen: &Seen) -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     let committed = Duration::from_millis(u64::try_from(seen.commit_timestamp).unwrap_or(0));
     (now.saturating_sub(committed)).saturating_sub(seen.seen_at.elapsed()).as_secs_f64()
 }
 
-/// What was measured, printed as it comes, and what was too late.
+/// The measurements, printed as they arrive, and what was too late.
 #[derive(Default)]
 pub(super) struct Report {
     title: String,
     late: Vec<String>,
-    /// How many of these the daemon's log was printed for.
+    /// For how many entries of `late` the daemon's log has been printed.
     reported: usize,
 }
 
@@ -111,7 +113,7 @@ impl Report {
         eprintln!("  {what}");
     }
 
-    /// While nothing is wrong.
+    /// A wave without a fault.
     pub(super) fn settled(&mut self, wave: &Wave) {
         self.rows("without a fault", wave, RESUMED);
     }
@@ -121,7 +123,7 @@ impl Report {
         self.rows(which, wave, RESUMED);
     }
 
-    /// Since the broker is back.
+    /// A wave after the broker's return.
     pub(super) fn back(&mut self, wave: &Wave) {
         self.rows("since it is back", wave, UP_TO_DATE);
     }
@@ -155,7 +157,7 @@ impl Report {
         }
     }
 
-    /// What the outage cost, and the threads that had used most by its end.
+    /// The CPU time that the outage cost, and the threads that had used most by its end.
     pub(super) fn cpu(&mut self, spent: f64, outage: Duration, threads: &[(String, f64)]) {
         let outage = outage.as_secs_f64();
         let row = format!("{spent:.1} s of CPU in {outage:.1} s");
@@ -165,7 +167,8 @@ impl Report {
         }
     }
 
-    /// The daemon's log since a mark, by event; where something was late, the lines that may say why.
+    /// Prints how often each event was logged since a mark. If something was late, also prints the
+    /// lines that may explain it.
     pub(super) fn log(&mut self, sprag: &Sprag, mark: usize) {
         let mut events: BTreeMap<String, usize> = BTreeMap::new();
         for line in sprag.log().iter().skip(mark) {
@@ -182,7 +185,7 @@ impl Report {
     }
 
     /// # Panics
-    /// When anything was later than promised.
+    /// If anything was later than promised.
     #[track_caller]
     pub(super) fn judge(self) {
         assert!(self.late.is_empty(), "later than promised:\n{}", self.late.join("\n"));

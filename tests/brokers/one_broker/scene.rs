@@ -1,4 +1,5 @@
-//! Three brokers on one side and one on the other; topics, groups and shards spread over the three.
+//! Three brokers on one side and one on the other. Topics, groups and shards are spread over the
+//! three.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -32,21 +33,21 @@ pub(super) enum Side {
     Source,
 }
 
-/// Whether the faulty broker coordinates the group in which Sprag's instances share the shards.
+/// Whether the faulty broker is the coordinator of Sprag's coordination group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coordination {
     Elsewhere,
     OnFaulty,
 }
 
-/// A group on the source, and where what it needs lies among the three brokers.
+/// A group on the source, and which of the three brokers it needs.
 pub(super) struct Consumer {
     name: String,
     source: Group,
-    /// The brokers with its topics: topic n lies on broker n.
+    /// The brokers with its topics. Topic n is on broker n.
     topics: Vec<i32>,
     coordinator: i32,
-    /// Whether its shard needs the faulty broker: for its transactions, or to be assigned.
+    /// Whether its shard needs the faulty broker, for its transactions or for its assignment.
     shard_moves: bool,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Scene {
     position: i64,
 }
 
-/// The topic on the broker of this number, as the source calls it.
+/// The source name of the topic on this broker.
 fn topic(broker: i32) -> String {
     format!("t{broker}")
 }
@@ -104,7 +105,8 @@ impl Scene {
         Self { side, cluster, watcher, single, name, groups, position: 0 }
     }
 
-    /// The daemon, all its shards active, its connections to the three brokers behind gates or not.
+    /// Starts the daemon, with its connections to the three brokers through the gates if `gated`.
+    /// Waits until all its shards are active.
     pub(super) fn sprag(&self, gated: bool) -> Sprag {
         let (source, target): (&dyn Cluster, &dyn Cluster) = match self.side {
             Side::Target => (&self.single, &self.cluster),
@@ -137,14 +139,15 @@ impl Scene {
         sprag
     }
 
-    /// Those source groups that are `chosen` go on by a step; the translations to come, and the
-    /// position.
+    /// Advances the `chosen` source groups by one step. Returns the expected translations, and the
+    /// new position.
     pub(super) fn advance(&mut self, chosen: impl Fn(&Consumer) -> bool) -> (Vec<Item>, i64) {
         self.position += STEP;
         (self.commit_at(self.position, chosen), self.position)
     }
 
-    /// Those source groups that are `chosen` commit a position, each in a thread of its own.
+    /// Commits a position for the `chosen` source groups, each in its own thread. Returns the
+    /// expected translations.
     pub(super) fn commit_at(&self, position: i64, chosen: impl Fn(&Consumer) -> bool) -> Vec<Item> {
         std::thread::scope(|scope| {
             let commits: Vec<_> = self
@@ -157,7 +160,7 @@ impl Scene {
         })
     }
 
-    /// What is to come of all groups at the position that was reached.
+    /// The expected translations of all groups at the current position.
     pub(super) fn items(&self, since: Instant) -> Vec<Item> {
         self.groups.iter().flat_map(|group| group.items(self.position, since)).collect()
     }
@@ -204,7 +207,7 @@ impl Consumer {
     }
 }
 
-/// Whether a group cannot commit on the source before its coordinator was replaced.
+/// Whether a group cannot commit on the source until its coordinator has been replaced.
 pub(super) fn waits_for_election(side: Side, group: &Consumer) -> bool {
     match side {
         Side::Target => false,
@@ -212,8 +215,9 @@ pub(super) fn waits_for_election(side: Side, group: &Consumer) -> bool {
     }
 }
 
-/// A pipeline whose coordination group is where it is wanted, while the transactions of some of
-/// its shards move when the faulty broker goes; and the transaction coordinator of each shard.
+/// Finds a pipeline name. Its coordination group has the wanted coordinator, and the faulty broker
+/// coordinates the transactions of two or three of its shards. Also returns the transaction
+/// coordinator of each shard.
 fn pipeline_name(
     [offsets, transactions]: &[Layout; 2],
     [source, target]: &[ClusterId; 2],
@@ -272,9 +276,9 @@ fn map_topics(source: &dyn Cluster, target: &dyn Cluster) {
     }
 }
 
-/// Nine groups for each topic, three of them with each coordinator, and one of those three in a
-/// shard whose transactions move, where there are such shards; and three groups that read two
-/// topics, one of them on the faulty broker.
+/// Nine groups for each topic: three with each coordinator. One of each three is in a shard whose
+/// transactions move, if there are such shards. Also three groups that read two topics, one of them
+/// on the faulty broker.
 fn choose_groups(
     source: &dyn Cluster,
     offsets: &Layout,
@@ -312,11 +316,11 @@ pub(super) fn cpu_seconds(pid: u32) -> f64 {
     cpu_of(&stat)
 }
 
-/// The threads of a process that have used most of a core's time, by name.
+/// The threads of a process that have used the most CPU time, by name, with their seconds.
 pub(super) fn busiest_threads(pid: u32) -> Vec<(String, f64)> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process that runs");
     let used = |task: std::fs::DirEntry| {
-        // A thread may end meanwhile.
+        // A thread may have ended meanwhile.
         let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
         let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
         Some((name.trim().to_owned(), cpu_of(&stat)))
@@ -329,7 +333,7 @@ pub(super) fn busiest_threads(pid: u32) -> Vec<(String, f64)> {
 
 fn cpu_of(stat: &str) -> f64 {
     let fields = stat.rsplit(')').next().expect("the fields after the name").split_whitespace();
-    // utime and stime, the 14th and 15th of the line, of which the name is the second.
+    // utime and stime are fields 14 and 15 of the line. The name is field 2.
     let ticks: f64 =
         fields.skip(11).take(2).map(|field| field.parse::<f64>().expect("a number")).sum();
     // The kernel reports in ticks of a hundredth of a second (USER_HZ).

@@ -13,7 +13,7 @@ use sprag::kafka::ffi::NativeError;
 use sprag::kafka::ffi::admin::{AnyGroup, GroupKind, GroupListing, GroupState};
 use sprag::kafka::ffi::transaction_offsets::send_offsets;
 
-/// Has three partitions, and no records.
+/// A topic with three partitions and no records.
 pub(super) const T: &str = "orders";
 
 fn read(
@@ -40,10 +40,10 @@ fn send(producer: &BaseProducer, group: &str, offset: i64) -> Result<(), NativeE
     send_offsets(producer.client(), group, "sprag", &list, DEADLINE)
 }
 
-pub(super) fn plain_commits_are_told_per_partition_and_read_back(broker: &Broker) {
+pub(super) fn plain_commits_have_an_outcome_per_partition_and_are_read_back(broker: &Broker) {
     let admin = admin(broker);
     let wanted = offset_list(&[(T, 0, 42, "a|b"), (T, 1, 0, ""), ("nothing", 0, 1, "")]);
-    // Also until the coordinator has heard of the new topic's partitions.
+    // The coordinator may not know the new topic's partitions yet.
     let committed = eventually(DEADLINE, "a coordinator that knows the topic", || {
         let committed = block_on(admin.alter_group_offsets("g", None, &wanted, DEADLINE))?;
         for partition in [0, 1] {
@@ -118,7 +118,7 @@ pub(super) fn groups_are_listed_and_described_with_their_state_and_live_ones_ref
     }
 }
 
-pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(broker: &Broker) {
+pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_refused(broker: &Broker) {
     let (admin, producer) = (admin(broker), transactional(broker, "t"));
     Group::of(broker, "pending").commit(T, 1, 3, "");
     producer.begin_transaction().unwrap();
@@ -129,7 +129,10 @@ pub(super) fn a_pending_commit_is_unknown_and_a_fenced_producer_is_told_so(broke
     assert_eq!(unstable.code, Code::UnstableOffsetCommit, "{unstable}");
     assert_eq!(of(&pending, T, 1).outcome, Ok(stored(3, "")));
     let all = read(&admin, "pending", &[], true);
-    assert!(all.iter().all(|part| part.partition != 0), "left out: {all:?}");
+    assert!(
+        all.iter().all(|part| part.partition != 0),
+        "the pending partition must be left out: {all:?}"
+    );
     assert_eq!(of(&read(&admin, "pending", &[0], false), T, 0).outcome, Ok(None));
 
     let successor = transactional(broker, "t");

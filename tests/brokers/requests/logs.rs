@@ -39,7 +39,7 @@ fn log_offset(
     Ok(found.map(|(offset, _)| offset))
 }
 
-pub(super) fn topics_are_created_and_told_apart_by_their_ids(broker: &Broker) {
+pub(super) fn topics_are_created_and_distinguished_by_their_ids(broker: &Broker) {
     let admin = admin(broker);
     let missing = described(&admin, MADE).unwrap_err();
     assert_eq!(missing.code, Code::UnknownTopicOrPartition, "{missing}");
@@ -89,7 +89,7 @@ pub(super) fn log_ends_follow_the_isolation_level_and_the_reader_reaches_them(br
     assert_eq!(end(Isolation::ReadCommitted), Ok(Some(6)));
     assert_eq!(read_to_end(broker, 0), (5, 6));
     producer.abort_transaction(DEADLINE).unwrap();
-    // The aborted record and its marker count, and are never delivered.
+    // The aborted record and its marker take offsets, but are never delivered.
     let settled = || end(Isolation::ReadCommitted).map(|end| end.filter(|end| *end == 8));
     eventually(DEADLINE, "the abort's marker", || settled().ok().flatten());
     assert_eq!(read_to_end(broker, 0), (5, 8));
@@ -107,7 +107,7 @@ fn reader(broker: &Broker, partition: i32) -> BatchReader<DefaultConsumerContext
     BatchReader::new(consumer, 10_000)
 }
 
-/// How many records there are, and where the partition ended.
+/// The number of records, and the position at which the partition ended.
 fn read_to_end(broker: &Broker, wanted: i32) -> (usize, i64) {
     let mut reader = reader(broker, wanted);
     let (mut records, mut end) = (0, None);

@@ -1,28 +1,28 @@
-//! How many tests on real brokers run at a time: three, which mostly wait, and keep a machine of two cores
-//! busy; or one, where a test measures how long something takes.
+//! Limits how many broker tests run at the same time. Usually it is three: they mostly wait, and
+//! three keep two cores busy. A test that measures how long something takes runs alone.
 
 use super::artifacts::scratch;
 use std::fs::File;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many tests of this process have a turn.
+/// The number of tests in this process that hold a turn.
 static TURNS: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
-/// How many may have one at a time.
+/// How many may hold a turn at the same time.
 const AT_ONCE: usize = 3;
 
-/// The right to start brokers, until this is dropped.
+/// The permission to start brokers. It ends on drop.
 #[must_use = "keep it until the end of the test: `let _turn = turn();`"]
 pub(crate) struct Turn {
-    // Before the lock is given up with the file.
+    // Before the lock file: fields drop in order, and the lock must be released last.
     _counted: Counted,
     _lock: File,
 }
 
 struct Counted;
 
-/// Waits until few other tests on real brokers run, and none that has to be alone. The first line
-/// of every such test; [`super::broker::Broker`] insists on it.
+/// Waits until few other broker tests of this process run, and none that must be alone. Call this
+/// first in every broker test: [`super::broker::Broker`] checks for it.
 pub(crate) fn turn() -> Turn {
     let mut turns = turns();
     while *turns >= AT_ONCE {
@@ -36,8 +36,8 @@ pub(crate) fn turn() -> Turn {
     Turn { _counted, _lock: lock }
 }
 
-/// Waits until no other test on real brokers runs, in this process or in another one with the same
-/// target folder.
+/// Waits until no other broker test runs, in this process or in another one with the same target
+/// folder.
 pub(crate) fn alone() -> Turn {
     let lock = lock_file();
     lock.lock().expect("the lock of the tests on real brokers");
@@ -45,11 +45,11 @@ pub(crate) fn alone() -> Turn {
     Turn { _counted: Counted, _lock: lock }
 }
 
-/// Panics when no running test has called [`turn`] or [`alone`].
+/// Panics unless a running test has called [`turn`] or [`alone`].
 #[track_caller]
 pub(super) fn insist() {
     let held = *turns() > 0;
-    assert!(held, "a test that starts a broker begins with `let _turn = turn();`");
+    assert!(held, "a test that starts a broker must begin with `let _turn = turn();`");
 }
 
 impl Drop for Counted {

@@ -1,5 +1,5 @@
-//! Apache Kafka from its published Maven artifacts: brokers, tools and MirrorMaker 2 as a folder
-//! of jars per version, fetched once into the target folder.
+//! Apache Kafka from its published Maven artifacts: brokers, tools and MirrorMaker 2. Each version
+//! has one folder of jars, which is fetched once into the target folder.
 
 use super::rounds;
 use std::fs::{self, File};
@@ -9,19 +9,19 @@ use std::process::Command;
 const POM: &str = include_str!("kafka/pom.xml");
 const ATTEMPTS: usize = 3;
 
-/// A version of Apache Kafka that Sprag is tested on.
+/// A version of Apache Kafka that Sprag is tested with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     /// 3.9.2: the last 3.x line, with its classic group coordinator.
     V3_9,
     /// 4.3.0: KRaft only, KIP-848 groups, offset commits of version 4.
     V4_3,
-    /// 4.4.0: the newest release. MirrorMaker 2 is not published for it; 4.3.1's runs on it.
+    /// 4.4.0: the newest release. It has no published MirrorMaker 2, so tests run that of 4.3.1.
     V4_4,
 }
 
 impl Version {
-    /// The versions that a test repeats itself on, the oldest first: every one in the long form.
+    /// The versions on which a test repeats itself, oldest first. The long form covers all of them.
     pub(crate) fn tested() -> &'static [Self] {
         let all = &[Self::V3_9, Self::V4_3, Self::V4_4];
         &all[..rounds(2, all.len())]
@@ -44,15 +44,15 @@ impl Version {
         }
     }
 
-    /// `java -cp <jars> -Xmx<heap> <class>` of this version, fetching its jars if they are not
-    /// here yet. Its flags trade peak speed for a quick start on few cores.
+    /// `java -cp <jars> -Xmx<heap> <class>` of this version. Fetches the jars if they are missing.
+    /// The flags trade peak speed for a quick start on few cores.
     pub(crate) fn java(self, heap: &str, class: &str) -> Command {
         let archive = self.class_archive();
         let shared = format!("-XX:SharedArchiveFile={}", archive.display());
         self.java_with(heap, class, archive.is_file().then_some(shared))
     }
 
-    /// The same with another option of the JVM, or none, instead of the archive of its classes.
+    /// Like [`Version::java`], with another JVM option, or none, instead of the class archive.
     pub(super) fn java_with(self, heap: &str, class: &str, option: Option<String>) -> Command {
         let mut command = Command::new("java");
         command
@@ -67,16 +67,16 @@ impl Version {
         command
     }
 
-    /// The folder of this version's jars; the first call on a machine fetches them.
+    /// The folder of this version's jars. The first call on a machine fetches them.
     ///
     /// # Panics
-    /// When Java or Maven is missing, or the artifacts cannot be fetched.
+    /// If Java or Maven is missing, or the artifacts cannot be fetched.
     pub(crate) fn libs(self) -> PathBuf {
         let folder = self.folder();
         let libs = folder.join("libs");
         fs::create_dir_all(&folder).expect("a folder for Kafka's jars");
-        // Held until the end of this function: another test process waits here, then finds them.
-        let lock = File::create(folder.join("lock")).expect("a lock file beside Kafka's jars");
+        // Held until this function returns: another test process waits here, then finds the jars.
+        let lock = File::create(folder.join("lock")).expect("a lock file next to Kafka's jars");
         lock.lock().expect("the lock on Kafka's jars");
         if !libs.is_dir() {
             fetch(self, &folder.join("libs.partial"), &libs);
@@ -84,7 +84,7 @@ impl Version {
         libs
     }
 
-    /// Where the archive of this version's classes is, once `class_archive::ensure` made it.
+    /// Where this version's class archive is, once `class_archive::ensure` has created it.
     pub(super) fn class_archive(self) -> PathBuf {
         self.folder().join("classes.jsa")
     }
@@ -99,7 +99,7 @@ pub(crate) fn scratch() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Fetches into `partial` and renames it, so that `libs` is complete whenever it exists.
+/// Fetches into `partial` and then renames it, so that `libs` is complete whenever it exists.
 fn fetch(version: Version, partial: &Path, libs: &Path) {
     require("java", "-version", "a Java runtime, version 17 or later");
     require("mvn", "-version", "Apache Maven");
@@ -117,7 +117,7 @@ fn fetch(version: Version, partial: &Path, libs: &Path) {
             .output()
             .expect("Maven, which answered a moment ago");
         if output.status.success() {
-            fs::rename(partial, libs).expect("the finished jars at their place");
+            fs::rename(partial, libs).expect("the jars moved to their final folder");
             return;
         }
         failure = format!(
@@ -137,7 +137,7 @@ fn require(program: &str, question: &str, what: &str) {
     let answer = Command::new(program).arg(question).output();
     assert!(
         answer.is_ok_and(|output| output.status.success()),
-        "the tests on real brokers need {what}: `{program} {question}` does not run. \
-         scripts/setup installs it on Debian and Ubuntu; elsewhere install it and try again."
+        "the broker tests need {what}, but `{program} {question}` failed. Install it and try again; \
+         scripts/setup installs it on Debian and Ubuntu."
     );
 }

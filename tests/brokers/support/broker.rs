@@ -1,4 +1,4 @@
-//! One Apache Kafka node (KRaft, broker and controller in one) on loopback, owned by a test.
+//! One Apache Kafka node (KRaft, combined broker and controller) on loopback, owned by a test.
 
 use super::DEADLINE;
 use super::alone;
@@ -18,19 +18,19 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How often a start is tried when another process took a port in between.
+/// How often to try a start: another process may take a port between its choice and its use.
 const PORT_ATTEMPTS: usize = 5;
 const HEAP: &str = "512m";
 pub(super) const PORT_TAKEN: &str = "Address already in use";
 const LOG_LINES_SHOWN: usize = 20;
 
-/// A running broker: its process, its ports and its data, all gone when this is dropped.
+/// A running broker. Dropping it ends the process and deletes the data.
 pub(crate) struct Broker {
     version: Version,
     cluster_id: String,
     extra: Vec<(String, String)>,
     ports: Ports,
-    // Before the folder: fields drop in order, and the process must be gone first.
+    // Before the folder: fields drop in order, and the process must end first.
     process: Process,
     folder: TempDir,
 }
@@ -48,26 +48,26 @@ enum StartFailure {
 }
 
 impl Broker {
-    /// A new, empty cluster of one broker, which answers when this returns.
+    /// Starts a new, empty cluster of one broker, and returns once the broker answers.
     ///
     /// # Panics
-    /// When it does not answer within [`DEADLINE`], with the end of its log; when the test does
-    /// not hold a [`alone::Turn`].
+    /// If it does not answer within [`DEADLINE`] (the message shows the end of its log), or if the
+    /// test does not hold an [`alone::Turn`].
     #[track_caller]
     pub(crate) fn start(version: Version) -> Self {
         Self::start_with(version, &[])
     }
 
-    /// Like [`Broker::start`], with further or other broker properties. `$CLIENT`, `$CONTROLLER` and
-    /// `$SECOND` in their values stand for addresses: of the two listeners, and of one more if a
-    /// property says so.
+    /// Like [`Broker::start`], with additional or overriding broker properties. In their values,
+    /// `$CLIENT` and `$CONTROLLER` stand for the addresses of the two listeners. `$SECOND` stands
+    /// for the address of one more listener, if a property declares one.
     #[track_caller]
     pub(crate) fn start_with(version: Version, extra: &[(&str, &str)]) -> Self {
         Self::start_seen(version, extra, |_port| {})
     }
 
-    /// Like [`Broker::start_with`]; `picked` is called with the port of the client listener before
-    /// the broker starts.
+    /// Like [`Broker::start_with`]. Calls `picked` with the port of the client listener before each
+    /// attempt to start the broker.
     #[track_caller]
     pub(crate) fn start_seen(
         version: Version,
@@ -94,10 +94,12 @@ impl Broker {
                 Err(StartFailure::Other(why)) => panic!("{why}"),
             }
         }
-        panic!("{PORT_ATTEMPTS} times in a row another process took the port of a new broker");
+        panic!(
+            "cannot start a broker: another process took its port {PORT_ATTEMPTS} times in a row"
+        );
     }
 
-    /// Two clusters, source and target, started at the same time.
+    /// Starts two clusters, source and target, in parallel.
     pub(crate) fn start_pair(source: Version, target: Version) -> (Self, Self) {
         std::thread::scope(|scope| {
             let source = scope.spawn(move || Self::start(source));
@@ -106,49 +108,49 @@ impl Broker {
         })
     }
 
-    /// `127.0.0.1:<port>`, the same for the broker's whole life.
+    /// `127.0.0.1:<port>`. It stays the same across restarts.
     pub(crate) fn bootstrap(&self) -> String {
         self.ports.bootstrap()
     }
 
-    /// Where its second listener is, if it was started with one.
+    /// The address of the second listener, if the broker was started with one.
     pub(crate) fn second(&self) -> String {
         format!("127.0.0.1:{}", self.ports.second)
     }
 
-    /// The port of its client listener.
+    /// The port of the client listener.
     pub(crate) fn port(&self) -> u16 {
         self.ports.client
     }
 
-    /// What it runs.
+    /// The version that it runs.
     pub(crate) fn version(&self) -> Version {
         self.version
     }
 
-    /// The id that it was formatted with, as clients see it.
+    /// The cluster id that its data was formatted with, as clients see it.
     pub(crate) fn cluster_id(&self) -> &str {
         &self.cluster_id
     }
 
-    /// The id of its process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// SIGKILL, and waits until the process is gone. The data stay for [`Broker::restart`].
+    /// Sends SIGKILL and waits until the process is gone. Keeps the data for [`Broker::restart`].
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// SIGTERM, and waits for the clean shutdown. The data stay for [`Broker::restart`].
+    /// Sends SIGTERM and waits for a clean shutdown. Keeps the data for [`Broker::restart`].
     pub(crate) fn shut_down(&mut self) {
         self.process.signal(Signal::Term);
         eventually(DEADLINE, "a broker to shut down", || self.process.exit_status());
     }
 
-    /// Starts it again on the same ports and data, killing it first if it still runs; it answers
-    /// when this returns. `extra` properties given at the start still hold.
+    /// Restarts it on the same ports and data, and returns once it answers. Kills it first if it
+    /// still runs. The `extra` properties given at the start still apply.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
         write_properties(self.folder.path(), self.ports, &self.extra);
@@ -159,7 +161,7 @@ impl Broker {
                     self.process = process;
                     return;
                 }
-                // A client that tries to reconnect may hold the port for a moment itself.
+                // A client that tries to reconnect may itself hold the port for a moment.
                 Err(StartFailure::PortTaken) => {}
                 Err(StartFailure::Other(why)) => panic!("{why}"),
             }
@@ -167,24 +169,24 @@ impl Broker {
         panic!("cannot restart the broker: another process holds port {}", self.ports.client);
     }
 
-    /// [`Broker::restart`] with further or other broker properties than before.
+    /// Like [`Broker::restart`], with additional or overriding broker properties.
     pub(crate) fn restart_with(&mut self, extra: &[(&str, &str)]) {
         let extra = extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         self.extra.extend(extra);
         self.restart();
     }
 
-    /// SIGSTOP: it keeps its sockets open and answers nothing.
+    /// Sends SIGSTOP: the broker keeps its sockets open and answers nothing.
     pub(crate) fn stop_signal(&mut self) {
         self.process.signal(Signal::Stop);
     }
 
-    /// SIGCONT: it goes on where it was stopped.
+    /// Sends SIGCONT: the broker continues where it stopped.
     pub(crate) fn cont_signal(&mut self) {
         self.process.signal(Signal::Continue);
     }
 
-    /// Everything it printed so far.
+    /// The file with everything that it has printed so far.
     pub(crate) fn log_file(&self) -> PathBuf {
         log_file(self.folder.path())
     }
@@ -214,7 +216,7 @@ impl Drop for Broker {
 }
 
 impl Ports {
-    /// Free ports that the kernel picks: bound together, so that they differ, then released.
+    /// Picks free ports: binds all at once, so that they differ, then releases them.
     fn pick() -> Self {
         let bind = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let port = |listener: &TcpListener| listener.local_addr().expect("its address").port();
@@ -227,7 +229,7 @@ impl Ports {
     }
 }
 
-/// A new folder in the target folder, removed when dropped.
+/// Creates a folder inside the target folder. It is deleted on drop.
 pub(crate) fn new_folder(prefix: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(prefix)
@@ -251,7 +253,7 @@ pub(super) fn properties_file(folder: &Path) -> PathBuf {
     folder.join("server.properties")
 }
 
-/// Random, as a cluster id is: 22 characters of base64, the last of which carries two bits.
+/// A random cluster id: 22 characters of base64, where the last one carries two bits.
 pub(super) fn new_cluster_id() -> String {
     let mut random = [0_u8; 10];
     File::open("/dev/urandom")
@@ -279,13 +281,13 @@ fn write_properties(folder: &Path, ports: Ports, extra: &[(String, String)]) {
         ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        // Tests use shorter sessions than a broker allows by default, so that a zombie is one soon.
+        // Shorter sessions than a broker allows by default turn an owner into a zombie sooner.
         ("group.min.session.timeout.ms", "1000".to_owned()),
-        // A killed broker is let in again only when the session of its former life has expired.
+        // A killed broker may register again only after its previous session has expired.
         ("broker.session.timeout.ms", "3000".to_owned()),
         ("broker.heartbeat.interval.ms", "500".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
-        // A quarter of the heap otherwise.
+        // The default would take a quarter of the heap.
         ("log.cleaner.dedupe.buffer.size", "4194304".to_owned()),
     ];
     let mut properties: BTreeMap<&str, String> = BTreeMap::from(fixed);
@@ -307,15 +309,15 @@ pub(super) fn format_data(version: Version, folder: &Path, cluster_id: &str) {
         .expect("java, which is needed to run a broker");
     assert!(
         output.status.success(),
-        "Kafka {} cannot format its data folder:\n{}{}",
+        "Kafka {} could not format its data folder:\n{}{}",
         version.number(),
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
 }
 
-/// Runs a broker with an option of the JVM, and ends it as soon as it answers. What keeps it from its
-/// start shows again when a test starts one.
+/// Runs a broker with an additional JVM option and ends it once it answers. Ignores a failed start:
+/// the next test that starts a broker shows the cause.
 pub(super) fn run_once(version: Version, option: String) {
     let (ports, folder, cluster_id) = (Ports::pick(), new_folder("once-"), new_cluster_id());
     write_properties(folder.path(), ports, &[]);
@@ -354,7 +356,7 @@ fn launch(
                 return Err(StartFailure::PortTaken);
             }
             let tail = log_tail(&log_file(folder));
-            Err(StartFailure::Other(format!("a new broker ended: {how}; {tail}")))
+            Err(StartFailure::Other(format!("a new broker exited ({how}); {tail}")))
         }
         Err(last) => Err(StartFailure::Other(format!(
             "a new broker did not answer within {DEADLINE:?} ({last}); {}",
@@ -368,8 +370,8 @@ enum Readiness {
     Ended(String),
 }
 
-/// Asks for metadata until the broker names itself as the one live broker. A broker of somebody
-/// else's that took the port first answers too, and belongs to another cluster.
+/// Asks for metadata until the broker reports itself as the only live broker. If a broker of
+/// another test took the port first, that one answers too, but with another cluster id.
 fn readiness(
     process: &mut Process,
     bootstrap: &str,
@@ -382,12 +384,14 @@ fn readiness(
         }
         match probe.client().fetch_cluster_id(Duration::from_secs(1)) {
             Some(found) if found == cluster_id => {}
-            Some(found) => return Err(format!("cluster {found} answers there")),
-            None => return Err("no cluster answers there".to_owned()),
+            Some(found) => return Err(format!("cluster {found} answered instead of {cluster_id}")),
+            None => return Err("no cluster answered".to_owned()),
         }
         match probe.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(metadata) if metadata.brokers().len() == 1 => Ok(Readiness::Answers),
-            Ok(metadata) => Err(format!("it names {} live brokers", metadata.brokers().len())),
+            Ok(metadata) => {
+                Err(format!("it reports {} live brokers, expected 1", metadata.brokers().len()))
+            }
             Err(error) => Err(error.to_string()),
         }
     }

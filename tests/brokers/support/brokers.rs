@@ -1,5 +1,5 @@
-//! A cluster of three Apache Kafka brokers on loopback with a controller of its own, owned by a
-//! test: whichever broker fails, the controller's quorum does not.
+//! A cluster of three Apache Kafka brokers on loopback with a separate controller, owned by a test.
+//! Whichever broker fails, the controller quorum stays up.
 
 mod node;
 
@@ -19,12 +19,12 @@ use node::{Node, PortTaken, Ports, broker_properties, controller_properties};
 /// The brokers' ids.
 pub(crate) const IDS: [i32; 3] = [1, 2, 3];
 
-/// How often a start is tried when another process took a port in between.
+/// How often to try a start: another process may take a port between its choice and its use.
 const PORT_ATTEMPTS: usize = 5;
 
-/// Three running brokers and their controller, all gone when this is dropped. Internal topics have
-/// three replicas; a broker whose process does not answer loses its leaderships after a session of
-/// three seconds.
+/// Three running brokers and their controller. Dropping it ends all of them. Internal topics have
+/// three replicas. A broker whose process does not answer loses its leaderships after three
+/// seconds, when its session expires.
 ///
 /// Each broker has two listeners: one for the tests' own clients and for the other brokers
 /// ([`Cluster::bootstrap`]), and one behind a [`Gate`] ([`Brokers::gated`]).
@@ -37,11 +37,11 @@ pub(crate) struct Brokers {
 }
 
 impl Brokers {
-    /// A new, empty cluster whose internal topics exist, each broker leading some partitions of
-    /// both.
+    /// Starts a new, empty cluster. Its internal topics exist, and each broker leads some
+    /// partitions of both.
     ///
     /// # Panics
-    /// When it does not answer within [`DEADLINE`]; when the test does not hold an [`alone::Turn`].
+    /// If it does not answer within [`DEADLINE`], or if the test does not hold an [`alone::Turn`].
     #[track_caller]
     pub(crate) fn start(version: Version) -> Self {
         alone::insist();
@@ -54,7 +54,9 @@ impl Brokers {
                 return cluster;
             }
         }
-        panic!("{PORT_ATTEMPTS} times in a row another process took a port of a new cluster");
+        panic!(
+            "cannot start a cluster: another process took one of its ports {PORT_ATTEMPTS} times in a row"
+        );
     }
 
     fn try_start(version: Version) -> Result<Self, PortTaken> {
@@ -86,7 +88,8 @@ impl Brokers {
         }
     }
 
-    /// Whether all brokers are there, or one ended because its port was taken.
+    /// `Ok(Ok(()))` once all brokers are live, `Ok(Err(_))` if a node ended because its port was
+    /// taken.
     fn readiness(&mut self) -> Result<Result<(), PortTaken>, String> {
         for node in std::iter::once(&mut self._controller).chain(&mut self.brokers) {
             if node.lost_its_port() {
@@ -103,7 +106,7 @@ impl Brokers {
         }
     }
 
-    /// `127.0.0.1:<port>` of each broker's gate: for the program that is tested.
+    /// `127.0.0.1:<port>` of each broker's gate, comma-separated, for the program under test.
     pub(crate) fn gated(&self) -> String {
         let addresses = self.gates.iter().map(|gate| format!("127.0.0.1:{}", gate.port()));
         addresses.collect::<Vec<_>>().join(",")
@@ -114,47 +117,47 @@ impl Brokers {
         &self.gates[index(broker)]
     }
 
-    /// Where every broker but this one is reached.
+    /// The addresses of all brokers but this one, comma-separated.
     pub(crate) fn bootstrap_without(&self, broker: i32) -> String {
         let others = self.brokers.iter().filter(|node| node.id() != broker);
         others.map(Node::address).collect::<Vec<_>>().join(",")
     }
 
-    /// SIGKILL, and waits until the process is gone. The data stay for [`Brokers::restart`].
+    /// Sends SIGKILL and waits until the process is gone. Keeps the data for [`Brokers::restart`].
     pub(crate) fn kill(&mut self, broker: i32) {
         self.brokers[index(broker)].kill();
     }
 
-    /// SIGSTOP: it keeps its sockets open and answers nothing.
+    /// Sends SIGSTOP: the broker keeps its sockets open and answers nothing.
     pub(crate) fn stop_signal(&mut self, broker: i32) {
         self.brokers[index(broker)].signal(Signal::Stop);
     }
 
-    /// SIGCONT: it goes on where it was stopped.
+    /// Sends SIGCONT: the broker continues where it stopped.
     pub(crate) fn cont_signal(&mut self, broker: i32) {
         self.brokers[index(broker)].signal(Signal::Continue);
     }
 
-    /// Starts a broker again on the same ports and data, killing it first if it still runs.
-    /// [`Brokers::wait_until_back`] waits for it.
+    /// Restarts a broker on the same ports and data. Kills it first if it still runs. Does not wait
+    /// until it answers: [`Brokers::wait_until_back`] does.
     pub(crate) fn restart(&mut self, broker: i32) {
         self.brokers[index(broker)].restart();
     }
 
-    /// The id of a broker's process.
+    /// The process id of a broker.
     pub(crate) fn pid(&self, broker: i32) -> u32 {
         self.brokers[index(broker)].pid()
     }
 
-    /// The layout of a topic, asked of any broker but this one.
+    /// The layout of a topic, according to any broker but this one.
     ///
     /// # Errors
-    /// Why it is not known.
+    /// If the layout cannot be read; the text says why.
     pub(crate) fn layout_without(&self, broker: i32, topic: &str) -> Result<Layout, String> {
         Layout::of(&self.bootstrap_without(broker), topic)
     }
 
-    /// The layout of a topic that is led everywhere.
+    /// The layout of a topic, once each partition has a leader.
     #[track_caller]
     pub(crate) fn layout(&self, topic: &str) -> Layout {
         eventually(DEADLINE, &format!("the leaders of {topic}"), || {
@@ -163,7 +166,8 @@ impl Brokers {
         })
     }
 
-    /// Waits until a broker leads no partition of either internal topic, and each has a leader.
+    /// Waits until a broker leads no partition of either internal topic, and each partition has a
+    /// leader.
     #[track_caller]
     pub(crate) fn wait_for_election_without(&self, broker: i32) {
         for topic in [OFFSETS, TRANSACTIONS] {
@@ -175,13 +179,13 @@ impl Brokers {
         }
     }
 
-    /// Waits until a broker that was gone is live again in the eyes of the others, and leads the
-    /// topics of which it has the only replica.
+    /// Waits until the other brokers report a broker as live again, and each partition of `topics`
+    /// has a leader. Pass the topics whose only replica is on that broker.
     #[track_caller]
     pub(crate) fn wait_until_back(&mut self, broker: i32, topics: &[&str]) {
         let others = self.bootstrap_without(broker);
         eventually(DEADLINE, &format!("broker {broker} to be back"), || {
-            // A client that tries to reconnect may hold the port for a moment itself.
+            // A client that tries to reconnect may itself hold the port for a moment.
             if self.brokers[index(broker)].lost_its_port() {
                 self.restart(broker);
             }
@@ -190,8 +194,8 @@ impl Brokers {
         self.wait_for_leaders_at(&others, topics);
     }
 
-    /// Gives every partition back to its preferred leader, with Kafka's own tool: after a fault,
-    /// the survivors lead everything that has more than one replica.
+    /// Returns every partition to its preferred leader, with Kafka's own tool. After a fault, the
+    /// survivors lead everything that has more than one replica.
     #[track_caller]
     pub(crate) fn elect_preferred_leaders(&self) {
         eventually(DEADLINE, "the preferred leaders", || {
@@ -212,7 +216,7 @@ impl Brokers {
         });
     }
 
-    /// Creates a topic of one partition with its one replica on this broker.
+    /// Creates a topic with one partition, whose only replica is on this broker.
     #[track_caller]
     pub(crate) fn create_topic_at(&self, topic: &str, broker: i32) {
         create_topic_on(self, topic, &[&[broker]], &[]);

@@ -1,4 +1,4 @@
-//! Many records of any content, appended in order.
+//! Appends many records of any content, in order.
 
 use super::DEADLINE;
 use super::clients::config;
@@ -7,10 +7,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::time::Duration;
 
-/// Appends records given as (key, value).
+/// Appends records given as (key, value). An empty key means no key.
 ///
 /// # Panics
-/// When the broker does not take them all.
+/// If the broker does not accept them all.
 #[track_caller]
 pub(crate) fn produce_pairs(
     broker: &dyn Cluster,
@@ -41,7 +41,7 @@ pub(crate) fn produce_pairs(
     producer.flush(DEADLINE).expect("the broker to take all records");
 }
 
-/// Appends records whose values are these numbers in decimal.
+/// Appends one record for each number. Its value is the number in decimal.
 #[track_caller]
 pub(crate) fn produce_values(
     broker: &dyn Cluster,
@@ -53,7 +53,7 @@ pub(crate) fn produce_values(
     produce_pairs(broker, topic, partition, records);
 }
 
-/// Appends so many records to each of the partitions from 0.
+/// Appends `records` records to each of the first `partitions` partitions.
 #[track_caller]
 pub(crate) fn produce_to_each(broker: &dyn Cluster, topic: &str, partitions: i32, records: i64) {
     let producer: BaseProducer =

@@ -1,4 +1,4 @@
-//! Configurations of Kafka clients that suit tests, and the way to call the async admin client.
+//! Client configurations that suit tests, and helpers to call the async admin client.
 
 use super::DEADLINE;
 use rdkafka::ClientConfig;
@@ -8,7 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::fmt::Display;
 
-/// A client of the broker at this address that reconnects quickly when the broker comes back.
+/// Configures a client that reconnects quickly when the broker comes back.
 pub(crate) fn config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -20,7 +20,7 @@ pub(crate) fn config(bootstrap: &str) -> ClientConfig {
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Critical);
     if bootstrap.contains(',') {
-        // Of several brokers one may hang: the client must soon try another one.
+        // One of several brokers may hang: the client must soon try another one.
         config
             .set("socket.timeout.ms", "2000")
             .set("socket.connection.setup.timeout.ms", "2000")
@@ -30,8 +30,8 @@ pub(crate) fn config(bootstrap: &str) -> ClientConfig {
     config
 }
 
-/// A consumer that belongs to `group` but never joins it by itself, commits nothing by itself,
-/// and reads only committed records.
+/// Configures a consumer of `group` that reads only committed records. It does not join the group
+/// or commit by itself.
 pub(crate) fn group_config(bootstrap: &str, group: &str) -> ClientConfig {
     let mut config = config(bootstrap);
     config
@@ -44,10 +44,10 @@ pub(crate) fn group_config(bootstrap: &str, group: &str) -> ClientConfig {
     config
 }
 
-/// One call of the admin client, and its one result.
+/// Makes one call of the admin client.
 ///
 /// # Panics
-/// When the request, or its only item, fails.
+/// If the request, or any of its items, fails.
 #[track_caller]
 pub(crate) fn admin<T, E: Display>(
     bootstrap: &str,
@@ -70,7 +70,7 @@ pub(crate) fn admin<T, E: Display>(
     }
 }
 
-/// Whether the same request may well succeed a moment later: the coordinator is not there yet, or
+/// Whether the same request may succeed a moment later: the coordinator is not available yet, or
 /// the connection was lost.
 pub(crate) fn is_transient(error: &KafkaError) -> bool {
     let transient = [
@@ -86,7 +86,7 @@ pub(crate) fn is_transient(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| transient.contains(&code))
 }
 
-/// Runs one asynchronous call to its end.
+/// Runs a future to completion.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

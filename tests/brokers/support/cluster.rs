@@ -1,11 +1,11 @@
-//! What the helpers need of a cluster, whether it has one broker or three.
+//! What the helpers need from a cluster, whether it has one broker or three.
 
 use super::artifacts::Version;
 
 /// A running cluster.
 pub(crate) trait Cluster {
-    /// Where the tests' own clients bootstrap: `127.0.0.1:<port>` of each broker, comma-separated.
-    /// The addresses stay the same for the whole life of the cluster.
+    /// The bootstrap servers for the tests' own clients: `127.0.0.1:<port>` of each broker,
+    /// comma-separated. They stay the same for the whole life of the cluster.
     fn bootstrap(&self) -> String;
 
     /// The version that its brokers run.

@@ -1,4 +1,5 @@
-//! Which broker leads a partition, and with it which one coordinates a group or a transactional id.
+//! Which broker leads a partition, and which one therefore coordinates a group or a transactional
+//! id.
 
 use super::DEADLINE;
 use super::clients::config;
@@ -6,14 +7,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The topic of the groups' offsets.
+/// The topic of committed offsets.
 pub(crate) const OFFSETS: &str = "__consumer_offsets";
-/// The topic of the transactions' states.
+/// The topic of transaction states.
 pub(crate) const TRANSACTIONS: &str = "__transaction_state";
 
-const ASKED_FOR: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The replicas of each partition of a topic, with its leader: none where there is none.
+/// The replicas of each partition of a topic, and its leader if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// By partition: the leader, and the replicas with the preferred leader first.
@@ -21,21 +22,22 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of a topic as the broker at `bootstrap` knows it.
+    /// The layout of a topic, according to the broker at `bootstrap`.
     ///
     /// # Errors
-    /// Why it is not known: no answer, or no such topic.
+    /// If there is no answer or no such topic; the text says which.
     pub(crate) fn of(bootstrap: &str, topic: &str) -> Result<Self, String> {
         let client: BaseConsumer = config(bootstrap).create().map_err(|e| e.to_string())?;
         Self::read(&client, topic)
     }
 
     fn read(client: &BaseConsumer, topic: &str) -> Result<Self, String> {
-        let metadata =
-            client.fetch_metadata(Some(topic), ASKED_FOR).map_err(|error| error.to_string())?;
+        let metadata = client
+            .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
+            .map_err(|error| error.to_string())?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let partitions: BTreeMap<_, _> = found
-            .ok_or_else(|| format!("no topic {topic}"))?
+            .ok_or_else(|| format!("no such topic: {topic}"))?
             .partitions()
             .iter()
             .map(|partition| {
@@ -60,22 +62,23 @@ impl Layout {
         self.partitions.values().all(|(leader, _)| leader.is_some())
     }
 
-    /// Whether each partition is led by the first of its replicas.
+    /// Whether each partition is led by its preferred leader, the first replica.
     pub(crate) fn is_preferred(&self) -> bool {
         self.partitions.values().all(|(leader, replicas)| leader.as_ref() == replicas.first())
     }
 
-    /// The leader of the partition that an id (of a group, or a transactional one) belongs to.
+    /// The leader of the partition to which a group id or transactional id belongs.
     pub(crate) fn coordinator_of(&self, id: &str) -> Option<i32> {
         self.partitions.get(&partition_of(id, self.partitions.len()))?.0
     }
 }
 
-/// The cluster's live brokers as the broker at `bootstrap` knows them, and the cluster's id.
+/// The cluster's id and its live brokers, according to the broker at `bootstrap`.
 pub(crate) fn live_brokers(bootstrap: &str) -> Result<(String, Vec<i32>), String> {
     let client: BaseConsumer = config(bootstrap).create().map_err(|error| error.to_string())?;
-    let id = client.client().fetch_cluster_id(ASKED_FOR).ok_or("no cluster answers there")?;
-    let metadata = client.fetch_metadata(None, ASKED_FOR).map_err(|error| error.to_string())?;
+    let id = client.client().fetch_cluster_id(REQUEST_TIMEOUT).ok_or("no cluster answered")?;
+    let metadata =
+        client.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| error.to_string())?;
     let mut brokers: Vec<i32> = metadata.brokers().iter().map(|broker| broker.id()).collect();
     brokers.sort_unstable();
     Ok((id, brokers))
@@ -95,7 +98,7 @@ pub(crate) fn create_internal_topics(bootstrap: &str) {
     super::wait::eventually(DEADLINE, "a group coordinator", || {
         let mut list = rdkafka::TopicPartitionList::new();
         list.add_partition(OFFSETS, 0);
-        group.committed_offsets(list, ASKED_FOR).map(|_| ())
+        group.committed_offsets(list, REQUEST_TIMEOUT).map(|_| ())
     });
 }
 

@@ -1,4 +1,5 @@
-//! Holds a running `sprag` at a named place, to act exactly between two of its steps.
+//! Holds a running `sprag` at a named place, so that a test can act exactly between two of its
+//! steps.
 
 use super::DEADLINE;
 use super::wait::eventually;
@@ -8,8 +9,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// The listener that one daemon tells of every named place it reaches. A place that is not to be
-/// held goes on at once.
+/// The listener to which one daemon reports every named place that it reaches. The daemon continues
+/// at once unless it is to be held there.
 pub(crate) struct Failpoints {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -22,22 +23,22 @@ struct State {
     held: Vec<(Place, TcpStream)>,
 }
 
-/// A point, and the group it was reached for, as the daemon writes them.
+/// A point and the group for which it was reached, as the daemon writes them.
 type Place = (String, String);
 
-/// A daemon that waits at a place. Dropped without [`Held::release`], it goes on as well.
+/// A daemon that waits at a place. It also continues if this is dropped without [`Held::release`].
 pub(crate) struct Held {
     stream: TcpStream,
 }
 
 impl Failpoints {
-    /// Starts to listen; give [`Failpoints::variable`] to the daemon.
+    /// Starts to listen. Pass [`Failpoints::variable`] to the daemon.
     pub(crate) fn listen() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let address = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
         let answering = Arc::clone(&state);
-        // Ends with the test process: nothing else could tell it that no daemon comes any more.
+        // Runs until the test process ends: nothing tells it that no more daemons will connect.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 answer(stream, &answering);
@@ -56,7 +57,7 @@ impl Failpoints {
         self.state().to_hold.push(place(point, group));
     }
 
-    /// Waits until the daemon is held there; [`Failpoints::hold`] must have been called before.
+    /// Waits until the daemon is held there. Call [`Failpoints::hold`] first.
     #[track_caller]
     pub(crate) fn wait_until_held(&self, point: Point, group: &str) -> Held {
         let wanted = place(point, group);
@@ -82,7 +83,7 @@ impl Failpoints {
 }
 
 impl Held {
-    /// Lets the daemon go on. One that was killed meanwhile does not mind.
+    /// Lets the daemon continue. Has no effect if it was killed meanwhile.
     pub(crate) fn release(mut self) {
         let _ = self.stream.write_all(b"\n");
     }
@@ -92,7 +93,7 @@ fn place(point: Point, group: &str) -> Place {
     (format!("{point:?}"), group.to_owned())
 }
 
-/// Reads one report; keeps the connection open when its place is to be held.
+/// Reads one report. Keeps the connection open if the daemon is to be held at that place.
 fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let mut line = String::new();
     if BufReader::new(&stream).read_line(&mut line).is_err() {
@@ -110,7 +111,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
             state.held.push((reached, stream));
         }
         None => {
-            // A daemon that is gone needs no answer.
+            // The daemon may be gone already.
             let _ = stream.write_all(b"\n");
         }
     }

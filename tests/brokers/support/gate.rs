@@ -1,4 +1,4 @@
-//! A loopback proxy in front of one broker that knows nothing of Kafka: it lets everything
+//! A loopback proxy in front of one broker. It knows nothing about Kafka: it passes everything
 //! through, swallows everything, or refuses connections.
 
 use std::net::SocketAddr;
@@ -14,18 +14,18 @@ const BACKLOG: u32 = 128;
 /// What a [`Gate`] does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Connections go through to the broker. Those that were swallowed are closed.
+    /// Connections go through to the broker. Connections that were swallowed are closed.
     Pass,
-    /// Connections are accepted and stay open; what clients send is read and thrown away, and the
+    /// Connections are accepted and stay open. What clients send is read and discarded, and the
     /// broker's answers are never read.
     Blackhole,
-    /// Open connections are closed and new ones refused.
+    /// Open connections are closed, and new ones are refused.
     Refuse,
     /// The proxy ends.
     End,
 }
 
-/// A proxy with a port of its own, in a thread of its own. Ended when dropped.
+/// A proxy with its own port, in its own thread. It ends on drop.
 pub(crate) struct Gate {
     port: u16,
     mode: watch::Sender<Mode>,
@@ -34,7 +34,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate in front of a port of loopback, in [`Mode::Pass`]. Nothing needs to listen there yet.
+    /// Creates a gate in front of a loopback port, in [`Mode::Pass`]. Nothing needs to listen there
+    /// yet.
     pub(crate) fn to(port: u16) -> Self {
         let upstream = SocketAddr::from(([127, 0, 0, 1], port));
         let (mode, watched) = watch::channel(Mode::Pass);
@@ -50,12 +51,13 @@ impl Gate {
         Self { port, mode, applied, thread: Some(thread) }
     }
 
-    /// The port that clients connect to: the same for the gate's whole life.
+    /// The port that clients connect to. It stays the same for the gate's whole life.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Changes what happens to connections: to new ones when this returns, to open ones soon after.
+    /// Changes what happens to connections: new ones follow by the time this returns, open ones
+    /// soon after.
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
         self.applied.recv().expect("the gate's thread runs");
@@ -71,7 +73,7 @@ impl Drop for Gate {
     }
 }
 
-/// A socket that holds its port. As long as it does not listen, the kernel refuses connections.
+/// Creates a socket that holds its port. The kernel refuses connections until it listens.
 fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // Connections of an earlier listener may linger in TIME_WAIT.
@@ -80,7 +82,7 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Confirms each mode with the port, once it holds for new connections.
+/// Confirms each mode, by sending the port, once it applies to new connections.
 async fn run(upstream: SocketAddr, mut mode: watch::Receiver<Mode>, applied: &Sender<u16>) {
     let mut socket = bound(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port on loopback");
     let here = socket.local_addr().expect("its address");
@@ -89,7 +91,7 @@ async fn run(upstream: SocketAddr, mut mode: watch::Receiver<Mode>, applied: &Se
         match now {
             Mode::Pass | Mode::Blackhole => {
                 let listener = socket.listen(BACKLOG).expect("a listener");
-                // Nobody waits when the gate has just been dropped.
+                // Nobody waits for this if the gate has just been dropped.
                 let _ = applied.send(here.port());
                 let confirm = || applied.send(here.port());
                 accept_until_refused(&listener, upstream, &mut mode, confirm).await;
@@ -105,7 +107,7 @@ async fn run(upstream: SocketAddr, mut mode: watch::Receiver<Mode>, applied: &Se
     }
 }
 
-/// Accepts connections until the mode is one in which there is no listener.
+/// Accepts connections until a mode without a listener is set.
 async fn accept_until_refused(
     listener: &TcpListener,
     upstream: SocketAddr,
@@ -137,7 +139,7 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, mut mode: watch::Rec
             _ = copy_bidirectional(&mut client, &mut connected) => return,
             changed = mode.changed() => if changed.is_err() { return },
         }
-        // To the broker the connection stays open, and silent.
+        // To the broker, the connection stays open but silent.
         broker = Some(connected);
     }
     if *mode.borrow() == Mode::Blackhole {
@@ -149,7 +151,7 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, mut mode: watch::Rec
     drop(broker);
 }
 
-/// Reads and throws away until the client closes its side.
+/// Reads and discards everything until the client closes its side.
 async fn swallow(client: &mut TcpStream) {
     let mut buffer = [0_u8; 4096];
     while let Ok(1..) = client.read(&mut buffer).await {}

@@ -1,5 +1,5 @@
-//! A consumer group seen from outside: commits without membership, its committed offsets, Kafka's
-//! own reset tool, and transactional commits.
+//! A consumer group seen from outside: commits without membership, committed offsets, resets with
+//! Kafka's own tool, and transactional commits.
 
 use super::DEADLINE;
 use super::artifacts::Version;
@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A committed offset as fetched.
+/// A committed offset, as fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
     /// The next offset that the group wants to read.
@@ -30,12 +30,12 @@ pub(crate) enum ResetTo {
     Earliest,
     /// The log end offset.
     Latest,
-    /// A given offset, brought into the log's range by the tool.
+    /// A given offset. The tool moves it into the log's range.
     Offset(i64),
 }
 
-/// A handle to one group of one broker. It never joins the group, as an `assign()` consumer does
-/// not, and keeps working when the broker is killed and restarted.
+/// A handle to one group of one cluster. Like a consumer that uses `assign()`, it never joins the
+/// group. It keeps working when the broker is killed and restarted.
 pub(crate) struct Group {
     name: String,
     bootstrap: String,
@@ -44,7 +44,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A handle; creates nothing on the broker.
+    /// Makes a handle. Creates nothing on the broker.
     pub(crate) fn of(broker: &dyn Cluster, name: &str) -> Self {
         let bootstrap = broker.bootstrap();
         let client = group_config(&bootstrap, name).create().expect("a client of the group");
@@ -54,7 +54,7 @@ impl Group {
     /// Commits one offset without membership.
     ///
     /// # Panics
-    /// When the broker refuses it, as it does while the group has members.
+    /// If the broker refuses it, as it does while the group has members.
     #[track_caller]
     pub(crate) fn commit(&self, topic: &str, partition: i32, offset: i64, metadata: &str) {
         self.commit_all(&[(topic, partition, offset, metadata)]);
@@ -67,8 +67,8 @@ impl Group {
             .unwrap_or_else(|error| panic!("cannot commit for group {}: {error}", self.name));
     }
 
-    /// [`Group::commit_all`] with its outcome, after retries of what a coordinator that has just
-    /// started answers.
+    /// Like [`Group::commit_all`], but returns the outcome. Retries transient errors, such as those
+    /// of a coordinator that has just started.
     pub(crate) fn try_commit(&self, offsets: &[(&str, i32, i64, &str)]) -> Result<(), KafkaError> {
         let list = offset_list(offsets);
         eventually(DEADLINE, &format!("an answer to a commit for group {}", self.name), || {
@@ -79,10 +79,10 @@ impl Group {
         })
     }
 
-    /// The committed offset of one partition, none when there is none.
+    /// The committed offset of one partition, or `None` if there is none.
     ///
     /// # Panics
-    /// When it cannot be read: an unknown offset is not "none".
+    /// If it cannot be read: an unknown offset is not "none".
     #[track_caller]
     pub(crate) fn committed(&self, topic: &str, partition: i32) -> Option<Committed> {
         let mut list = TopicPartitionList::new();
@@ -90,7 +90,7 @@ impl Group {
         self.fetch(list).remove(&partition)
     }
 
-    /// The committed offsets of a topic by partition, without the partitions that have none.
+    /// The committed offsets of a topic by partition. Partitions without one are left out.
     #[track_caller]
     pub(crate) fn committed_of(&self, topic: &str) -> BTreeMap<i32, Committed> {
         let count = eventually(DEADLINE, &format!("the partitions of {topic}"), || {
@@ -110,10 +110,11 @@ impl Group {
     }
 
     /// Resets the group's offsets of a topic with Kafka's own `kafka-consumer-groups` tool, as an
-    /// operator does. The group must have no members. Takes a JVM start, about a second.
+    /// operator does. The group must have no members. Takes about a second, because the tool starts
+    /// a JVM.
     ///
     /// # Panics
-    /// When the tool fails or refuses, with what it printed.
+    /// If the tool fails or refuses; the message shows what it printed.
     #[track_caller]
     pub(crate) fn reset_with_kafka_tool(&self, topic: &str, to: ResetTo) {
         let mut command =
@@ -132,7 +133,8 @@ impl Group {
         let output = command.output().expect("java, which runs the broker");
         let (printed, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        // The tool also exits with 0 when it refuses; it then prints an error and no such line.
+        // The tool exits with 0 even when it refuses. It then prints an error instead of such a
+        // line.
         let done = printed.lines().any(|line| line.contains(&self.name) && line.contains(topic));
         assert!(
             output.status.success() && done && !printed.contains("Error:"),
@@ -141,8 +143,8 @@ impl Group {
         );
     }
 
-    /// Puts offsets into an open transaction of a new producer, without membership (generation -1,
-    /// empty member id: the broker takes it even while the group has members).
+    /// Adds offsets to an open transaction of a new producer, without membership: generation -1 and
+    /// an empty member id. The broker accepts them even while the group has members.
     #[track_caller]
     pub(crate) fn begin_transactional_commit(
         &self,
@@ -182,27 +184,27 @@ impl Group {
     }
 }
 
-/// Offsets that wait in an open transaction. Dropped without an end, it stays open until the
-/// broker's transaction time-out (a minute): a hung transaction.
+/// Offsets in an open transaction. If it is dropped without an end, it becomes a hanging
+/// transaction: it stays open until the broker's transaction timeout of one minute.
 pub(crate) struct PendingCommit {
     producer: BaseProducer,
 }
 
 impl PendingCommit {
-    /// Ends the transaction, and with it the offsets become visible.
+    /// Commits the transaction, which makes the offsets visible.
     #[track_caller]
     pub(crate) fn commit(self) {
         self.producer.commit_transaction(DEADLINE).expect("the transaction to commit");
     }
 
-    /// Ends the transaction and drops the offsets.
+    /// Aborts the transaction, which discards the offsets.
     #[track_caller]
     pub(crate) fn abort(self) {
         self.producer.abort_transaction(DEADLINE).expect("the transaction to abort");
     }
 }
 
-/// (topic, partition, offset, metadata) as clients want it.
+/// Converts (topic, partition, offset, metadata) into the list that clients take.
 pub(crate) fn offset_list(offsets: &[(&str, i32, i64, &str)]) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for (topic, partition, offset, metadata) in offsets {

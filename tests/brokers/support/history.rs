@@ -1,5 +1,5 @@
-//! Everything that was ever committed on a broker, in the order in which its log has it: what the
-//! promises are checked against.
+//! Everything that was ever committed on a broker, in log order. Tests check the promises against
+//! it.
 
 use super::offsets_topic::{CommitKey, OffsetRecord};
 use std::collections::BTreeMap;
@@ -10,24 +10,24 @@ use std::time::Instant;
 pub(crate) enum Change {
     /// It was committed.
     Committed(Seen),
-    /// It was deleted or expired, by the record at this position.
+    /// It was deleted or expired. The tombstone is at this position.
     Deleted {
         /// The position in its partition of `__consumer_offsets`.
         position: i64,
     },
 }
 
-/// A commit as the broker keeps it.
+/// A commit as the broker stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The record's position in its partition of `__consumer_offsets`: the order of commits of a
+    /// The record's position in its partition of `__consumer_offsets`. It orders the commits of a
     /// group.
     pub(crate) position: i64,
     /// The committed offset.
     pub(crate) offset: i64,
     /// The text committed with it.
     pub(crate) metadata: String,
-    /// The broker's clock, milliseconds since the epoch.
+    /// When the broker accepted it, by its own clock, in milliseconds since the epoch.
     pub(crate) commit_timestamp: i64,
     /// When the watcher read it.
     pub(crate) seen_at: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct Decrease {
     pub(crate) group: String,
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// What stood before.
+    /// The higher offset before it.
     pub(crate) before: Seen,
     /// The lower offset that replaced it.
     pub(crate) after: Seen,
@@ -52,7 +52,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Adds what the record at `position` says. Records about groups change nothing.
+    /// Adds the record at `position`. Records about groups change nothing.
     pub(crate) fn apply(&mut self, position: i64, record: OffsetRecord) {
         let (key, change) = match record {
             OffsetRecord::Commit(key, value) => {
@@ -91,7 +91,7 @@ impl History {
             .collect()
     }
 
-    /// What stands now; none when nothing was committed or it was deleted since.
+    /// The current commit, or `None` if nothing was committed or it has since been deleted.
     pub(crate) fn latest(&self, group: &str, topic: &str, partition: i32) -> Option<Seen> {
         match self.changes_of(group, topic, partition).last()? {
             Change::Committed(seen) => Some(seen.clone()),
@@ -99,7 +99,7 @@ impl History {
         }
     }
 
-    /// Every step backwards, of every group. A commit after a deletion is none.
+    /// Every decrease, of every group. A commit after a deletion is not a decrease.
     pub(crate) fn decreases(&self) -> Vec<Decrease> {
         let steps = self.changes.iter().flat_map(|(key, changes)| {
             changes.windows(2).map(move |pair| (key, &pair[0], &pair[1]))

@@ -1,4 +1,5 @@
-//! A child process whose output is kept line by line while it runs, and can be waited for.
+//! A child process whose output is kept line by line while it runs, so that a test can wait for a
+//! line.
 
 use super::DEADLINE;
 use super::process::{Process, Signal};
@@ -15,7 +16,7 @@ const STREAMS: usize = 2;
 /// One line of output, from either stream.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLine {
-    /// As printed, without its line end.
+    /// As printed, without the line ending.
     pub(crate) text: String,
     /// Parsed, if it is JSON.
     pub(crate) json: Option<serde_json::Value>,
@@ -27,19 +28,19 @@ impl LogLine {
         Self { text, json }
     }
 
-    /// A field of a structured line, whether it stands at the top or under `fields`.
+    /// A field of a structured line, at the top level or under `fields`.
     pub(crate) fn field(&self, name: &str) -> Option<&serde_json::Value> {
         let json = self.json.as_ref()?;
         json.get(name).or_else(|| json.get("fields")?.get(name))
     }
 
-    /// The `message` of a structured line, or the whole of any other.
+    /// The `message` of a structured line, or the whole text of any other.
     pub(crate) fn message(&self) -> &str {
         self.field("message").and_then(serde_json::Value::as_str).unwrap_or(&self.text)
     }
 }
 
-/// A process with its output so far. Ended when dropped.
+/// A process and its output so far. It ends on drop.
 pub(crate) struct Logged {
     name: String,
     process: Process,
@@ -59,7 +60,7 @@ struct OutputState {
 }
 
 impl Logged {
-    /// Starts `command` with both its streams captured and nothing to read.
+    /// Starts `command` with both output streams captured and an empty standard input.
     pub(crate) fn spawn(name: &str, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(name, command);
@@ -71,20 +72,21 @@ impl Logged {
         Self { name: name.to_owned(), process, output }
     }
 
-    /// Every line so far, in the order in which they were read.
+    /// Every line so far, in the order read.
     pub(crate) fn log(&self) -> Vec<LogLine> {
         self.output.state().lines.clone()
     }
 
-    /// How many lines there are so far: where [`Logged::wait_for_after`] may start.
+    /// The number of lines so far, as a start for [`Logged::wait_for_after`].
     pub(crate) fn mark(&self) -> usize {
         self.output.state().lines.len()
     }
 
-    /// The first line, old or new, that fits.
+    /// Returns the first line, old or new, for which `fits` holds.
     ///
     /// # Panics
-    /// After `deadline`, or when the output has ended without such a line, with its last lines.
+    /// After `deadline`, or if the output ends without such a line. The message shows the last
+    /// lines.
     #[track_caller]
     pub(crate) fn wait_for(
         &self,
@@ -123,10 +125,10 @@ impl Logged {
         }
     }
 
-    /// Waits until it ends by itself, and until all of its output has been read.
+    /// Waits until it ends by itself and all of its output has been read.
     ///
     /// # Panics
-    /// After `deadline`, with its last lines.
+    /// After `deadline`. The message shows the last lines.
     #[track_caller]
     pub(crate) fn wait_for_exit(&mut self, deadline: Duration) -> ExitStatus {
         let process = &mut self.process;
@@ -139,7 +141,7 @@ impl Logged {
         }
     }
 
-    /// The exit status, or none while it runs.
+    /// The exit status, or `None` while it runs.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.exit_status()
     }
@@ -150,14 +152,14 @@ impl Logged {
         self.process.signal(signal);
     }
 
-    /// SIGKILL; returns when the process is gone and all of its output has been read.
+    /// Sends SIGKILL. Returns once the process is gone and all of its output has been read.
     pub(crate) fn kill(&mut self) -> ExitStatus {
         let status = self.process.kill();
         self.await_end_of_output();
         status
     }
 
-    /// The id of its process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -197,7 +199,7 @@ impl Output {
     }
 }
 
-/// Reads a stream to its end in a thread of its own.
+/// Reads a stream to its end in its own thread.
 fn follow(stream: impl Read + Send + 'static, output: &Arc<Output>) {
     let output = Arc::clone(output);
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Live members of consumer groups, of either protocol.
+//! Live members of consumer groups, with either protocol.
 
 use super::DEADLINE;
 use super::artifacts::Version;
@@ -17,14 +17,14 @@ use std::time::Duration;
 /// How a member talks to its coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// JoinGroup and SyncGroup: every broker.
+    /// JoinGroup and SyncGroup. Every tested version supports it.
     Classic,
-    /// KIP-848 (`group.protocol=consumer`): of the tested versions, from 4.3 on.
+    /// KIP-848 (`group.protocol=consumer`). Of the tested versions, 4.3 and later support it.
     Consumer,
 }
 
 impl Protocol {
-    /// The protocols that a broker of this version serves.
+    /// The protocols that a broker of this version supports.
     pub(crate) fn all_of(version: Version) -> &'static [Self] {
         match version {
             Version::V3_9 => &[Self::Classic],
@@ -33,8 +33,8 @@ impl Protocol {
     }
 }
 
-/// A member that polls in a thread of its own, starts at the committed offset (without one at the
-/// log start), and commits only when told. Leaves the group when dropped.
+/// A member that polls in its own thread. It starts at the committed offset, or at the log start
+/// without one. It commits only on request. It leaves the group on drop.
 pub(crate) struct Member {
     shared: Arc<Shared>,
     poller: Option<JoinHandle<()>>,
@@ -47,7 +47,7 @@ struct Shared {
 }
 
 impl Member {
-    /// Joins a group and waits until it is assigned a partition.
+    /// Joins a group and waits until a partition is assigned.
     #[track_caller]
     pub(crate) fn join(
         broker: &dyn Cluster,
@@ -76,21 +76,21 @@ impl Member {
         member
     }
 
-    /// The partitions that it is assigned now.
+    /// The partitions that are currently assigned to it.
     pub(crate) fn assignment(&self) -> Vec<(String, i32)> {
         let list = self.shared.consumer.assignment().expect("an assignment, even if empty");
         list.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect()
     }
 
-    /// The offsets of the records that it received from a partition, in the order of arrival.
+    /// The offsets of the records that it received from a partition, in order of arrival.
     pub(crate) fn received(&self, topic: &str, partition: i32) -> Vec<i64> {
         self.shared.received().get(&(topic.to_owned(), partition)).cloned().unwrap_or_default()
     }
 
-    /// Commits as the member that it is.
+    /// Commits as a member of the group.
     ///
     /// # Panics
-    /// When the broker refuses it.
+    /// If the broker refuses it.
     #[track_caller]
     pub(crate) fn commit(&self, topic: &str, partition: i32, offset: i64, metadata: &str) {
         let list = offset_list(&[(topic, partition, offset, metadata)]);
@@ -103,7 +103,7 @@ impl Member {
         outcome.unwrap_or_else(|error| panic!("a member cannot commit: {error}"));
     }
 
-    /// Leaves the group; returns when it has left.
+    /// Leaves the group, and returns once it has left.
     pub(crate) fn leave(mut self) {
         self.end();
     }
@@ -118,7 +118,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // The consumer leaves the group when the last reference to it is dropped, after this.
+        // The consumer leaves the group when the last reference to it drops, after this.
         self.end();
     }
 }
@@ -126,7 +126,8 @@ impl Drop for Member {
 impl Shared {
     fn poll(&self) {
         while !self.leaving.load(Ordering::Acquire) {
-            // Lost connections and rebalances mend themselves; the test looks at the effect.
+            // Errors such as lost connections and rebalances are transient. The test checks the
+            // effect.
             if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) {
                 self.received()
                     .entry((message.topic().to_owned(), message.partition()))

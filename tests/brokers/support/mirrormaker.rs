@@ -10,29 +10,29 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 
-/// The alias of the source cluster, `main`: it starts the names of replicated topics.
+/// The alias of the source cluster, `main`: the prefix of the names of replicated topics.
 pub(crate) const SOURCE_ALIAS: &str = "main";
-/// The alias of the target cluster, `dr`: it stands in the name of the offset-syncs topic.
+/// The alias of the target cluster, `dr`: a part of the name of the offset-syncs topic.
 pub(crate) const TARGET_ALIAS: &str = "dr";
 
 /// What a [`MirrorMaker`] replicates and how.
 #[derive(Clone, Debug)]
 pub(crate) struct MirrorOptions {
-    /// A Java regular expression of topic names that matches whole names.
+    /// A Java regular expression that matches whole topic names.
     pub(crate) topics: String,
-    /// Whether the offset-syncs topic lies on the target instead of the source.
+    /// Whether the offset-syncs topic is on the target instead of the source.
     pub(crate) syncs_on_target: bool,
 }
 
 impl Default for MirrorOptions {
-    /// Every topic but internal ones, offset syncs on the source, no checkpoints.
+    /// Every topic except internal ones, offset syncs on the source, no checkpoints.
     fn default() -> Self {
         Self { topics: ".*".to_owned(), syncs_on_target: false }
     }
 }
 
 impl MirrorOptions {
-    /// The offset-syncs topic that these options lead to.
+    /// The name of the offset-syncs topic under these options.
     pub(crate) fn offset_syncs_topic(&self) -> String {
         let other = if self.syncs_on_target { SOURCE_ALIAS } else { TARGET_ALIAS };
         format!("mm2-offset-syncs.{other}.internal")
@@ -44,8 +44,8 @@ pub(crate) fn replicated(topic: &str) -> String {
     format!("{SOURCE_ALIAS}.{topic}")
 }
 
-/// A running MirrorMaker 2, ended when dropped. Its progress is asked of the brokers: wait for
-/// the replicated records, not for the process.
+/// A running MirrorMaker 2. It ends on drop. To follow its progress, wait for the replicated
+/// records on the brokers, not for the process.
 pub(crate) struct MirrorMaker {
     version: Version,
     process: Process,
@@ -53,7 +53,8 @@ pub(crate) struct MirrorMaker {
 }
 
 impl MirrorMaker {
-    /// Starts it, in the target's version. It takes some seconds until the first record is replicated.
+    /// Starts MirrorMaker 2 in the target's version. It takes some seconds to replicate the first
+    /// record.
     pub(crate) fn start(
         source: &dyn Cluster,
         target: &dyn Cluster,
@@ -66,28 +67,28 @@ impl MirrorMaker {
         Self { version, process, folder }
     }
 
-    /// SIGKILL, and waits until the process is gone. What it stored lies on the brokers.
+    /// Sends SIGKILL and waits until the process is gone. Its state is stored on the brokers.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again with the same options, killing it first if it still runs.
+    /// Restarts it with the same options. Kills it first if it still runs.
     pub(crate) fn restart(&mut self) {
         self.process.kill();
         self.process = launch(self.version, self.folder.path());
     }
 
-    /// SIGSTOP: a replicator that lags without end.
+    /// Sends SIGSTOP: the replication lag only grows from here.
     pub(crate) fn stop_signal(&mut self) {
         self.process.signal(Signal::Stop);
     }
 
-    /// SIGCONT: it goes on where it was stopped.
+    /// Sends SIGCONT: it continues where it stopped.
     pub(crate) fn cont_signal(&mut self) {
         self.process.signal(Signal::Continue);
     }
 
-    /// The id of its process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
@@ -123,8 +124,9 @@ fn write_properties(
         (format!("{dr}.bootstrap.servers"), target.bootstrap()),
         (format!("{main}->{dr}.enabled"), "true".to_owned()),
         (format!("{dr}->{main}.enabled"), "false".to_owned()),
-        // The sync of the newest record is held back until the next record, or until this passes.
-        // A worker's setting, which MirrorMaker takes only with the target's alias before it.
+        // MirrorMaker holds back the sync of the newest record until the next record, or until this
+        // has passed. It is a worker setting, which MirrorMaker accepts only with the target's
+        // alias as a prefix.
         (format!("{dr}.offset.flush.interval.ms"), "1000".to_owned()),
         ("topics".to_owned(), options.topics.clone()),
         ("offset-syncs.topic.location".to_owned(), location.to_owned()),

@@ -1,8 +1,8 @@
-//! What the scenarios stand on: brokers, MirrorMaker 2, the built `sprag`, clients, and a watcher
-//! of `__consumer_offsets`.
+//! The harness of the broker tests: brokers, MirrorMaker 2, the built `sprag`, clients, and a
+//! watcher of `__consumer_offsets`.
 //!
-//! Everything here panics with a message for the person who reads the test's output; nothing
-//! waits by sleeping, and every process ends with the test that started it, whatever happens.
+//! Every helper panics with a message for the reader of the test output. Nothing waits by sleeping.
+//! Every process ends with the test that started it, even if the test fails.
 
 pub(crate) mod alone;
 pub(crate) mod artifacts;
@@ -32,11 +32,11 @@ pub(crate) mod watcher;
 
 use std::time::Duration;
 
-/// How long a test waits for anything that should happen: generous, because two cores may be
-/// shared with other builds. It bounds a failure; it never paces a success.
+/// How long a test waits for anything that should happen. It is generous, because other builds may
+/// share the two cores. It bounds a failure; it never paces a success.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How often a scenario repeats itself: `short` in every run, `long` when `SPRAG_LONG=1` is set.
+/// How often a scenario repeats: `short` times by default, `long` times with `SPRAG_LONG=1`.
 pub(crate) fn rounds(short: usize, long: usize) -> usize {
     match std::env::var("SPRAG_LONG").as_deref() {
         Ok("1") => long,

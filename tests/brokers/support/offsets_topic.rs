@@ -1,5 +1,5 @@
 //! The records of `__consumer_offsets` that carry committed offsets, as brokers write them
-//! (`OffsetCommitKey.json`, `OffsetCommitValue.json`). Written for the tests alone and on purpose
+//! (`OffsetCommitKey.json`, `OffsetCommitValue.json`). Written only for the tests, and deliberately
 //! not shared with Sprag: an oracle that used the code under test would share its mistakes.
 
 #[cfg(test)]
@@ -10,13 +10,13 @@ mod tests;
 pub(crate) enum OffsetRecord {
     /// A committed offset.
     Commit(CommitKey, CommitValue),
-    /// The offset of this key is gone: expired, or deleted with its group or topic.
+    /// The offset with this key is gone: it expired, or was deleted with its group or topic.
     Tombstone(CommitKey),
-    /// A record about groups, not offsets, by its type number.
+    /// A record about groups, not offsets, with its type number.
     Other(i16),
 }
 
-/// Whose offset it is.
+/// What identifies a committed offset.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CommitKey {
     pub(crate) group: String,
@@ -27,18 +27,18 @@ pub(crate) struct CommitKey {
 /// What was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommitValue {
-    /// Negative: no offset, which some clients commit.
+    /// Negative means that there is no offset. Some clients commit that.
     pub(crate) offset: i64,
     pub(crate) metadata: String,
-    /// The broker's clock, milliseconds since the epoch.
+    /// When the broker accepted it, by its own clock, in milliseconds since the epoch.
     pub(crate) commit_timestamp: i64,
-    /// -1: none, as before version 3.
+    /// -1 if there is none, as in all values before version 3.
     pub(crate) leader_epoch: i32,
-    /// Version 4 and later, when the broker knew it.
+    /// Present from version 4 on, if the broker knew it.
     pub(crate) topic_id: Option<[u8; 16]>,
 }
 
-/// Decodes one record. An error says what was wrong; a version that is not known is one.
+/// Decodes one record. The error says what is wrong. A value of an unknown version is an error.
 pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<OffsetRecord, String> {
     let mut reader = Reader(key);
     let record_type = reader.i16("the record type")?;
@@ -61,7 +61,7 @@ fn decode_value(value: &[u8]) -> Result<CommitValue, String> {
     let mut reader = Reader(value);
     let version = reader.i16("the value version")?;
     if !(0..=4).contains(&version) {
-        return Err(format!("value version {version} is not known"));
+        return Err(format!("unknown value version {version}, expected 0 to 4"));
     }
     let offset = reader.i64("the offset")?;
     let leader_epoch = if version >= 3 { reader.i32("the leader epoch")? } else { -1 };
@@ -78,7 +78,7 @@ fn decode_value(value: &[u8]) -> Result<CommitValue, String> {
     Ok(CommitValue { offset, metadata, commit_timestamp, leader_epoch, topic_id })
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         String::from_utf8(bytes.to_vec()).map_err(|error| format!("{what}: {error}"))
     }
 
-    /// 7 bits a byte, the lowest first, at most 5 bytes.
+    /// 7 bits per byte, the lowest first, at most 5 bytes.
     fn unsigned_varint(&mut self, what: &str) -> Result<usize, String> {
         let mut value = 0_u64;
         for group in 0..5 {
@@ -133,10 +133,10 @@ impl<'a> Reader<'a> {
                 return usize::try_from(value).map_err(|error| format!("{what}: {error}"));
             }
         }
-        Err(format!("{what} is a number of more than 5 bytes"))
+        Err(format!("{what} is a varint of more than 5 bytes"))
     }
 
-    /// The tagged fields of version 4, of which tag 0 is the topic id.
+    /// Reads the tagged fields of version 4. Tag 0 is the topic id.
     fn topic_id(&mut self) -> Result<Option<[u8; 16]>, String> {
         let mut topic_id = None;
         for _ in 0..self.unsigned_varint("the number of tagged fields")? {

@@ -1,5 +1,5 @@
-//! Child processes that never outlive their test: ended by id when dropped (also by a panic), and
-//! by the kernel when the test process itself is killed.
+//! Child processes that never outlive their test. Each is ended by its id on drop, also during a
+//! panic, and by the kernel if the test process itself is killed.
 
 #![allow(unsafe_code)]
 
@@ -9,16 +9,16 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
-/// A signal that a test sends on purpose.
+/// A signal that tests send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// SIGTERM: please end.
+    /// SIGTERM: asks the process to end.
     Term,
-    /// SIGKILL: the crash.
+    /// SIGKILL: a crash.
     Kill,
-    /// SIGSTOP: the zombie's pause; sockets stay open.
+    /// SIGSTOP: pauses the process, so that it may become a zombie. Its sockets stay open.
     Stop,
-    /// SIGCONT: the end of the pause.
+    /// SIGCONT: ends the pause.
     Continue,
 }
 
@@ -29,10 +29,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`; `name` is for messages.
+    /// Starts `command`. `name` appears in messages.
     ///
     /// # Panics
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub(crate) fn spawn(name: &str, command: Command) -> Self {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = spawn_from_lasting_thread(command)
@@ -40,26 +40,28 @@ impl Process {
         Self { name: name.to_owned(), child }
     }
 
-    /// The process id. It stays this process's until its exit status has been read.
+    /// The process id. The kernel does not reuse it before the exit status has been read.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The child, to take its pipes.
+    /// The child, for access to its pipes.
     pub(crate) fn child_mut(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// The exit status, or none while it runs.
+    /// The exit status, or `None` while it runs.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         let name = &self.name;
-        self.child.try_wait().unwrap_or_else(|error| panic!("cannot ask after {name}: {error}"))
+        self.child
+            .try_wait()
+            .unwrap_or_else(|error| panic!("cannot get the exit status of {name}: {error}"))
     }
 
     /// Sends a signal.
     ///
     /// # Panics
-    /// When the process has already ended: a test that signals a dead process tests nothing.
+    /// If the process has already ended: a test that signals a dead process tests nothing.
     #[track_caller]
     pub(crate) fn signal(&mut self, signal: Signal) {
         if let Some(status) = self.exit_status() {
@@ -69,8 +71,8 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot send {signal:?} to {}: {error}", self.name));
     }
 
-    /// Ends it by SIGKILL, stopped or not, and waits until it is gone. Does nothing the second
-    /// time.
+    /// Sends SIGKILL, whether the process is stopped or not, and waits until it is gone. A second
+    /// call does nothing.
     pub(crate) fn kill(&mut self) -> ExitStatus {
         if let Some(status) = self.exit_status() {
             return status;
@@ -80,7 +82,7 @@ impl Process {
         self.child.wait().unwrap_or_else(|error| panic!("cannot wait for {name}: {error}"))
     }
 
-    /// Only while the child has not been waited for: until then the kernel keeps its id.
+    /// Must be called before the child has been waited for: until then, the kernel keeps its id.
     fn send(&self, signal: Signal) -> io::Result<()> {
         let number = match signal {
             Signal::Term => libc::SIGTERM,
@@ -107,9 +109,9 @@ impl Drop for Process {
     }
 }
 
-/// Whether a process of this id exists, as a running one: a zombie counts as gone.
+/// Whether a process with this id is running. A zombie counts as gone.
 pub(crate) fn is_running(pid: u32) -> bool {
-    // The state follows the command name, which may itself contain blanks and brackets.
+    // The state follows the command name, which may itself contain spaces and parentheses.
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
 }
@@ -118,7 +120,7 @@ pub(crate) fn is_running(pid: u32) -> bool {
 #[track_caller]
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
-    // Fields 14 and 15, user and system; the third one is the first behind the command name.
+    // Fields 14 and 15 are user and system time. Field 3 is the first one after the command name.
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: u32 = fields[11..13].iter().map(|field| field.parse::<u32>().expect("ticks")).sum();
@@ -129,9 +131,9 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
-/// Starts every child from one thread that lives as long as the test process: the kernel's
-/// "parent died" signal is sent when the *thread* that forked ends, and a child may well be
-/// started from a helper thread.
+/// Starts every child from one thread that lives as long as the test process. The kernel sends its
+/// "parent died" signal when the *thread* that forked ends, and a test may start a child from a
+/// helper thread.
 fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! A loopback proxy in front of one broker that reads the requests as frames: it keeps one of them
-//! back, cuts the connection that it came on, and delivers it later.
+//! A loopback proxy in front of one broker. It reads requests as frames, holds one of them back,
+//! closes the connection that it came on, and delivers it later.
 
 use super::DEADLINE;
 use super::wait::eventually;
@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// The requests that a test may keep back.
+/// The requests that a test may hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ApiKey {
     /// Adds the group's partition of `__consumer_offsets` to the transaction.
@@ -19,7 +19,7 @@ pub(crate) enum ApiKey {
     TxnOffsetCommit = 28,
 }
 
-/// The proxy. Its threads end with the test process.
+/// The proxy. Its threads run until the test process ends.
 pub(crate) struct Proxy {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -27,21 +27,21 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// Where the broker is; until it is known, connections are closed.
+    /// The broker's address. Until it is known, connections are closed.
     broker: Option<SocketAddr>,
     to_hold: Option<i16>,
     held: Option<Vec<u8>>,
 }
 
-/// A request that its client believes lost.
+/// A request that its client considers lost.
 pub(crate) struct LateRequest {
     broker: SocketAddr,
     frame: Vec<u8>,
 }
 
 impl Proxy {
-    /// Starts to listen. The broker is started with [`Proxy::advertised`] as a property, and its port
-    /// named by [`Proxy::forward_to`].
+    /// Starts to listen. Start the broker with [`Proxy::advertised`] as a property, and pass its
+    /// port to [`Proxy::forward_to`].
     pub(crate) fn listen() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback");
         let address = listener.local_addr().expect("its address");
@@ -55,36 +55,36 @@ impl Proxy {
         Self { address, state }
     }
 
-    /// The broker property that sends clients here.
+    /// The broker property that directs clients to the proxy.
     pub(crate) fn advertised(&self) -> (&'static str, String) {
         ("advertised.listeners", format!("PLAINTEXT://{}", self.address))
     }
 
-    /// Passes connections on to this port on loopback.
+    /// Forwards connections to this loopback port.
     pub(crate) fn forward_to(&self, port: u16) {
         locked(&self.state).broker = Some(SocketAddr::from(([127, 0, 0, 1], port)));
     }
 
-    /// Keeps the next request of this kind back, and cuts the connection that it comes on.
+    /// Holds back the next request of this kind, and closes the connection that it comes on.
     pub(crate) fn hold(&self, key: ApiKey) {
         let mut state = locked(&self.state);
-        assert!(state.held.is_none(), "a request that was kept back before was never taken");
+        assert!(state.held.is_none(), "the request that was held back before was never taken");
         state.to_hold = Some(key as i16);
     }
 
-    /// Waits until a request is kept back; [`Proxy::hold`] must have been called before.
+    /// Waits until a request is held back. Call [`Proxy::hold`] first.
     #[track_caller]
     pub(crate) fn wait_until_held(&self) -> LateRequest {
         let frame =
-            eventually(DEADLINE, "a request to keep back", || locked(&self.state).held.take());
+            eventually(DEADLINE, "a request to hold back", || locked(&self.state).held.take());
         let broker = locked(&self.state).broker.expect("the broker's address");
         LateRequest { broker, frame }
     }
 }
 
 impl LateRequest {
-    /// Hands the request to the broker, on a connection of its own, and returns the error code that
-    /// the broker answers. A network may deliver it more than once.
+    /// Sends the request to the broker on a new connection, and returns the error code of the
+    /// response. A test may call it repeatedly: a network may deliver a request more than once.
     #[track_caller]
     pub(crate) fn deliver(&self) -> i16 {
         let mut stream = TcpStream::connect(self.broker).expect("the broker");
@@ -99,7 +99,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Connects a client with the broker, in a thread for each direction.
+/// Connects a client to the broker, with one thread for each direction.
 fn serve(client: TcpStream, state: &Arc<Mutex<State>>) {
     let Some(broker) = locked(state).broker else {
         return;
@@ -110,7 +110,7 @@ fn serve(client: TcpStream, state: &Arc<Mutex<State>>) {
     let clone = |stream: &TcpStream| stream.try_clone().expect("a second handle of a connection");
     let (mut from_broker, mut to_client) = (clone(&broker), clone(&client));
     thread::spawn(move || {
-        // Whichever side closed: both are.
+        // Whichever side closed, close both.
         let _ = std::io::copy(&mut from_broker, &mut to_client);
         close(&from_broker, &to_client);
     });
@@ -122,12 +122,12 @@ fn serve(client: TcpStream, state: &Arc<Mutex<State>>) {
 }
 
 fn close(one: &TcpStream, other: &TcpStream) {
-    // A side that is closed already does not mind.
+    // Either side may be closed already.
     let _ = one.shutdown(Shutdown::Both);
     let _ = other.shutdown(Shutdown::Both);
 }
 
-/// Passes requests on, until one of them is to be kept back or a side closes.
+/// Forwards requests until one is to be held back or a side closes.
 fn pass_on(mut client: &TcpStream, mut broker: &TcpStream, state: &Mutex<State>) {
     while let Some(request) = frame(&mut client) {
         {
@@ -144,7 +144,7 @@ fn pass_on(mut client: &TcpStream, mut broker: &TcpStream, state: &Mutex<State>)
     }
 }
 
-/// One whole frame with its size before it; nothing when the connection ends.
+/// Reads one whole frame, including its size. `None` when the connection ends.
 fn frame(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut frame = vec![0; 4];
     stream.read_exact(&mut frame).ok()?;
@@ -158,8 +158,8 @@ fn number(bytes: &[u8], at: usize) -> i16 {
     i16::from_be_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
 }
 
-/// The error code of a response: behind the throttle time, or with the first partition of a
-/// TxnOffsetCommit.
+/// The error code of a response. It follows the throttle time, except in a TxnOffsetCommit, where
+/// it is that of the first partition.
 fn error_code(request: &[u8], response: &[u8]) -> i16 {
     // Size, correlation id, throttle time.
     let throttled = 4 + 4 + 4;
@@ -167,8 +167,12 @@ fn error_code(request: &[u8], response: &[u8]) -> i16 {
     if key != ApiKey::TxnOffsetCommit as i16 {
         return number(response, throttled);
     }
-    assert!(version >= 3, "TxnOffsetCommit of version {version}; expected the flexible ones");
-    // Tags of the header, then one topic: number of topics, its name, number of partitions, partition.
+    assert!(
+        version >= 3,
+        "expected a flexible version of TxnOffsetCommit (3 or later), found {version}"
+    );
+    // Header tags, then one topic: the number of topics, its name, the number of partitions, the
+    // partition.
     let name = throttled + 1 + 1;
     let length = usize::from(response[name]);
     assert!(length < 128, "a topic name of more than 126 bytes");

@@ -1,4 +1,4 @@
-//! Requests by hand, of members that librdkafka's clients cannot be.
+//! Hand-made requests, for members that librdkafka cannot be.
 
 use super::DEADLINE;
 use super::broker::Broker;
@@ -8,18 +8,18 @@ use std::net::TcpStream;
 
 const SHARE_GROUP_HEARTBEAT: i16 = 76;
 const STREAMS_GROUP_HEARTBEAT: i16 = 88;
-/// A member that joins.
+/// The member epoch of a member that joins.
 const JOINS: i32 = 0;
 const NONE: u8 = 0;
 const NULL_STRUCT: u8 = 0xff;
 
-/// Makes a `streams` group (KIP-1071) with one member, which reads `topic`. It stays until its session
-/// times out.
+/// Creates a `streams` group (KIP-1071) with one member, which reads `topic`. The member stays
+/// until its session times out.
 #[track_caller]
 pub(crate) fn join_streams_group(broker: &Broker, group: &str, topic: &str) {
     let mut body = Body::default();
     body.text(group).text(&member()).int32(JOINS).int32(0);
-    // Instance, rack; the rebalance time-out.
+    // Instance and rack, then the rebalance timeout.
     body.bytes(&[NONE, NONE]).int32(60_000);
     // A topology of one subtopology with one source topic: its id, topics, and five empty lists.
     body.bytes(&[1]).int32(0).bytes(&[2]).text("0").bytes(&[2]).text(topic);
@@ -29,8 +29,8 @@ pub(crate) fn join_streams_group(broker: &Broker, group: &str, topic: &str) {
     joined(broker, STREAMS_GROUP_HEARTBEAT, 0, &body.0);
 }
 
-/// Makes a share group (KIP-932) with one member, which reads `topic`. It stays until its session times
-/// out.
+/// Creates a share group (KIP-932) with one member, which reads `topic`. The member stays until its
+/// session times out.
 #[track_caller]
 pub(crate) fn join_share_group(broker: &Broker, group: &str, topic: &str) {
     let mut body = Body::default();
@@ -38,8 +38,8 @@ pub(crate) fn join_share_group(broker: &Broker, group: &str, topic: &str) {
     joined(broker, SHARE_GROUP_HEARTBEAT, 1, &body.0);
 }
 
-/// A classic member of the protocol type `connect`, by a request of our own: librdkafka's members
-/// are all of the type `consumer`. It stays in the group until its session times out.
+/// Joins a group as a classic member of the protocol type `connect`. librdkafka cannot do this: its
+/// members are all of the type `consumer`. The member stays until its session times out.
 pub(crate) fn join_as_connect_worker(broker: &Broker, group: &str) {
     const JOIN_GROUP: i16 = 11;
     const PATIENCE: i32 = 300_000;
@@ -63,13 +63,13 @@ pub(crate) fn join_as_connect_worker(broker: &Broker, group: &str) {
     stream.set_read_timeout(Some(DEADLINE)).expect("a socket with a deadline");
     let length = i32::try_from(request.len()).expect("a small request");
     stream.write_all(&[&length.to_be_bytes(), &request[..]].concat()).expect("a broker");
-    // Length, number of the request, throttle time, error code.
+    // Length, correlation id, throttle time, error code.
     let mut answer = [0; 14];
-    stream.read_exact(&mut answer).expect("an answer of the broker");
+    stream.read_exact(&mut answer).expect("an answer from the broker");
     assert_eq!(answer[12..], [0, 0], "error code");
 }
 
-/// A member's id, which must look like one of Kafka's.
+/// A member id. It must look like one of Kafka's.
 fn member() -> String {
     "AAAAAAAAAAAAAAAAAAAAAA".to_owned()
 }
@@ -78,7 +78,7 @@ fn member() -> String {
 fn joined(broker: &Broker, key: i16, version: i16, body: &[u8]) {
     eventually(
         DEADLINE,
-        &format!("an answer without error to request {key}"),
+        &format!("a response without an error to the request with API key {key}"),
         || match error_code(&broker.bootstrap(), key, version, body) {
             Ok(0) => Ok(()),
             Ok(code) => Err(format!("error code {code}")),
@@ -87,7 +87,8 @@ fn joined(broker: &Broker, key: i16, version: i16, body: &[u8]) {
     );
 }
 
-/// Sends a request of a flexible version, whose answer begins with the throttle time and an error code.
+/// Sends a request of a flexible version. Its response begins with the throttle time and an error
+/// code, which is returned.
 fn error_code(bootstrap: &str, key: i16, version: i16, body: &[u8]) -> std::io::Result<i16> {
     let client = "sprag-tests";
     let mut request = [key.to_be_bytes(), version.to_be_bytes()].concat();
@@ -100,7 +101,7 @@ fn error_code(bootstrap: &str, key: i16, version: i16, body: &[u8]) -> std::io::
     stream.set_read_timeout(Some(DEADLINE))?;
     let length = i32::try_from(request.len()).expect("a small request");
     stream.write_all(&[&length.to_be_bytes(), &request[..]].concat())?;
-    // Length, number of the request, tags, throttle time, error code.
+    // Length, correlation id, tags, throttle time, error code.
     let mut answer = [0; 15];
     stream.read_exact(&mut answer)?;
     Ok(i16::from_be_bytes([answer[13], answer[14]]))

@@ -1,5 +1,5 @@
-//! Records whose value is their own source offset: so the true target offset of every source
-//! offset can be read from the target.
+//! Records whose value is their own source offset, so that the target itself shows the true target
+//! offset of every source offset.
 
 use super::DEADLINE;
 use super::clients::{config, group_config};
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 /// A record as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Where it lies.
+    /// Its offset.
     pub(crate) offset: i64,
     /// Its timestamp in milliseconds since the epoch, if it has one.
     pub(crate) timestamp: Option<i64>,
     /// Its key.
     pub(crate) key: Option<Vec<u8>>,
-    /// Its value; none is a tombstone.
+    /// Its value. `None` is a tombstone.
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -32,21 +32,21 @@ impl Record {
     /// The source offset that [`produce`] wrote as its value.
     ///
     /// # Panics
-    /// When the value is anything else.
+    /// If the value is anything else.
     #[track_caller]
     pub(crate) fn source_offset(&self) -> i64 {
         self.value
             .as_deref()
             .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
-            .unwrap_or_else(|| panic!("the value is no source offset: {self:?}"))
+            .unwrap_or_else(|| panic!("the value is not a source offset: {self:?}"))
     }
 }
 
-/// Appends `count` records to a partition, the value of each being its own offset in decimal;
-/// returns the offsets. Nobody else may write to the partition meanwhile.
+/// Appends `count` records to a partition and returns their offsets. The value of each record is
+/// its own offset in decimal. Nothing else may write to the partition meanwhile.
 ///
 /// # Panics
-/// When a record is not acknowledged, or lands at another offset than its value says.
+/// If a record is not acknowledged, or does not land at the offset in its value.
 #[track_caller]
 pub(crate) fn produce(broker: &dyn Cluster, topic: &str, partition: i32, count: i64) -> Range<i64> {
     let first = log_range(broker, topic, partition).end;
@@ -55,8 +55,8 @@ pub(crate) fn produce(broker: &dyn Cluster, topic: &str, partition: i32, count: 
     first..first + count
 }
 
-/// [`produce`] in one transaction, whose marker takes the offset after the last record: a gap that
-/// the replicator does not copy.
+/// Like [`produce`], in one transaction. Its marker takes the offset after the last record: a gap
+/// that the replicator does not copy.
 #[track_caller]
 pub(crate) fn produce_in_transaction(
     broker: &dyn Cluster,
@@ -70,7 +70,7 @@ pub(crate) fn produce_in_transaction(
     producer.begin_transaction().expect("a transaction");
     send_numbered(&producer, topic, partition, first..first + count);
     producer.commit_transaction(DEADLINE).expect("the transaction to commit");
-    // The coordinator answers once the outcome is certain; the marker follows.
+    // The coordinator answers once the outcome is decided. It writes the marker later.
     eventually(DEADLINE, "the transaction's marker", || {
         match log_range(broker, topic, partition).end {
             end if end == first + count + 1 => Ok(()),
@@ -80,7 +80,7 @@ pub(crate) fn produce_in_transaction(
     first..first + count
 }
 
-/// Appends one record as it is; returns its offset. For keyed, foreign and malformed records.
+/// Appends one record as it is, and returns its offset. For keyed, foreign and malformed records.
 #[track_caller]
 pub(crate) fn produce_raw(
     broker: &dyn Cluster,
@@ -97,8 +97,8 @@ pub(crate) fn produce_raw(
     await_deliveries(&producer, 1)[0]
 }
 
-/// The records of a partition from the offset `from` (or the log start, if that is later) to its
-/// end as of this call: committed ones only, so a transaction left open ends the reading.
+/// Reads the committed records of a partition from the offset `from`, or from the log start if that
+/// is later, to its end. An open transaction ends the read.
 #[track_caller]
 pub(crate) fn read(broker: &dyn Cluster, topic: &str, partition: i32, from: i64) -> Vec<Record> {
     let from = from.max(log_range(broker, topic, partition).start);
@@ -124,13 +124,16 @@ pub(crate) fn read(broker: &dyn Cluster, topic: &str, partition: i32, from: i64)
                 panic!("cannot read {topic}-{partition} from {from}: {error}")
             }
             Some(Err(_)) => {}
-            None => assert!(Instant::now() < end, "no end of {topic}-{partition} in {DEADLINE:?}"),
+            None => assert!(
+                Instant::now() < end,
+                "{topic}-{partition} was not read to its end within {DEADLINE:?}"
+            ),
         }
     }
 }
 
-/// The offset on the target of the first record at or after a source offset, where a failed-over
-/// consumer should resume at the latest; none when no such record was replicated.
+/// The target offset of the first replicated record at or after a source offset, or `None` without
+/// such a record. A consumer that fails over must resume there or earlier.
 #[track_caller]
 pub(crate) fn true_target_offset(
     target: &dyn Cluster,
@@ -144,7 +147,7 @@ pub(crate) fn true_target_offset(
         .map(|record| record.offset)
 }
 
-/// Waits until the copy of a source offset, or of a later one, is on the target.
+/// Waits until the record at a source offset, or a later one, is on the target.
 #[track_caller]
 pub(crate) fn wait_for_replicated(
     target: &dyn Cluster,
@@ -164,7 +167,7 @@ pub(crate) fn wait_for_replicated(
     });
 }
 
-/// Collects where each record landed, in the order of the reports.
+/// Collects the offset of each delivered record, in the order of the delivery reports.
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Result<i64, String>>>>);
 
@@ -182,8 +185,9 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// In order and without duplicates as long as no request is retried; a retry that duplicates is
-/// found by [`send_numbered`]. Not idempotent: the producer id takes a new client half a second.
+/// Writes in order, and without duplicates unless a request is retried; [`send_numbered`] detects
+/// such duplicates. Without a transactional id it is not idempotent, because a new client needs
+/// half a second to get its producer id.
 fn producer(broker: &dyn Cluster, transactional_id: Option<&str>) -> BaseProducer<Deliveries> {
     let mut config = config(&broker.bootstrap());
     config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
@@ -210,7 +214,7 @@ fn send_numbered(
     let landed = await_deliveries(producer, count);
     assert!(
         landed.iter().copied().eq(offsets.clone()),
-        "somebody else wrote to {topic}-{partition}: {count} records landed elsewhere than {offsets:?}"
+        "another client wrote to {topic}-{partition}: {count} records did not land at {offsets:?}"
     );
 }
 

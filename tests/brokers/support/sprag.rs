@@ -1,4 +1,4 @@
-//! The built `sprag`, run as its users run it.
+//! The built `sprag` program, run as its users run it.
 
 use super::broker::new_folder;
 use super::logged::{LogLine, Logged};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sprag");
 
-/// A running `sprag start -f <file> --log-format json`. Ended when dropped.
+/// A running `sprag start -f <file> --log-format json`. It ends on drop.
 pub(crate) struct Sprag {
     process: Logged,
     folder: TempDir,
@@ -24,7 +24,7 @@ impl Sprag {
         Self::start_with(config, &[])
     }
 
-    /// Like [`Sprag::start`], with environment variables of its own.
+    /// Like [`Sprag::start`], with additional environment variables.
     pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = new_folder("sprag-");
         let file = folder.path().join("sprag.yaml");
@@ -38,28 +38,28 @@ impl Sprag {
         Self { process: Logged::spawn("sprag start", command), folder }
     }
 
-    /// Its configuration file, for other commands (`config show`) on the same pipeline.
+    /// The configuration file, for other commands on the same pipeline (`config show`).
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.path().join("sprag.yaml")
     }
 
-    /// SIGSTOP: from here on it is a zombie in the making.
+    /// Sends SIGSTOP: if it sleeps longer than its session, it becomes a zombie.
     pub(crate) fn stop(&mut self) {
         self.process.signal(Signal::Stop);
     }
 
-    /// SIGCONT: it goes on with whatever it believed when it was stopped.
+    /// Sends SIGCONT: it continues with whatever it believed when it stopped.
     pub(crate) fn cont(&mut self) {
         self.process.signal(Signal::Continue);
     }
 
-    /// SIGTERM: please shut down; [`Logged::wait_for_exit`] tells how it did.
+    /// Sends SIGTERM, which asks it to shut down. [`Logged::wait_for_exit`] returns the outcome.
     pub(crate) fn term(&mut self) {
         self.process.signal(Signal::Term);
     }
 }
 
-/// Its log, its end and its process are [`Logged`]'s.
+/// [`Logged`] provides its log, its exit status and its process.
 impl Deref for Sprag {
     type Target = Logged;
 
@@ -74,10 +74,11 @@ impl DerefMut for Sprag {
     }
 }
 
-/// Runs any other command of `sprag` to its end: its exit status and every line that it printed.
+/// Runs any other command of `sprag` to its end. Returns the exit status and every line that it
+/// printed.
 ///
 /// # Panics
-/// When it does not end within `deadline`.
+/// If it does not end within `deadline`.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str], deadline: Duration) -> (ExitStatus, Vec<LogLine>) {
     let mut command = Command::new(PROGRAM);

@@ -37,8 +37,8 @@ pub(crate) fn create_topic_with(
     wait_for_topic(broker, topic, partitions);
 }
 
-/// Creates a topic whose partitions have these replicas, the preferred leader first, and waits
-/// until each has a leader.
+/// Creates a topic with one partition for each list of replicas, the preferred leader first. Waits
+/// until each partition has a leader.
 #[track_caller]
 pub(crate) fn create_topic_on(
     cluster: &dyn Cluster,
@@ -59,7 +59,7 @@ pub(crate) fn create_topic_on(
     wait_for_topic(cluster, topic, partitions);
 }
 
-/// Raises the number of a topic's partitions to `partitions`.
+/// Raises a topic's number of partitions to `partitions`.
 #[track_caller]
 pub(crate) fn add_partitions(broker: &dyn Cluster, topic: &str, partitions: i32) {
     let count = usize::try_from(partitions).expect("a number of partitions");
@@ -85,8 +85,8 @@ pub(crate) fn delete_topic(broker: &dyn Cluster, topic: &str) {
     });
 }
 
-/// Waits until a topic has exactly this many partitions, each with a leader: for topics that
-/// something else creates, such as MirrorMaker's.
+/// Waits until a topic has exactly this many partitions, each with a leader. For topics that
+/// something else creates, such as MirrorMaker.
 #[track_caller]
 pub(crate) fn wait_for_topic(broker: &dyn Cluster, topic: &str, partitions: i32) {
     let client: BaseConsumer = config(&broker.bootstrap()).create().expect("a client");
@@ -118,8 +118,8 @@ pub(crate) fn delete_records(broker: &dyn Cluster, topic: &str, partition: i32, 
     );
 }
 
-/// The log of a partition: from the log start offset to the log end offset, transaction markers
-/// and records of open transactions included.
+/// The log of a partition, from the log start offset to the log end offset. It includes transaction
+/// markers and records of open transactions.
 #[track_caller]
 pub(crate) fn log_range(broker: &dyn Cluster, topic: &str, partition: i32) -> Range<i64> {
     let client: BaseConsumer = config(&broker.bootstrap())
@@ -133,8 +133,8 @@ pub(crate) fn log_range(broker: &dyn Cluster, topic: &str, partition: i32) -> Ra
     })
 }
 
-/// The number of a topic's partitions once all have leaders, none without the topic, or why it is
-/// not known.
+/// The number of a topic's partitions once all have leaders, or `None` without the topic. The error
+/// says why the number is unknown.
 pub(crate) fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Option<i32>, String> {
     let metadata = client
         .fetch_metadata(Some(topic), Duration::from_secs(5))
@@ -152,7 +152,7 @@ pub(crate) fn partitions_of(client: &BaseConsumer, topic: &str) -> Result<Option
     }
 }
 
-/// The results of an admin call, their errors with the name they are about.
+/// The results of an admin call. Each error includes the name that it is about.
 pub(crate) fn with_names(results: Vec<rdkafka::admin::TopicResult>) -> Vec<Result<String, String>> {
     results
         .into_iter()

@@ -1,17 +1,17 @@
-//! Waiting for a state: ask again and again until a deadline, and say what was seen last.
+//! Waiting for a state: polls until a deadline, and reports the last state seen.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The pause between two questions.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a question may answer: the thing waited for, or the state it was seen in instead.
+/// The answer to a question: the value that is waited for, or the state seen instead.
 pub(crate) trait Answer {
-    /// What is waited for.
+    /// The value that is waited for.
     type Value;
 
-    /// The value, or a description of what was there instead of it.
+    /// The value, or a description of the state seen instead.
     fn settle(self) -> Result<Self::Value, String>;
 }
 
@@ -19,7 +19,7 @@ impl Answer for bool {
     type Value = ();
 
     fn settle(self) -> Result<(), String> {
-        self.then_some(()).ok_or_else(|| "not so".to_owned())
+        self.then_some(()).ok_or_else(|| "false".to_owned())
     }
 }
 
@@ -39,11 +39,11 @@ impl<T, E: std::fmt::Display> Answer for Result<T, E> {
     }
 }
 
-/// Asks `question` until it answers with a value, and returns it: `true`, `Some` or `Ok`. Answer
-/// `Err(state)` for a failure message that shows the state.
+/// Polls `question` until it answers `true`, `Some` or `Ok`, and returns the value. Answer
+/// `Err(state)` to show the state in the failure message.
 ///
 /// # Panics
-/// After `deadline`, saying what was waited for and the last state seen.
+/// After `deadline`. The message says what was waited for, and the last state seen.
 #[track_caller]
 pub(crate) fn eventually<A: Answer>(
     deadline: Duration,
@@ -56,7 +56,7 @@ pub(crate) fn eventually<A: Answer>(
     }
 }
 
-/// Like [`eventually`], for callers that can go on: the last state seen, after the deadline.
+/// Like [`eventually`], but returns the last state seen as an error after the deadline.
 pub(crate) fn try_eventually<A: Answer>(
     deadline: Duration,
     mut question: impl FnMut() -> A,
@@ -71,7 +71,7 @@ pub(crate) fn try_eventually<A: Answer>(
     }
 }
 
-/// Lets time pass, where time itself is what a scenario is about: nothing is waited for.
+/// Lets time pass. Only for scenarios that are about time itself: it waits for no state.
 pub(crate) fn pass(time: Duration) {
     let end = Instant::now() + time;
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())

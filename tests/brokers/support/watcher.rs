@@ -1,4 +1,5 @@
-//! Follows a broker's `__consumer_offsets` from its beginning: the witness of what was committed.
+//! Follows a broker's `__consumer_offsets` from its beginning, as independent evidence of what was
+//! committed.
 
 use super::DEADLINE;
 use super::clients::{config, group_config};
@@ -21,20 +22,22 @@ use std::time::{Duration, Instant};
 const TOPIC: &str = "__consumer_offsets";
 const READER: &str = "tests.offsets-watcher";
 
-/// Reads every committed record of `__consumer_offsets` (`read_committed`: no offset of an aborted
-/// or open transaction) in a thread, and keeps them all. It survives a restart of the broker.
+/// Reads every committed record of `__consumer_offsets` in a thread, and keeps them all. Its
+/// isolation level is `read_committed`, so it sees no offset of an aborted or open transaction. It
+/// survives a restart of the broker.
 pub(crate) struct OffsetsWatcher {
     shared: Arc<Shared>,
     partitions: i32,
-    /// Sees the log end offset, open transactions included.
+    /// Reads the log end offset, open transactions included.
     uncommitted: BaseConsumer,
-    /// Sees the last stable offset.
+    /// Reads the last stable offset.
     committed: BaseConsumer,
     requests: Sender<Reread>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A request to read all partitions to their end, with a fresh fetch; answered when it is done.
+/// A request to read all partitions to their end, with a new fetch. It is answered when that is
+/// done.
 type Reread = Sender<()>;
 
 #[derive(Default)]
@@ -47,12 +50,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     history: History,
-    /// What a witness must not have: records not understood, or a log that lost records.
+    /// Why the history cannot be trusted: records that could not be decoded, or a log that lost
+    /// records.
     problems: Vec<String>,
 }
 
 impl OffsetsWatcher {
-    /// Starts to follow; makes the broker create the topic if it has none yet.
+    /// Starts to follow. Makes the broker create the topic if there is none yet.
     #[track_caller]
     pub(crate) fn start(broker: &dyn Cluster) -> Self {
         let bootstrap = broker.bootstrap();
@@ -72,13 +76,13 @@ impl OffsetsWatcher {
         Self { shared, partitions, uncommitted, committed, requests, thread: Some(thread) }
     }
 
-    /// Returns when everything that was committed before this call is in the history: each
-    /// partition has been read, by a fetch sent after this call, to its end, and that end was at
-    /// or behind the log end offset as of this call, transaction markers included.
+    /// Returns once the history contains everything that was committed before this call. Each
+    /// partition has then been read to its end by a fetch sent after this call, and that end was at
+    /// or after the log end offset as of this call, transaction markers included.
     ///
     /// # Panics
-    /// After [`DEADLINE`], so also while a transaction stays open in the topic; and when a record
-    /// was not understood.
+    /// After [`DEADLINE`], which includes the case that a transaction stays open in the topic. Also
+    /// if a record could not be decoded, or the log lost records.
     #[track_caller]
     pub(crate) fn catch_up(&self) {
         let ends: Vec<i64> = (0..self.partitions)
@@ -103,25 +107,26 @@ impl OffsetsWatcher {
             panic!("the watcher did not reach the end of {TOPIC} within {DEADLINE:?}")
         });
         let problems = self.shared.state().problems.clone();
-        assert!(problems.is_empty(), "{TOPIC} was not understood: {problems:#?}");
+        assert!(problems.is_empty(), "{TOPIC} could not be followed: {problems:#?}");
     }
 
-    /// What was read so far. Call [`OffsetsWatcher::catch_up`] first to be certain of it.
+    /// What has been read so far. Call [`OffsetsWatcher::catch_up`] first to be certain that it is
+    /// complete.
     pub(crate) fn history(&self) -> History {
         self.shared.state().history.clone()
     }
 
-    /// Every committed offset that went backwards, after catching up.
+    /// Catches up, and returns every committed offset that went backwards.
     #[track_caller]
     pub(crate) fn decreases(&self) -> Vec<Decrease> {
         self.catch_up();
         self.shared.state().history.decreases()
     }
 
-    /// Asks `question` of the history now and after each change until it answers with a value.
+    /// Asks `question` about the history, now and after each change, until it answers with a value.
     ///
     /// # Panics
-    /// After `deadline`, saying what was waited for and the last state seen.
+    /// After `deadline`. The message says what was waited for, and the last state seen.
     #[track_caller]
     pub(crate) fn wait_until<A: Answer>(
         &self,
@@ -135,8 +140,8 @@ impl OffsetsWatcher {
         }
     }
 
-    /// Like [`OffsetsWatcher::wait_until`], for callers that can go on: the last state seen, after
-    /// the deadline.
+    /// Like [`OffsetsWatcher::wait_until`], but returns the last state seen as an error after the
+    /// deadline.
     pub(crate) fn try_wait_until<A: Answer>(
         &self,
         deadline: Duration,
@@ -183,10 +188,10 @@ impl Shared {
 struct Reader {
     consumer: BaseConsumer,
     partitions: i32,
-    /// The next position to read; none yet: from the beginning.
+    /// The next position to read. A partition without one is read from the beginning.
     next: BTreeMap<i32, i64>,
     shared: Arc<Shared>,
-    /// The request being served, and the partitions whose end it still waits for.
+    /// The request being served, and the partitions that it still waits for.
     serving: Option<(Reread, BTreeSet<i32>)>,
 }
 
@@ -201,7 +206,7 @@ impl Reader {
             if self.serving.is_none()
                 && let Ok(reply) = requests.try_recv()
             {
-                // A new assignment fetches anew and reports the ends anew; what an earlier fetch
+                // A new assignment fetches again and reports the ends again. What an earlier fetch
                 // still delivers is dropped with the old assignment.
                 self.assign();
                 self.serving = Some((reply, (0..self.partitions).collect()));
@@ -231,7 +236,7 @@ impl Reader {
         if let Some((reply, waiting)) = &mut self.serving {
             waiting.remove(&partition);
             if waiting.is_empty() {
-                // Nobody listens any more when the deadline of the request has passed.
+                // Nobody listens any more once the deadline of the request has passed.
                 let _ = reply.send(());
                 self.serving = None;
             }
@@ -256,16 +261,20 @@ fn apply(
     None
 }
 
-/// Lost connections mend themselves; a position outside the log does not.
+/// Records a position outside the log as a problem. Other errors, such as lost connections, are
+/// transient.
 fn note(error: &KafkaError, shared: &Shared) -> Option<i32> {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
-        shared.state().problems.push(format!("the topic lost records that were read: {error}"));
+        shared
+            .state()
+            .problems
+            .push(format!("the position is outside the log, so records were lost: {error}"));
     }
     None
 }
 
-/// The number of partitions, once the topic exists: asking for a coordinator makes the broker
-/// create it.
+/// Returns the number of partitions once the topic exists. Asking for a coordinator makes the
+/// broker create it.
 fn ensure_topic(consumer: &BaseConsumer) -> i32 {
     eventually(DEADLINE, "the topic __consumer_offsets", || -> Result<i32, String> {
         if let Some(partitions) = partitions_of(consumer, TOPIC)? {
@@ -274,7 +283,7 @@ fn ensure_topic(consumer: &BaseConsumer) -> i32 {
         let mut list = TopicPartitionList::new();
         list.add_partition(TOPIC, 0);
         match consumer.committed_offsets(list, Duration::from_secs(1)) {
-            Ok(_) => Err("no such topic, though the coordinator answers".to_owned()),
+            Ok(_) => Err("no such topic, although the coordinator answers".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     })

@@ -1,4 +1,4 @@
-//! One process of a cluster: its properties, its data, its log.
+//! One node of a cluster: its process, properties, data and log.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,13 +24,13 @@ pub(super) struct PortTaken;
 pub(super) struct Ports {
     /// For the tests' clients and the other brokers.
     pub(super) plain: u16,
-    /// For the gate.
+    /// For the listener behind the gate.
     pub(super) gated: u16,
 }
 
 impl Ports {
-    /// The controller's port and those of three brokers, that the kernel picks: bound together, so
-    /// that they differ, then released.
+    /// Picks the controller's port and the ports of three brokers, chosen by the kernel: binds all
+    /// at once, so that they differ, then releases them.
     pub(super) fn pick() -> (u16, [Ports; 3]) {
         let bound: Vec<TcpListener> = (0..7)
             .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback"))
@@ -42,20 +42,20 @@ impl Ports {
 
 pub(super) type Properties = BTreeMap<String, String>;
 
-/// A running node. Ended when dropped.
+/// A running node. It ends on drop.
 pub(super) struct Node {
     version: Version,
     id: i32,
     address: String,
-    // Before the folder: fields drop in order, and the process must be gone first.
+    // Before the folder: fields drop in order, and the process must end first.
     process: Process,
     folder: TempDir,
-    /// How long the log was at the latest start.
+    /// The size of the log, in bytes, when the process was last started.
     earlier: usize,
 }
 
 impl Node {
-    /// Formats a new data folder and starts the process; whether it answers is asked elsewhere.
+    /// Formats a new data folder and starts the process. Does not wait until it answers.
     pub(super) fn launch(
         version: Version,
         id: i32,
@@ -79,7 +79,7 @@ impl Node {
         self.id
     }
 
-    /// `127.0.0.1:<port>` of its first listener.
+    /// `127.0.0.1:<port>` of the first listener.
     pub(super) fn address(&self) -> String {
         self.address.clone()
     }
@@ -102,16 +102,16 @@ impl Node {
         (self.process, self.earlier) = spawn(self.version, self.id, &self.folder);
     }
 
-    /// Whether it ended because its port was taken.
+    /// Whether it ended because another process had taken its port.
     ///
     /// # Panics
-    /// When it ended for another reason, with the end of its log.
+    /// If it ended for another reason; the message shows the end of its log.
     pub(super) fn lost_its_port(&mut self) -> bool {
         let Some(status) = self.process.exit_status() else { return false };
         let file = log_file(self.folder.path());
         let log = fs::read(&file).expect("the node's log file");
         let taken = String::from_utf8_lossy(&log[self.earlier..]).contains(PORT_TAKEN);
-        assert!(taken, "node {} ended: {status}; {}", self.id, log_tail(&file));
+        assert!(taken, "node {} exited ({status}); {}", self.id, log_tail(&file));
         true
     }
 }
@@ -185,13 +185,13 @@ fn common_properties(controller: u16) -> Properties {
         ("share.coordinator.state.topic.min.isr", "1"),
         ("group.initial.rebalance.delay.ms", "0"),
         ("group.min.session.timeout.ms", "1000"),
-        // The controller moves the leaderships of a broker that it has not heard of for so long.
+        // The controller moves a broker's leaderships after this long without a heartbeat.
         ("broker.session.timeout.ms", "3000"),
         ("broker.heartbeat.interval.ms", "500"),
-        // Leaderships move by faults, and back by a test's own order.
+        // Only faults move leaderships. A test moves them back itself.
         ("auto.leader.rebalance.enable", "false"),
         ("auto.create.topics.enable", "false"),
-        // Half of the heap otherwise.
+        // The default would take half of the heap.
         ("log.cleaner.dedupe.buffer.size", "4194304"),
     ])
 }

@@ -13,7 +13,7 @@ fn key() -> CommitKey {
 
 fn value(hex: &str) -> CommitValue {
     let decoded = decode(&bytes(KEY), Some(&bytes(hex))).unwrap();
-    let OffsetRecord::Commit(found, value) = decoded else { panic!("no commit: {decoded:?}") };
+    let OffsetRecord::Commit(found, value) = decoded else { panic!("not a commit: {decoded:?}") };
     assert_eq!(found, key());
     value
 }
@@ -68,7 +68,7 @@ fn a_null_value_is_a_tombstone() {
 }
 
 #[test]
-fn records_about_groups_are_told_apart() {
+fn records_about_groups_are_not_taken_for_offsets() {
     for record_type in [2_i16, 3, 8, 15, 17, 99] {
         let mut key = record_type.to_be_bytes().to_vec();
         key.extend(bytes("00026731"));
@@ -77,7 +77,7 @@ fn records_about_groups_are_told_apart() {
 }
 
 #[test]
-fn what_is_not_understood_is_an_error() {
+fn a_record_that_cannot_be_decoded_is_an_error() {
     let v3 = "0003 000000000000002a 00000005 0001 6d 0000018bcfe56800";
     let unknown_version = "0005 000000000000002a 00000005 02 6d 0000018bcfe56800 00";
     let null_metadata = "0003 000000000000002a 00000005 ffff 0000018bcfe56800";
