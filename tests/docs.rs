@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use regex::Regex;
+use sprag::config::duration;
 use sprag::core::fence_log::{TakeOver, keep_alive};
 use sprag::core::ids::Fence;
 use sprag::core::mapping::{MappingRecord, Run};
@@ -118,7 +119,7 @@ fn every_file_and_test_that_is_named_exists() {
 }
 
 #[test]
-fn every_section_and_link_that_is_named_exists() {
+fn every_section_that_is_named_exists() {
     let headings = set("(?m)^## (.+)$", &read("docs/protocol.md"));
     let documents = DOCUMENTS.map(read).concat();
     let comment = Regex::new(r"\n\s*//[/!]?").unwrap();
@@ -188,31 +189,46 @@ fn every_configuration_key_that_is_named_is_one() {
 
 #[test]
 fn the_reference_of_the_configuration_has_every_key_with_its_default() {
-    let pair = Regex::new(r"\(\x22([a-zA-Z0-9.]+)\x22, \x22([^\x22]*)\x22\)").unwrap();
     let keys = read("src/config/keys.rs");
-    let keys = keys.split_once("KEYS: &[(&str, &str)] = &[").unwrap().1;
-    let keys = keys.split_once("];").unwrap().0;
-    let reference = read("docs/configuration.md");
+    let (_, keys) = keys.split_once("KEYS: &[(&str, &str)] = &[").unwrap();
+    let (keys, _) = keys.split_once("];").unwrap();
+    let pair = Regex::new(r"\(\x22([a-zA-Z0-9.]+)\x22, \x22([^\x22]*)\x22\)").unwrap();
     let pairs: Vec<_> = pair.captures_iter(keys).map(|pair| pair.extract::<2>().1).collect();
     assert!(pairs.len() > 25, "{pairs:?}");
     for [key, default] in &pairs {
-        let row = reference.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
-        let row = row.unwrap_or_else(|| panic!("docs/configuration.md has no row for {key}"));
-        let cells: Vec<_> = row.replace(r"\|", "/").split(" | ").map(str::to_owned).collect();
+        let found = &cells_of(key)[2];
         let expected = format!("`{}`", default.trim_matches('\''));
-        assert!(
-            default.is_empty() || cells[2] == expected,
-            "{key}: {} is not {expected}",
-            cells[2]
-        );
+        assert!(default.is_empty() || *found == expected, "{key}: {found} is not {expected}");
     }
-    let rows = set(
-        r"(?m)^\| `((?:features|groups|offsetMapping|errorHandling|coordination|http)[^`]*)`",
-        &reference,
-    );
-    let known =
-        pairs.iter().map(|[key, _]| (*key).to_owned()).filter(|key| key != "name").collect();
-    assert_eq!(rows, known, "docs/configuration.md");
+    let sections = "features|groups|offsetMapping|errorHandling|coordination|http";
+    let rows = set(&format!(r"(?m)^\| `((?:{sections})[^`]*)`"), &read("docs/configuration.md"));
+    let known = pairs.iter().map(|[key, _]| (*key).to_owned()).filter(|key| key != "name");
+    assert_eq!(rows, known.collect(), "docs/configuration.md");
+}
+
+#[test]
+fn the_reference_of_the_configuration_has_the_range_of_every_duration() {
+    let range =
+        r"(?s)key: \x22([^\x22]+)\x22,\s+least: \x22([^\x22]+)\x22,\s+most: \x22([^\x22]+)\x22";
+    let keys = read("src/config/keys.rs");
+    let ranges = Regex::new(range).unwrap();
+    let ranges: Vec<_> = ranges.captures_iter(&keys).map(|range| range.extract::<3>().1).collect();
+    assert!(ranges.len() > 3, "{ranges:?}");
+    for [key, least, most] in ranges {
+        let cells = cells_of(key);
+        let (from, to) = cells[1].split_once(" to ").unwrap();
+        for (written, limit) in [(from, least), (to, most)] {
+            assert_eq!(duration::parse(written), duration::parse(limit), "{key}: {}", cells[1]);
+        }
+    }
+}
+
+/// The row of a key in the reference of the configuration: the key, its values, its default, its meaning.
+fn cells_of(key: &str) -> Vec<String> {
+    let reference = read("docs/configuration.md");
+    let row = reference.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+    let row = row.unwrap_or_else(|| panic!("docs/configuration.md has no row for {key}"));
+    row.replace(r"\|", "/").split(" | ").map(str::to_owned).collect()
 }
 
 #[test]
