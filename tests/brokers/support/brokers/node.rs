@@ -191,6 +191,9 @@ fn common_properties(controller: u16) -> Properties {
         // Leaderships move by faults, and back by a test's own order.
         ("auto.leader.rebalance.enable", "false"),
         ("auto.create.topics.enable", "false"),
+        // A transaction coordinator waits this long for a stopped broker to answer WriteTxnMarkers, and
+        // refuses other transactions of the same shard meanwhile: 30 s by default.
+        ("request.timeout.ms", "5000"),
         // Half of the heap otherwise.
         ("log.cleaner.dedupe.buffer.size", "4194304"),
     ])
