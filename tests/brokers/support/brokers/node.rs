@@ -191,6 +191,9 @@ fn common_properties(controller: u16) -> Properties {
         // Only faults move leaderships. A test moves them back itself.
         ("auto.leader.rebalance.enable", "false"),
         ("auto.create.topics.enable", "false"),
+        // A transaction coordinator waits this long for a stopped broker to answer WriteTxnMarkers.
+        // Meanwhile it refuses the shard's other transactions. The default is 30 s.
+        ("request.timeout.ms", "5000"),
         // The default would take half of the heap.
         ("log.cleaner.dedupe.buffer.size", "4194304"),
     ])
