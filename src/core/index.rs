@@ -13,13 +13,13 @@ use super::ids::{
 use super::mapping::{Chunk, MappingRecord, OffsetSync, Run};
 use super::murmur2::murmur2;
 
-pub(crate) use self::copies::{Copies, Replay};
+pub use self::copies::{Copies, Replay};
 
 mod copies;
 
 /// The mappings known to this instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Index {
+pub struct Index {
     topic: Option<MappingTopic>,
     progress: BTreeMap<MappingPartition, Progress>,
     copies: BTreeMap<SourcePartition, BTreeMap<Lineage, Copies>>,
@@ -44,31 +44,31 @@ struct Progress {
 
 /// One route on which records of a source partition were copied: the target partition and the topic ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Lineage {
+pub struct Lineage {
     /// The partition that holds the copies.
-    pub(crate) target: TargetPartition,
+    pub target: TargetPartition,
     /// The ids of the source and the target topic; `None` for offset syncs, which do not carry them.
-    pub(crate) ids: Option<(TopicId, TopicId)>,
+    pub ids: Option<(TopicId, TopicId)>,
 }
 
 /// What is worth reporting about a batch of records that was applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Applied {
+pub struct Applied {
     /// Source partitions in which two publishers mapped the same offsets.
-    pub(crate) twice_published: BTreeSet<SourcePartition>,
+    pub twice_published: BTreeSet<SourcePartition>,
     /// Source partitions with lowered translations.
-    pub(crate) lowered: BTreeSet<SourcePartition>,
+    pub lowered: BTreeSet<SourcePartition>,
     /// Source partitions with chunks in the wrong mapping partition: the partition that holds them, and
     /// the one that should.
-    pub(crate) misplaced: BTreeMap<SourcePartition, (MappingPartition, MappingPartition)>,
+    pub misplaced: BTreeMap<SourcePartition, (MappingPartition, MappingPartition)>,
     /// The number of runs that the index rejected, because their offsets are out of range.
-    pub(crate) refused: u64,
+    pub refused: u64,
 }
 
 impl Index {
     /// Starts over with this mapping topic. All mappings are dropped, and so is what is known about
     /// earlier incarnations.
-    pub(crate) fn restart(&mut self, topic: MappingTopic) {
+    pub fn restart(&mut self, topic: MappingTopic) {
         self.progress = (0..topic.partitions)
             .map(|partition| (MappingPartition(partition), Progress::default()))
             .collect();
@@ -82,54 +82,54 @@ impl Index {
     }
 
     /// Drops everything, because the mapping topic is gone.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         *self = Self::default();
     }
 
     /// Whether copies into a topic of this name are known.
-    pub(crate) fn is_target_topic(&self, topic: &TopicName) -> bool {
+    pub fn is_target_topic(&self, topic: &TopicName) -> bool {
         self.target_topics.contains(topic)
     }
 
     /// The mapping topic being read.
-    pub(crate) fn topic(&self) -> Option<MappingTopic> {
+    pub fn topic(&self) -> Option<MappingTopic> {
         self.topic
     }
 
     /// The tag of the mapping topic being read.
-    pub(crate) fn tag(&self) -> Option<MappingTopicTag> {
+    pub fn tag(&self) -> Option<MappingTopicTag> {
         self.topic.map(|topic| MappingTopicTag::of(topic.id))
     }
 
     /// Whether no mapping is known.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.copies.is_empty()
     }
 
     /// All partitions of the mapping topic.
-    pub(crate) fn partitions(&self) -> BTreeSet<MappingPartition> {
+    pub fn partitions(&self) -> BTreeSet<MappingPartition> {
         self.progress.keys().copied().collect()
     }
 
     /// The as-of of a mapping partition; `None` if there is no such partition.
-    pub(crate) fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset> {
+    pub fn as_of(&self, partition: MappingPartition) -> Option<MappingOffset> {
         self.progress.get(&partition).map(|progress| progress.as_of)
     }
 
     /// The mapping partition's log end offset, as last read.
-    pub(crate) fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset> {
+    pub fn log_end(&self, partition: MappingPartition) -> Option<MappingOffset> {
         self.progress.get(&partition)?.log_end
     }
 
     /// Records the mapping partition's log end offset.
-    pub(crate) fn log_end_read(&mut self, partition: MappingPartition, end: MappingOffset) {
+    pub fn log_end_read(&mut self, partition: MappingPartition, end: MappingOffset) {
         if let Some(progress) = self.progress.get_mut(&partition) {
             progress.log_end = Some(end);
         }
     }
 
     /// The lineages of a source partition.
-    pub(crate) fn lineages(
+    pub fn lineages(
         &self,
         source: &SourcePartition,
     ) -> impl Iterator<Item = (&Lineage, &Copies)> {
@@ -137,7 +137,7 @@ impl Index {
     }
 
     /// Applies records that were read in order, and moves the as-of to the reader's position.
-    pub(crate) fn apply(
+    pub fn apply(
         &mut self,
         partition: MappingPartition,
         records: Vec<(MappingOffset, MappingRecord)>,
@@ -163,7 +163,7 @@ impl Index {
 
     /// Whether a replay of the source partition needs the source's log end, which the caller reads now. The
     /// answer to an earlier request no longer counts.
-    pub(crate) fn ask_source_end(&mut self, source: &SourcePartition) -> bool {
+    pub fn ask_source_end(&mut self, source: &SourcePartition) -> bool {
         let mut asked = false;
         for replay in self.copies_of(source).filter_map(|copies| copies.replay.as_mut()) {
             if replay.until().is_none() {
@@ -175,7 +175,7 @@ impl Index {
     }
 
     /// The source's log end was read, as requested last.
-    pub(crate) fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
+    pub fn source_end_read(&mut self, source: &SourcePartition, end: SourceOffset) {
         let mut ended = Vec::new();
         for (lineage, copies) in self.copies.get_mut(source).into_iter().flatten() {
             if copies.replay == Some(Replay::EndAsked) {
@@ -190,19 +190,19 @@ impl Index {
 
     /// The pairs of topics whose replays have ended since the last call. A pair is left out while any of
     /// its partitions is still in a replay.
-    pub(crate) fn take_ended_replays(&mut self) -> Vec<(TopicName, TopicName)> {
+    pub fn take_ended_replays(&mut self) -> Vec<(TopicName, TopicName)> {
         let ended = core::mem::take(&mut self.ended);
         ended.into_iter().filter(|topics| !self.is_replayed(topics)).collect()
     }
 
     /// A replay of this pair ended. That cannot be written to the fence log before the topics' ids are
     /// known.
-    pub(crate) fn ended_before_ids(&mut self, topics: (TopicName, TopicName)) {
+    pub fn ended_before_ids(&mut self, topics: (TopicName, TopicName)) {
         self.ended_before_ids.insert(topics);
     }
 
     /// The ids of these topics are known from now on.
-    pub(crate) fn ids_known(&mut self, topics: &(TopicName, TopicName)) {
+    pub fn ids_known(&mut self, topics: &(TopicName, TopicName)) {
         self.ended.extend(self.ended_before_ids.take(topics));
     }
 
@@ -213,7 +213,7 @@ impl Index {
     }
 
     /// Ends all replays of this pair of topics that began below the as-of `settled`.
-    pub(crate) fn settle(
+    pub fn settle(
         &mut self,
         source: &TopicName,
         target: &TopicName,
@@ -238,7 +238,7 @@ impl Index {
 
     /// Syncs of this pair of topics below `floor` belong to an earlier incarnation. Returns true if some of
     /// them may have been applied, so that all mappings must be read again.
-    pub(crate) fn raise_floor(
+    pub fn raise_floor(
         &mut self,
         source: &TopicName,
         target: &TopicName,

@@ -26,7 +26,7 @@ pub mod fence_log;
 mod group;
 pub mod group_filter;
 pub mod ids;
-pub(crate) mod index;
+pub mod index;
 pub mod judge;
 mod limits;
 pub mod machine;

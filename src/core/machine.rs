@@ -70,8 +70,8 @@ pub struct Setup {
 ///    event, and the reason for that deadline. While an action is queued, that time is now.
 ///
 /// ```
-/// use sprag::core::{action::Action, event::Event, machine::Core, time::Instant};
-/// # use sprag::core::{event::FenceTopic, ids::*, machine::Setup, policy::Policy};
+/// use sprag_core::{action::Action, event::Event, machine::Core, time::Instant};
+/// # use sprag_core::{event::FenceTopic, ids::*, machine::Setup, policy::Policy};
 /// # let setup = Setup {
 /// #     policy: Policy::for_pipeline("dr"),
 /// #     source_cluster: "s".into(),

@@ -6,8 +6,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::core::ids::GroupId;
-use sprag::core::time::Instant;
+use sprag_core::ids::GroupId;
+use sprag_core::time::Instant;
 
 use super::{Invariant, Violation};
 use crate::scenario::Scenario;

@@ -17,13 +17,13 @@ const MOST_KEPT_APART: usize = 8;
 
 /// The copies of one lineage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Copies {
+pub struct Copies {
     /// The mapping partition that holds its records.
-    pub(crate) mapping_partition: MappingPartition,
+    pub mapping_partition: MappingPartition,
     /// All copies.
-    pub(crate) staircase: Staircase,
+    pub staircase: Staircase,
     /// The replay, while the replicator is copying again.
-    pub(crate) replay: Option<Replay>,
+    pub replay: Option<Replay>,
     /// The as-of at which the syncs last went back on the source.
     replayed_at: MappingOffset,
     /// For bugs that are planted.
@@ -38,7 +38,7 @@ pub(crate) struct Copies {
 /// A replay: the offset syncs went back on the source. It ends when the syncs reach the source's log end,
 /// as requested after they last went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Replay {
+pub enum Replay {
     /// The source's log end was not requested yet.
     Noticed,
     /// The source's log end was requested.
@@ -49,7 +49,7 @@ pub(crate) enum Replay {
 
 impl Replay {
     /// The source offset at which the replay ends, if known.
-    pub(crate) fn until(self) -> Option<SourceOffset> {
+    pub fn until(self) -> Option<SourceOffset> {
         match self {
             Self::Noticed | Self::EndAsked => None,
             Self::Until(end) => Some(end),
@@ -150,7 +150,7 @@ impl Copies {
     }
 
     /// Translates `position`: the lowest translation of all staircases.
-    pub(crate) fn translate(&self, position: SourceOffset) -> Translation {
+    pub fn translate(&self, position: SourceOffset) -> Translation {
         let all = self.staircase.translate(position);
         let others = self.since_back.iter().map(|since| since.translate(position));
         others.fold(all, lower)
