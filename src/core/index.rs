@@ -129,10 +129,7 @@ impl Index {
     }
 
     /// The lineages of a source partition.
-    pub fn lineages(
-        &self,
-        source: &SourcePartition,
-    ) -> impl Iterator<Item = (&Lineage, &Copies)> {
+    pub fn lineages(&self, source: &SourcePartition) -> impl Iterator<Item = (&Lineage, &Copies)> {
         self.copies.get(source).into_iter().flatten()
     }
 
@@ -213,12 +210,7 @@ impl Index {
     }
 
     /// Ends all replays of this pair of topics that began below the as-of `settled`.
-    pub fn settle(
-        &mut self,
-        source: &TopicName,
-        target: &TopicName,
-        settled: MappingOffset,
-    ) {
+    pub fn settle(&mut self, source: &TopicName, target: &TopicName, settled: MappingOffset) {
         if settled == MappingOffset(0) {
             return;
         }

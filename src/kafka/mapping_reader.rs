@@ -1,6 +1,6 @@
 //! Reads all partitions of the mapping topic from the start, with `read_committed`.
 //!
-//! A dedicated thread polls and decodes. It pauses when [`AHEAD`] batches wait to be applied to the index.
+//! A dedicated thread polls and decodes. It pauses when `AHEAD` batches wait to be applied to the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
