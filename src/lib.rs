@@ -11,8 +11,6 @@ pub mod demo;
 pub mod driver;
 #[cfg(feature = "driver")]
 pub mod failpoint;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod ports;

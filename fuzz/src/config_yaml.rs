@@ -3,7 +3,7 @@
 
 use super::Situations;
 use super::choices::Choices;
-use crate::config::{
+use sprag::config::{
     ConfigError, ConfigErrors, Loaded, Origin, REDACTED, load_text, show_json, show_yaml,
 };
 

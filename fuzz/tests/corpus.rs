@@ -8,13 +8,13 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use sprag::fuzzing::{Situations, TARGETS, Target};
+use sprag_fuzz::{Situations, TARGETS, Target};
 
 /// The largest total size of one target's corpus, in bytes.
 const LARGEST: u64 = 300_000;
 
 fn folder(target: &Target) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name)
 }
 
 fn files(target: &Target) -> Vec<PathBuf> {
@@ -77,8 +77,8 @@ fn stamp() {
 fn every_target_has_a_corpus_a_shim_and_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tests = fs::read_to_string(root.join("tests/corpus.rs")).unwrap();
-    let manifest = fs::read_to_string(root.join("fuzz/Cargo.toml")).unwrap();
-    let mut corpora: Vec<_> = fs::read_dir(root.join("fuzz/corpus"))
+    let manifest = fs::read_to_string(root.join("libfuzzer/Cargo.toml")).unwrap();
+    let mut corpora: Vec<_> = fs::read_dir(root.join("corpus"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -87,9 +87,9 @@ fn every_target_has_a_corpus_a_shim_and_a_test() {
     assert_eq!(corpora, names);
     for target in TARGETS {
         let name = target.name;
-        let shim = format!("fuzz/fuzz_targets/{name}.rs");
+        let shim = format!("libfuzzer/fuzz_targets/{name}.rs");
         assert!(fs::read_to_string(root.join(&shim)).unwrap().contains(name), "{shim}");
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml: {name}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "libfuzzer/Cargo.toml: {name}");
         assert!(tests.contains(&format!("replay(\"{name}\")")), "tests/corpus.rs: {name}");
         let sizes = files(target).into_iter().map(|file| fs::metadata(file).unwrap().len());
         let whole: u64 = sizes.sum();
@@ -99,7 +99,6 @@ fn every_target_has_a_corpus_a_shim_and_a_test() {
 
 /// The corpus of `core_model` catches each of these bugs when it is planted in the core.
 /// `EmptyMember` is not among them: only the adapter names the member.
-#[cfg(feature = "planted-bugs")]
 #[test]
 fn the_corpus_of_core_model_notices_planted_bugs() {
     use sprag_core::planted::{Bug, Planting};

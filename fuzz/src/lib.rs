@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets (`fuzz/README.md`): each turns bytes into input, compares the code
 //! with something written apart from it, and panics where the two differ. The committed corpus runs
-//! through them as an ordinary test, `tests/corpus.rs`.
+//! through them as an ordinary test, `fuzz/tests/corpus.rs`.
 
 mod choices;
 mod config_yaml;
