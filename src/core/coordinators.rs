@@ -30,9 +30,15 @@ impl Coordinators {
     /// The coordinator of `group`; `None` if unknown.
     #[must_use]
     pub fn of(&self, group: &GroupId) -> Option<BrokerId> {
+        *self.leaders.get(usize::try_from(self.partition_of(group)?).ok()?)?
+    }
+
+    /// The partition of `__consumer_offsets` that `group` belongs to; `None` if the number of
+    /// partitions is unknown.
+    #[must_use]
+    pub fn partition_of(&self, group: &GroupId) -> Option<u32> {
         let partitions = u32::try_from(self.leaders.len()).ok().filter(|count| *count > 0)?;
-        let partition = (java_hash(group.as_str()) & 0x7fff_ffff) % partitions;
-        *self.leaders.get(usize::try_from(partition).ok()?)?
+        Some((java_hash(group.as_str()) & 0x7fff_ffff) % partitions)
     }
 }
 
@@ -63,6 +69,7 @@ mod tests {
             let group = GroupId::from(name);
             let partition = (java_hash(name) & 0x7fff_ffff) % 7;
             let expected = (partition != 3).then(|| BrokerId(partition.cast_signed()));
+            assert_eq!(coordinators.partition_of(&group), Some(partition), "{name}");
             assert_eq!(coordinators.of(&group), expected, "{name}");
         }
         assert_eq!(Coordinators::default().of(&GroupId::from("a")), None);

@@ -147,6 +147,14 @@ impl AdminClient {
         Self { properties, side, clock, watch, live, made, moved, describer }
     }
 
+    /// Other clients of the same cluster, with connections of their own.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        let (live, made, moved, describer) = Default::default();
+        let (properties, watch) = (self.properties.clone(), self.watch.clone());
+        Self { properties, side: self.side, clock: self.clock, watch, live, made, moved, describer }
+    }
+
     /// The last connection error in parentheses, with a space in front; empty if there was none.
     #[must_use]
     pub fn last_complaint(&self) -> String {

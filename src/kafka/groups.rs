@@ -1,6 +1,7 @@
 //! Reads and commits the offsets of consumer groups on both clusters, by admin requests.
 
 mod others;
+mod waiting;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use super::topics::describe_one;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
 use others::Others;
+use waiting::Waiting;
 use sprag_core::action::ReadScope;
 use sprag_core::coordinators::Coordinators;
 use sprag_core::event::{
@@ -47,6 +49,8 @@ pub struct KafkaSourceGroups {
 pub struct KafkaTargetGroups {
     admin: Rc<AdminClient>,
     lookups: Lookups,
+    /// For reads of stable offsets.
+    waiting: Waiting,
     clock: ProcessClock,
 }
 
@@ -84,8 +88,8 @@ impl KafkaTargetGroups {
     /// Groups of the cluster that `admin` is connected to.
     #[must_use]
     pub fn new(admin: Rc<AdminClient>, clock: ProcessClock) -> Self {
-        let lookups = Lookups::new(Rc::clone(&admin));
-        Self { admin, lookups, clock }
+        let (lookups, waiting) = (Lookups::new(Rc::clone(&admin)), Waiting::of(&admin));
+        Self { admin, lookups, waiting, clock }
     }
 
     async fn read(
@@ -104,6 +108,10 @@ impl KafkaTargetGroups {
         });
         let what = format!("reading the committed offsets of group {group}");
         let (live, at) = self.lookups.coordinator(group, coordinator_since).await?;
+        let live = match self.lookups.partition(group) {
+            Some(partition) if stable && at.is_some() => self.waiting.lane(partition).since(None)?,
+            Some(_) | None => live,
+        };
         let patience = if stable { REQUEST_TIMEOUT } else { IN_TRANSACTION };
         let read = live
             .admin

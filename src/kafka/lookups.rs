@@ -75,6 +75,11 @@ impl Lookups {
         Ok((self.client.since(since)?, coordinator))
     }
 
+    /// The partition of `__consumer_offsets` that the group belongs to, if the last lookup found it.
+    pub(super) fn partition(&self, group: &GroupId) -> Option<u32> {
+        self.found.borrow().as_ref()?.0.partition_of(group)
+    }
+
     /// Notes the result of a request about the group to the broker `at`, which was looked up; `None` if
     /// librdkafka looked up the broker. `error` is the request's error, if it failed.
     pub(super) fn answered(

@@ -1,7 +1,7 @@
 //! Tests on real Apache Kafka brokers and a real MirrorMaker 2.
 //!
 //! All scenarios are modules of one crate, so that they link once. They need Java 17 and Maven
-//! (`scripts/setup`), and run three at a time (`support::alone`). `SPRAG_LONG=1` runs their long
+//! (`scripts/setup`), and run four at a time (`support::alone`). `SPRAG_LONG=1` runs their long
 //! form.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]

@@ -104,7 +104,7 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
     outage(scene, fault, begun, report);
     let spent = scene::cpu_seconds(sprag.pid()) - cpu;
     report.cpu(spent, begun.elapsed(), &scene::busiest_threads(sprag.pid()));
-    report.log(&sprag, mark);
+    report.log(&sprag, mark, || scene.cluster.state_without(FAULTY));
 
     let mark = sprag.mark();
     let ending = Instant::now();
@@ -112,12 +112,12 @@ fn one_fault(scene: &mut Scene, fault: Fault, report: &mut Report) {
     report.remark(&format!("back {:.1} s after its return began", ending.elapsed().as_secs_f64()));
     let latest = scene.items(Instant::now());
     report.back(&Wave::watch(&scene.watcher, &latest));
-    report.log(&sprag, mark);
+    report.log(&sprag, mark, || scene.cluster.state_without(FAULTY));
 
     let mark = sprag.mark();
     let (items, _) = scene.advance(|_| true);
     report.settled(&Wave::watch(&scene.watcher, &items));
-    report.log(&sprag, mark);
+    report.log(&sprag, mark, || scene.cluster.state_without(FAULTY));
     sprag.term();
     sprag.wait_for_exit(crate::support::DEADLINE);
     scene.cluster.elect_preferred_leaders();

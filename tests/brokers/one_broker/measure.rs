@@ -168,8 +168,8 @@ impl Report {
     }
 
     /// Prints how often each event was logged since a mark. If something was late, also prints the
-    /// lines that may explain it.
-    pub(super) fn log(&mut self, sprag: &Sprag, mark: usize) {
+    /// lines that may explain it, and the state of the brokers.
+    pub(super) fn log(&mut self, sprag: &Sprag, mark: usize, brokers: impl Fn() -> String) {
         let mut events: BTreeMap<String, usize> = BTreeMap::new();
         for line in sprag.log().iter().skip(mark) {
             *events.entry(event(line).to_owned()).or_default() += 1;
@@ -181,6 +181,7 @@ impl Report {
                     eprintln!("    {}", line.text);
                 }
             }
+            eprintln!("{}", brokers());
         }
     }
 

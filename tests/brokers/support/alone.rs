@@ -1,5 +1,5 @@
-//! Limits how many broker tests run at the same time. Usually it is three: they mostly wait, and
-//! three keep two cores busy. A test that measures how long something takes runs alone.
+//! Limits how many broker tests run at the same time. Usually it is four: they mostly wait, and
+//! four keep two cores busy. A test that measures how long something takes runs alone.
 
 use super::artifacts::scratch;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 static TURNS: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 /// How many may hold a turn at the same time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 
 /// The permission to start brokers. It ends on drop.
 #[must_use = "keep it until the end of the test: `let _turn = turn();`"]

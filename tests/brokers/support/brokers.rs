@@ -149,6 +149,17 @@ impl Brokers {
         self.brokers[index(broker)].pid()
     }
 
+    /// What each broker but this one knows about the coordinators of groups, and the end of its log:
+    /// for messages that explain why something is late.
+    pub(crate) fn state_without(&self, broker: i32) -> String {
+        let others = self.brokers.iter().filter(|node| node.id() != broker);
+        let each = others.map(|node| {
+            let known = Layout::of(&node.address(), OFFSETS);
+            format!("broker {}: {OFFSETS}: {known:?}; {}", node.id(), node.log_tail())
+        });
+        each.collect::<Vec<_>>().join("\n")
+    }
+
     /// The layout of a topic, according to any broker but this one.
     ///
     /// # Errors

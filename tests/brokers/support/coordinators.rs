@@ -19,6 +19,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Layout {
     /// By partition: the leader, and the replicas with the preferred leader first.
     pub(crate) partitions: BTreeMap<i32, (Option<i32>, Vec<i32>)>,
+    /// By partition: the replicas that are in sync.
+    in_sync: BTreeMap<i32, Vec<i32>>,
 }
 
 impl Layout {
@@ -36,9 +38,10 @@ impl Layout {
             .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
             .map_err(|error| error.to_string())?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let found = found.ok_or_else(|| format!("no such topic: {topic}"))?.partitions();
+        let in_sync =
+            found.iter().map(|partition| (partition.id(), partition.isr().to_vec())).collect();
         let partitions: BTreeMap<_, _> = found
-            .ok_or_else(|| format!("no such topic: {topic}"))?
-            .partitions()
             .iter()
             .map(|partition| {
                 let leader = Some(partition.leader()).filter(|leader| *leader >= 0);
@@ -48,7 +51,7 @@ impl Layout {
         if partitions.is_empty() {
             return Err(format!("no partitions of {topic}"));
         }
-        Ok(Self { partitions })
+        Ok(Self { partitions, in_sync })
     }
 
     /// The partitions that this broker leads.

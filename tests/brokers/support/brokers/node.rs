@@ -88,6 +88,10 @@ impl Node {
         self.process.pid()
     }
 
+    pub(super) fn log_tail(&self) -> String {
+        log_tail(&log_file(self.folder.path()))
+    }
+
     pub(super) fn kill(&mut self) {
         self.process.kill();
     }

@@ -1,0 +1,29 @@
+//! Connections for reads that may wait at the broker.
+//!
+//! A group coordinator of Apache Kafka 4 answers a read of stable offsets only when everything that was
+//! written to the group's partition of `__consumer_offsets` is replicated, or after
+//! `offsets.commit.timeout.ms` (`GroupCoordinatorService.fetchOffsets`, KAFKA-17267). A broker answers the
+//! requests of one connection one after the other. So a follower that lags would delay all requests to the
+//! broker, if they shared a connection.
+
+use std::rc::Rc;
+
+use super::super::client::AdminClient;
+
+/// How many connections to each broker such reads have. Groups of the same partition share one.
+const LANES: u32 = 4;
+
+/// The clients for reads that may wait.
+pub(super) struct Waiting(Vec<Rc<AdminClient>>);
+
+impl Waiting {
+    /// Clients of the cluster that `admin` is connected to. They connect when they are first used.
+    pub(super) fn of(admin: &AdminClient) -> Self {
+        Self((0..LANES).map(|_| Rc::new(admin.sibling())).collect())
+    }
+
+    /// The client for groups of this partition of `__consumer_offsets`.
+    pub(super) fn lane(&self, partition: u32) -> &Rc<AdminClient> {
+        &self.0[(partition % LANES) as usize]
+    }
+}
