@@ -19,7 +19,6 @@ use super::topics::describe_one;
 use crate::failpoint::{self, Point};
 use crate::ports::{Clock, SourceGroups, TargetGroups};
 use others::Others;
-use waiting::Waiting;
 use sprag_core::action::ReadScope;
 use sprag_core::coordinators::Coordinators;
 use sprag_core::event::{
@@ -31,6 +30,7 @@ use sprag_core::ids::{
     BrokerId, GroupId, SourceOffset, SourcePartition, TargetOffset, TargetPartition, TopicName,
 };
 use sprag_core::time::Instant;
+use waiting::Waiting;
 
 /// The time limit for listing groups. Brokers that take longer are left out of the list.
 const LIST_PATIENCE: Duration = Duration::from_secs(5);
@@ -109,7 +109,9 @@ impl KafkaTargetGroups {
         let what = format!("reading the committed offsets of group {group}");
         let (live, at) = self.lookups.coordinator(group, coordinator_since).await?;
         let live = match self.lookups.partition(group) {
-            Some(partition) if stable && at.is_some() => self.waiting.lane(partition).since(None)?,
+            Some(partition) if stable && at.is_some() => {
+                self.waiting.lane(partition).since(None)?
+            }
             Some(_) | None => live,
         };
         let patience = if stable { REQUEST_TIMEOUT } else { IN_TRANSACTION };

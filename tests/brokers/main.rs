@@ -23,6 +23,7 @@ mod operator;
 mod protocols;
 mod requests;
 mod scenario;
+mod stable_reads;
 mod startup;
 mod support;
 mod zombie;

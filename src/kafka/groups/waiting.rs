@@ -27,3 +27,19 @@ impl Waiting {
         &self.0[(partition % LANES) as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::client::Properties;
+    use super::super::super::clock::ProcessClock;
+    use super::*;
+
+    #[test]
+    fn groups_of_one_partition_share_a_connection_and_others_mostly_do_not() {
+        let admin = AdminClient::new(Properties::new(), "target", ProcessClock::start());
+        let waiting = Waiting::of(&admin);
+        let same = |one, other| Rc::ptr_eq(waiting.lane(one), waiting.lane(other));
+        assert!(same(7, 7) && same(1, 1 + LANES));
+        assert!(!same(0, 1) && !same(1, 2) && !same(2, 3) && !same(3, 4));
+    }
+}
