@@ -80,16 +80,15 @@ impl Invariant {
     #[must_use]
     pub fn is_liveness(self) -> bool {
         match self {
-            Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated | Self::Sparing => {
-                true
-            }
+            Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated => true,
             Self::NeverStale
             | Self::NeverSkip
             | Self::NeverTrample
             | Self::FencedMeansFenced
             | Self::Verified
             | Self::Truthful
-            | Self::NoInventedOffset => false,
+            | Self::NoInventedOffset
+            | Self::Sparing => false,
         }
     }
 }

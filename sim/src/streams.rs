@@ -47,7 +47,7 @@ impl Stream {
         self.0.random_range(0..len.max(1))
     }
 
-    /// One of `choices`, of which there must be at least one.
+    /// One of `choices`, which must not be empty.
     pub fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.index(choices.len())].clone()
     }

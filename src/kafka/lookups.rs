@@ -27,6 +27,7 @@ use sprag_core::time::Instant;
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// How long a lookup is valid if the topic was not found or may not be described.
 const NOT_FOUND_LIFE: Duration = Duration::from_secs(60);
+
 /// `None` if the topic does not exist or cannot be described.
 type Found = Result<Option<Rc<Coordinators>>, Failure>;
 

@@ -112,7 +112,7 @@ impl ShardProducer {
     ///
     /// Classified by the error table.
     pub(super) async fn init_transactions(&self) -> Result<(), Failure> {
-        self.run(INITIALISATION, Worker::init_transactions).await
+        self.run("initialising transactions", INITIALISATION, Worker::init_transactions).await
     }
 
     /// Writes records to the shard's fence partition and returns the offset of the last one. In `fenced` mode
@@ -124,7 +124,8 @@ impl ShardProducer {
     /// out late. In `guarded` mode, some of the records may have been written even so.
     pub(super) async fn write_records(&self, records: Vec<FenceRecord>) -> Result<Fence, Failure> {
         let calls = TRANSACTION_CALL * CALLS_FOR_RECORDS;
-        self.run(calls, move |worker| worker.write_records(&records)).await
+        self.run("writing to the fence topic", calls, move |worker| worker.write_records(&records))
+            .await
     }
 
     /// Begins a transaction and writes offsets in it.
@@ -137,7 +138,9 @@ impl ShardProducer {
         group: GroupId,
         offsets: TopicPartitionList,
     ) -> Result<(), Failure> {
-        self.run(TRANSACTION_CALL, move |worker| worker.write_offsets(&group, &offsets)).await
+        let what = format!("writing offsets of group {group}");
+        self.run(&what, TRANSACTION_CALL, move |worker| worker.write_offsets(&group, &offsets))
+            .await
     }
 
     /// Ends the open transaction, and returns whether a request may be carried out late.
@@ -147,7 +150,8 @@ impl ShardProducer {
     /// Classified by the error table, or as a late request if the call failed and a request may be carried
     /// out late.
     pub(super) async fn end_transaction(&self, end: TransactionEnd) -> Result<Aftermath, Failure> {
-        self.run(TRANSACTION_CALL, move |worker| worker.end(end)).await
+        let what = format!("ending a transaction ({end:?})");
+        self.run(&what, TRANSACTION_CALL, move |worker| worker.end(end)).await
     }
 
     /// Waits for `job`, whose calls may take up to `calls` in total. A producer that does not return in time
@@ -155,6 +159,7 @@ impl ShardProducer {
     /// thread ends when the call returns.
     async fn run<T: Send + 'static>(
         &self,
+        what: &str,
         calls: Duration,
         job: impl FnOnce(&Worker) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
@@ -171,7 +176,7 @@ impl ShardProducer {
             Either::Left((outcome, _)) => outcome.map_err(|_| gone())?,
             Either::Right(((), _)) => {
                 let detail = format!(
-                    "shard {}: the Kafka client did not return from a call within {patience:?}",
+                    "shard {}: {what}: the Kafka client did not return within {patience:?}",
                     self.shard
                 );
                 Err(Failure::new(FailureClass::LateRequest, detail))

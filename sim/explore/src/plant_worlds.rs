@@ -31,7 +31,7 @@ pub fn smallest(plant: Plant) -> World {
     World { instances, ..World::new(CommitMode::Fenced, budget).planted(plant) }
 }
 
-/// The promises of which the bug breaks at least one there.
+/// The bug breaks at least one of these promises there.
 #[must_use]
 pub fn broken_by(plant: Plant) -> &'static [&'static str] {
     match plant {

@@ -1,4 +1,4 @@
-//! Isolated: a group none of whose brokers is faulty is not behind for longer than a bound, whatever
+//! Isolated: a group without a faulty broker is not behind for longer than a bound, whatever
 //! happens to other brokers.
 //!
 //! *Its brokers* are its coordinators on both clusters, the leaders of its partitions on both, and the

@@ -170,7 +170,7 @@ fn allowed(scenario: &Scenario, what: &What) -> u32 {
         What::Topics | What::LogOffsets => (3 * rounds + 20) * (groups + 1),
         What::GroupList | What::Coordinators => 2 * rounds + 20,
         What::InitProducer => 20 * per(scenario.shape.shards as usize),
-        // A mapping partition that cannot be read is reported at each try, of which the port sets the pace.
+        // A mapping partition that cannot be read is reported at each try. The port paces the tries.
         What::Log(..) => 2 * rounds + 100,
     }
 }

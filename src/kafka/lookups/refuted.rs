@@ -32,7 +32,7 @@ impl Refuted {
                 *self.0.entry(group.clone()).or_default() += 1;
             }
             (None, Some(_)) => {
-                self.0.entry(group.clone()).and_modify(|times| *times = LIMIT - 1);
+                self.0.entry(group.clone()).and_modify(|times| *times = (*times).min(LIMIT - 1));
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
@@ -65,6 +65,13 @@ mod tests {
         assert!(!after(&[refusal, refusal, (AT, None), refusal, refusal]));
         assert!(after(&[refusal, (AT, Some(Code::OperationTimedOut)), refusal, refusal]));
         assert!(after(&[refusal, refusal, refusal, (None, None)]));
+    }
+
+    #[test]
+    fn a_failure_of_the_clients_lookup_counts_as_no_refusal() {
+        let refusal = (AT, Some(Code::NotCoordinator));
+        let unknown = (None, Some(Code::OperationTimedOut));
+        assert!(!after(&[refusal, unknown, refusal]));
     }
 
     #[test]

@@ -58,11 +58,13 @@ fn a_client_that_does_not_return_from_a_call_is_given_up() {
     let (_cluster, owner) = owner(CommitMode::Fenced);
     let (end, ended) = channel::<()>();
     let patience = Duration::from_millis(50);
-    let outcome = block_on(owner.run(patience, move |_| {
+    let outcome = block_on(owner.run("waiting", patience, move |_| {
         let _ = ended.recv();
         Ok(())
     }));
-    assert_eq!(outcome.unwrap_err().class, FailureClass::LateRequest);
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::LateRequest);
+    assert!(failure.to_string().starts_with("shard 0: waiting: "), "{failure}");
     drop(end);
 }
 

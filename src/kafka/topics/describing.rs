@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// The maximum number of brokers to ask.
 const MOST_ASKED: usize = 4;
 
-/// The descriptions of topics, each of which can fail by itself.
+/// The descriptions of topics. Each can fail by itself.
 pub(super) type Described = BTreeMap<TopicName, Result<TopicDescription, Failure>>;
 
 type ByBroker = Vec<(String, Result<TopicDescription, NativeError>)>;
