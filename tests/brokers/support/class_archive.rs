@@ -8,6 +8,8 @@ use std::fs::{self, File};
 /// Creates this version's archive if it is missing: a broker starts once, and the JVM dumps its
 /// classes when it ends. Without an archive, brokers only start more slowly.
 pub(super) fn ensure(version: Version) {
+    // The archive lies in the jars' folder, which the first call creates.
+    version.libs();
     let archive = version.class_archive();
     // Held until this function returns: another test process waits here, then finds the archive.
     let lock = File::create(archive.with_extension("lock")).expect("a lock file for the archive");
