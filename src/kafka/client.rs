@@ -55,6 +55,11 @@ pub fn client_config(properties: &Properties, ours: &[(&str, &str)]) -> ClientCo
     if !properties.contains_key("socket.connection.setup.timeout.ms") {
         config.set("socket.connection.setup.timeout.ms", "5000");
     }
+    // No request of Sprag's waits longer than this. librdkafka then closes the connection, so that nothing else
+    // is sent to a broker that does not answer, and looks for other leaders.
+    if !properties.contains_key("socket.timeout.ms") {
+        config.set("socket.timeout.ms", REQUEST_TIMEOUT.as_millis().to_string());
+    }
     // What librdkafka would log also comes back as the error of a request, and is logged with that request.
     config.set_log_level(RDKafkaLogLevel::Critical);
     for (key, value) in properties {
@@ -246,13 +251,7 @@ impl AdminClient {
     pub fn fresh(&self) -> Result<Rc<Admin<Watch>>, Failure> {
         // With sparse connections, a request that waits for a broker starts a new connection in each of the
         // request's states, without a back-off. A broker that refuses connections would make librdkafka spin.
-        let mut ours = vec![("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
-        // No request of ours waits longer than this. librdkafka then closes the connection, so that nothing
-        // else is sent to a broker that does not answer.
-        let patience = REQUEST_TIMEOUT.as_millis().to_string();
-        if !self.properties.contains_key("socket.timeout.ms") {
-            ours.push(("socket.timeout.ms", &patience));
-        }
+        let ours = [("group.id", "sprag-admin"), ("enable.sparse.connections", "false")];
         let config = client_config(&self.properties, &ours);
         Admin::new(&config, self.watch.clone()).map(Rc::new).map_err(|error| {
             let detail =

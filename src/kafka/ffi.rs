@@ -6,6 +6,7 @@
 pub mod admin;
 mod answers;
 pub mod batch;
+pub mod commits;
 pub mod connections;
 pub mod group_list;
 mod interceptors;

@@ -230,6 +230,8 @@ impl Reading {
             ("enable.auto.offset.store", "false"),
             ("allow.auto.create.topics", "false"),
             ("fetch.wait.max.ms", "100"),
+            // Even a slow link carries this much before the request times out.
+            ("fetch.max.bytes", "8388608"),
             ("fetch.queue.backoff.ms", "10"),
         ];
         let consumer: BaseConsumer = client_config(properties, &ours).create()?;

@@ -1,6 +1,8 @@
 //! Membership in the coordination group, which decides the shards that this instance owns
 //! (`docs/protocol.md`, "The life of a shard"). A dedicated thread polls the consumer, handles rebalances and
-//! checks the generation.
+//! asks whether this instance is a member of the current generation.
+
+mod checks;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,20 +12,23 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::client::{Properties, client_config, failed};
+use self::checks::{Asker, Checks, what};
+use super::client::{Properties, REQUEST_TIMEOUT, client_config, failed};
 use super::clock::ProcessClock;
 use super::complaints::{Complaints, plain_sentence};
-use super::errors::{Doing, advice, native};
-use crate::ports::Ownership;
+use super::errors::{Doing, advice};
+use super::ffi::commits;
+use crate::ports::{Clock, Ownership};
 use sprag_core::event::Event;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{Shard, TopicName};
+use sprag_core::time::Instant;
 
 const POLL: Duration = Duration::from_millis(50);
 
@@ -35,7 +40,7 @@ pub struct KafkaOwnership {
 }
 
 enum Order {
-    Check(Shard, oneshot::Sender<Result<bool, Failure>>),
+    Check(Shard, Asker),
     Release(Shard),
 }
 
@@ -46,6 +51,7 @@ struct Membership {
     /// Partitions whose revocation is not acknowledged yet. They are given back all at once.
     revoked: Arc<Mutex<Option<Revoked>>>,
     closing: Arc<AtomicBool>,
+    checks: Arc<Checks>,
     complaints: Complaints,
 }
 
@@ -93,6 +99,10 @@ impl ConsumerContext for Membership {
         if let Err(error) = outcome {
             tracing::warn!(%error, "could not complete a rebalance of the coordination group");
         }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        self.checks.answered(&result, offsets);
     }
 }
 
@@ -171,20 +181,22 @@ impl KafkaOwnership {
     ) -> Result<Self, Failure> {
         let session = session_timeout.as_millis().to_string();
         let heartbeat = (session_timeout.as_millis() / 3).clamp(1, 3000).to_string();
+        let patience = patience(session_timeout).as_millis().to_string();
         let ours = [
             ("group.id", group),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", session.as_str()),
             ("heartbeat.interval.ms", heartbeat.as_str()),
+            ("socket.timeout.ms", patience.as_str()),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "latest"),
             ("allow.auto.create.topics", "false"),
         ];
         let (events, receiver) = mpsc::unbounded_channel();
-        let (revoked, closing) = (Arc::default(), Arc::default());
+        let (revoked, closing, checks) = Default::default();
         let complaints = Complaints::new(ProcessClock::start());
-        let membership = Membership { events, revoked, closing, complaints };
+        let membership = Membership { events, revoked, closing, checks, complaints };
         let what = format!("joining the coordination group {group} on the target");
         let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
         let consumer: BaseConsumer<Membership> = client_config(properties, &ours)
@@ -240,14 +252,16 @@ fn serve(
     topic: &TopicName,
     orders: &Receiver<Order>,
 ) {
+    let clock = ProcessClock::start();
     loop {
+        membership.checks.expire(clock.now());
         if let Some(Err(error)) = consumer.poll(POLL) {
             tracing::debug!(%error, "polling the coordination group failed");
         }
         loop {
             match orders.try_recv() {
                 Ok(Order::Check(shard, answer)) => {
-                    let _ = answer.send(still_assigned(consumer, topic, shard));
+                    ask(consumer, topic, shard, clock.now(), answer);
                 }
                 Ok(Order::Release(shard)) => {
                     if let Some(partitions) = membership.released(shard)
@@ -266,31 +280,40 @@ fn serve(
     }
 }
 
-/// Whether this instance still owns the shard. It commits an offset with its generation, and the coordinator
-/// accepts that only from a member of the current generation.
-#[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
-fn still_assigned(
+/// Asks whether this instance still owns the shard.
+fn ask(
     consumer: &BaseConsumer<Membership>,
     topic: &TopicName,
     shard: Shard,
-) -> Result<bool, Failure> {
-    let what = format!("asking the coordination group about shard {shard}");
+    now: Instant,
+    asker: Asker,
+) {
     let partition = shard.get().cast_signed();
-    let assignment = consumer.assignment().map_err(|e| failed(&e, Doing::Reading, &what))?;
-    if assignment.find_partition(topic.as_str(), partition).is_none() {
-        return Ok(false);
+    match consumer.assignment() {
+        Ok(assigned) if assigned.find_partition(topic.as_str(), partition).is_some() => {}
+        Ok(_) => {
+            let _ = asker.send(Ok(false));
+            return;
+        }
+        Err(error) => {
+            let _ = asker.send(Err(failed(&error, Doing::Reading, &what(shard))));
+            return;
+        }
     }
+    let checks = &consumer.context().checks;
+    let offset = checks.ask(now, shard, asker);
     let mut list = TopicPartitionList::new();
-    let added = list.add_partition_offset(topic.as_str(), partition, Offset::Offset(0));
-    added.map_err(|error| failed(&error, Doing::Reading, &what))?;
-    match consumer.commit(&list, CommitMode::Sync) {
-        Ok(()) => Ok(true),
-        Err(error) => match native(&error).code {
-            Code::UnknownMemberId
-            | Code::IllegalGeneration
-            | Code::FencedInstanceId
-            | Code::AssignmentLost => Ok(false),
-            _ => Err(failed(&error, Doing::Reading, &what)),
-        },
+    let sent = list
+        .add_partition_offset(topic.as_str(), partition, Offset::Offset(offset))
+        .and_then(|()| commits::commit(consumer, &list));
+    if let Err(error) = sent {
+        checks.refused(offset, error);
     }
+}
+
+/// How long a broker may leave a request unanswered. librdkafka asks any broker for the group's coordinator,
+/// also one that hangs, and asks no other before that request times out. The session must outlast two such
+/// requests: a heartbeat to a coordinator that hangs, and the look-up of its successor.
+fn patience(session_timeout: Duration) -> Duration {
+    (session_timeout / 3).clamp(Duration::from_secs(1), REQUEST_TIMEOUT)
 }

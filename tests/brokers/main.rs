@@ -14,6 +14,7 @@ mod facts;
 mod faults;
 mod flow;
 mod harness;
+mod hung_broker;
 mod late;
 mod limits;
 mod live;

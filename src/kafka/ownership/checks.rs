@@ -1,0 +1,110 @@
+//! Questions whether this instance still owns a shard. Each is an offset commit with the generation of this
+//! member, which the coordinator accepts only from a member of the current generation. The commits are
+//! asynchronous: the thread that polls the coordination group never waits for an answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use rdkafka::TopicPartitionList;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use sprag_core::failure::{Failure, FailureClass};
+use sprag_core::ids::Shard;
+use sprag_core::time::Instant;
+
+use super::super::client::failed;
+use super::super::errors::{Doing, native};
+
+/// How long an answer is waited for. librdkafka itself keeps a commit until it finds a coordinator that
+/// answers.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where an answer goes.
+pub(super) type Asker = oneshot::Sender<Result<bool, Failure>>;
+
+/// The questions that wait for an answer.
+#[derive(Default)]
+pub(super) struct Checks(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    /// The offset of the next commit. Nobody reads it: it tells the answers apart.
+    next: i64,
+    asked: BTreeMap<i64, Asked>,
+}
+
+struct Asked {
+    shard: Shard,
+    until: Instant,
+    asker: Asker,
+}
+
+impl Checks {
+    /// Notes a question. Returns the offset to commit.
+    pub(super) fn ask(&self, now: Instant, shard: Shard, asker: Asker) -> i64 {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = waiting.next;
+        waiting.next += 1;
+        waiting.asked.insert(offset, Asked { shard, until: now + PATIENCE, asker });
+        offset
+    }
+
+    /// The commit of this offset could not be sent.
+    pub(super) fn refused(&self, offset: i64, error: KafkaError) {
+        self.settle(offset, Err(error));
+    }
+
+    /// A commit was answered. An answer that comes too late is dropped.
+    pub(super) fn answered(&self, result: &KafkaResult<()>, offsets: &TopicPartitionList) {
+        for part in offsets.elements() {
+            if let Some(offset) = part.offset().to_raw() {
+                self.settle(offset, result.clone().and_then(|()| part.error()));
+            }
+        }
+    }
+
+    /// Answers the questions that have waited too long.
+    pub(super) fn expire(&self, now: Instant) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = std::mem::take(&mut waiting.asked);
+        let (late, asked) = asked.into_iter().partition(|(_, asked)| asked.until <= now);
+        waiting.asked = asked;
+        drop(waiting);
+        let late: BTreeMap<i64, Asked> = late;
+        for Asked { shard, asker, .. } in late.into_values() {
+            let detail = format!("{}: no answer within {PATIENCE:?}", what(shard));
+            let _ = asker.send(Err(Failure::new(FailureClass::Retry, detail)));
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
+    fn settle(&self, offset: i64, result: KafkaResult<()>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Asked { shard, asker, .. }) = waiting.asked.remove(&offset) else {
+            return;
+        };
+        drop(waiting);
+        let answer = match result {
+            Ok(()) => Ok(true),
+            Err(error) => match native(&error).code {
+                Code::UnknownMemberId
+                | Code::IllegalGeneration
+                | Code::FencedInstanceId
+                | Code::AssignmentLost => Ok(false),
+                _ => Err(failed(&error, Doing::Reading, &what(shard))),
+            },
+        };
+        // Whoever asked may no longer wait.
+        let _ = asker.send(answer);
+    }
+}
+
+/// What a question is called in a failure.
+pub(super) fn what(shard: Shard) -> String {
+    format!("asking the coordination group about shard {shard}")
+}
+
+#[cfg(test)]
+mod tests;
