@@ -11,7 +11,7 @@ pub mod log;
 mod members;
 pub mod offsets;
 pub mod producers;
-mod topics;
+pub mod topics;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

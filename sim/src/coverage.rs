@@ -62,6 +62,8 @@ const WANTED: &[(Kind, &[&str])] = &[
             "Answer of a former coordinator",
             "Look-up of a former coordinator",
             "Ends of a lagging replica",
+            "End of a leader that is behind",
+            "Topic is not described",
             "Partition cannot be read",
             "End of a partition cannot be read",
             "Late request",

@@ -47,6 +47,9 @@ struct State {
     /// Whether former coordinators mislead, and whether connections to them have broken since.
     former_coordinators: Option<(bool, bool)>,
     stale_ends: bool,
+    lagging_leaders: bool,
+    /// Clusters that do not describe their replicated topics.
+    unread: BTreeSet<Side>,
     /// Mapping partitions that cannot be read, and whether their log end offsets cannot be read either.
     failing: BTreeMap<i32, bool>,
 }
@@ -155,6 +158,10 @@ impl Faults {
                     broken.brokers.insert((*cluster, BrokerId(*broker)), trouble);
                 }
                 Fault::StaleEnds { .. } => broken.stale_ends = true,
+                Fault::LaggingLeaders { .. } => broken.lagging_leaders = true,
+                Fault::TopicsUnread { cluster, .. } => {
+                    broken.unread.insert(*cluster);
+                }
                 Fault::MappingPartitionFails { partition, ends_too, .. } => {
                     *broken.failing.entry(*partition).or_default() |= *ends_too;
                 }
@@ -236,6 +243,12 @@ fn record_changes(was: &State, is: &State) {
     if was.stale_ends != is.stale_ends {
         record(TARGET, is.stale_ends, "StaleEnds");
     }
+    if was.lagging_leaders != is.lagging_leaders {
+        record(TARGET, is.lagging_leaders, "LaggingLeaders");
+    }
+    for side in was.unread.symmetric_difference(&is.unread) {
+        record(host(*side), is.unread.contains(side), "TopicsUnread");
+    }
     for partition in 0..2 {
         let (before, now) = (was.failing.get(&partition), is.failing.get(&partition));
         if before != now {
@@ -311,6 +324,18 @@ fn change_clusters(world: &mut World, now: Instant, was: &State, is: &State) {
         (false, true) => world.target.stale_ends(&world.names.mapping_topic),
         (true, false) => world.target.true_ends(),
         (false, false) | (true, true) => {}
+    }
+    let (from, to): (BTreeSet<_>, BTreeSet<_>) = world.names.topics.iter().cloned().unzip();
+    match (was.lagging_leaders, is.lagging_leaders) {
+        (false, true) => world.target.lag(to.clone()),
+        (true, false) => world.target.catch_up(),
+        (false, false) | (true, true) => {}
+    }
+    for (side, broker, topics) in
+        [(Side::Source, &world.source, from), (Side::Target, &world.target, to)]
+    {
+        let unread = is.unread.contains(&side);
+        broker.leave_undescribed(if unread { topics } else { BTreeSet::new() });
     }
     let at = |partition: &i32| Partition {
         topic: world.names.mapping_topic.clone(),

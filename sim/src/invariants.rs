@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | NeverStale | 1: no translation is overwritten by a decision from older knowledge | [`never_stale`] |
 //! | NeverSkip | 2: a consumer that resumes there sees every record from its position on | [`never_skip`] |
+//! | NoNeedlessRewind | 1: a translation is set back only for a reason | [`no_needless_rewind`] |
 //! | NeverTrample | 4: foreign commits are not overwritten | [`never_trample`] |
 //! | FencedMeansFenced | 1: a decision of an earlier owner is never carried out | [`fenced_means_fenced`] |
 //! | Verified | 4: the stored offset is read and compared again before a commit | [`verified`] |
@@ -31,6 +32,7 @@ pub mod never_skip;
 pub mod never_stale;
 pub mod never_trample;
 pub mod no_invented_offset;
+pub mod no_needless_rewind;
 pub mod replays;
 pub mod settled;
 pub mod sparing;
@@ -53,6 +55,8 @@ pub enum Invariant {
     NeverStale,
     /// See [`never_skip`].
     NeverSkip,
+    /// See [`no_needless_rewind`].
+    NoNeedlessRewind,
     /// See [`never_trample`].
     NeverTrample,
     /// See [`fenced_means_fenced`].
@@ -83,6 +87,7 @@ impl Invariant {
             Self::Converges | Self::Exact | Self::StandsDown | Self::Isolated => true,
             Self::NeverStale
             | Self::NeverSkip
+            | Self::NoNeedlessRewind
             | Self::NeverTrample
             | Self::FencedMeansFenced
             | Self::Verified

@@ -12,8 +12,8 @@ use crate::invariants::isolated::{Isolated, Look};
 use crate::invariants::sparing::Sparing;
 use crate::invariants::{
     Invariant, Violation, converges, exact, fenced_means_fenced, isolated, never_skip, never_stale,
-    never_trample, no_invented_offset, replays, settled, stands_down, truthful::Unreported,
-    verified,
+    never_trample, no_invented_offset, no_needless_rewind, replays, settled, stands_down,
+    truthful::Unreported, verified,
 };
 use crate::listener::{self, Listener};
 use crate::names::{SOURCE, TARGET};
@@ -297,8 +297,9 @@ fn check(
     ours: &Ours,
     wanted: &dyn Fn(Invariant) -> bool,
 ) -> Option<Violation> {
-    let checks: [&dyn Fn() -> Option<Violation>; 7] = [
+    let checks: [&dyn Fn() -> Option<Violation>; 8] = [
         &|| never_stale::check(truth, ours),
+        &|| no_needless_rewind::check(scenario, truth, clusters, ours),
         &|| never_trample::check(truth, ours),
         &|| fenced_means_fenced::check(truth, ours),
         &|| verified::check(ours),

@@ -4,6 +4,7 @@
 pub mod brokers;
 mod generate;
 pub(crate) mod half_read;
+mod topics;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,8 @@ pub struct Rules {
     pub session_millis: u64,
     /// `groups.refreshInterval`, in milliseconds.
     pub refresh_millis: u64,
+    /// `groups.onBelowFirstMapping: logStart`.
+    pub from_log_start: bool,
     /// How long the target keeps the offsets of groups without members, in milliseconds; `None` is for
     /// ever.
     pub retention_millis: Option<u64>,
@@ -252,6 +255,8 @@ pub enum Disguise {
     OtherPipeline,
     /// A stamp of another shard count.
     OtherShards,
+    /// A stamp of another fence topic, as if the fence topic had been recreated.
+    OtherFenceTopic,
     /// A stamp with a fence that does not exist yet, as if the fence topic had lost records.
     LaterFence,
 }
@@ -333,6 +338,19 @@ pub enum Fault {
         /// How long, in milliseconds.
         lasts: u64,
     },
+    /// The leaders of the target's replicated topics were just elected and are behind: they answer with log
+    /// end offsets of before.
+    LaggingLeaders {
+        /// How long, in milliseconds.
+        lasts: u64,
+    },
+    /// A cluster does not describe its replicated topics, so their ids are unknown.
+    TopicsUnread {
+        /// Which cluster.
+        cluster: Side,
+        /// How long, in milliseconds.
+        lasts: u64,
+    },
     /// A partition of the mapping topic cannot be read.
     MappingPartitionFails {
         /// Which partition.
@@ -358,6 +376,8 @@ impl Fault {
             | Self::LateRequests { lasts, .. }
             | Self::FormerCoordinator { lasts, .. }
             | Self::StaleEnds { lasts }
+            | Self::LaggingLeaders { lasts }
+            | Self::TopicsUnread { lasts, .. }
             | Self::Broker(BrokerFault { lasts, .. })
             | Self::MappingPartitionFails { lasts, .. } => *lasts,
         }

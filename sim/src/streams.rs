@@ -23,6 +23,8 @@ pub enum Concern {
     Brokers,
     /// Owners that know fewer mappings than the owners before them.
     HalfRead,
+    /// What instances read about topics.
+    Topics,
 }
 
 /// The stream of one concern.

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use sprag_core::ids::{Fence, GroupId, MappingTopicTag, Shard, TopicId, TopicName};
+use sprag_core::mapping::MappingRecord;
 use sprag_core::time::Instant;
+use sprag_mapping::{Decoder, Format};
 
 pub use self::commits::{Ours, SourceCommit, is_foreign, stamp_of};
 pub use self::logs::Logs;
@@ -16,7 +18,7 @@ use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
 use crate::names::Names;
-use crate::scenario::{Fault, Rules, Scenario};
+use crate::scenario::{Fault, Publisher, Rules, Scenario};
 use crate::wire::{Committed, Isolation, Partition, Producer};
 
 /// The prefix of stamps in every run.
@@ -47,6 +49,12 @@ pub struct Truth {
     pub stored: BTreeMap<(GroupId, Partition), Committed>,
     /// Each group's last committed offset on the target, even if it no longer exists.
     last: BTreeMap<(GroupId, Partition), Committed>,
+    /// Sprag's last commit for each group.
+    pub ours: BTreeMap<(GroupId, Partition), Committed>,
+    /// Every record of the current mapping topic that was ever appended, by partition and offset. Neither
+    /// compaction nor retention removes any.
+    pub mappings: BTreeMap<(i32, i64), MappingRecord>,
+    decoder: Decoder,
     /// When each group's committed offset on the target last changed.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
     /// When each instance last read each group, requiring stable offsets: all of it (`None`), or a
@@ -118,6 +126,12 @@ impl Truth {
             source: BTreeMap::new(),
             stored: BTreeMap::new(),
             last: BTreeMap::new(),
+            ours: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            decoder: Decoder::new(match scenario.shape.publisher {
+                Publisher::Dense => Format::Native,
+                Publisher::Sparse { .. } => crate::names::syncs(),
+            }),
             changed: BTreeMap::new(),
             looked: BTreeMap::new(),
             made: BTreeMap::new(),
@@ -147,6 +161,7 @@ impl Truth {
         for fact in &target[self.seen.1..] {
             if let Some(ours) = self.ours(fact) {
                 check(self, &ours);
+                self.ours.insert((ours.group, ours.at), ours.after);
             }
             self.learn_target(fact);
         }
@@ -227,8 +242,13 @@ impl Truth {
             What::Fencing { producer } if producer.transactional_id.starts_with("sprag.") => {
                 self.shard_producers.insert(producer.id);
             }
-            What::Appended { at, offset, .. } if at.topic == self.names.mapping_topic => {
+            What::Appended { at, offset, key, value, .. }
+                if at.topic == self.names.mapping_topic =>
+            {
                 self.logs.published(fact.at, at, *offset);
+                if let Ok(record) = self.decoder.decode(Some(key), value.as_deref()) {
+                    self.mappings.insert((at.partition, *offset), record);
+                }
             }
             What::Appended { at, offset, value, .. } if at.topic == self.names.fence_topic => {
                 let text = value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -258,6 +278,7 @@ impl Truth {
                 self.made.insert(at.topic.clone(), fact.at);
                 self.logs.made(at);
                 if at.topic == self.names.mapping_topic {
+                    self.mappings.clear();
                     self.mapping_topics.push(*topic);
                 }
             }

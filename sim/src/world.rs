@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use sprag_core::ids::{ClusterId, GroupId, TopicName};
-use sprag_core::policy::{CommitMode, OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
+use sprag_core::policy::{
+    CommitMode, OnBelowFirstMapping, OnCorrection, OnForeignCommit, OnSourceRewind, Policy,
+};
 use sprag_core::time::Instant;
 use sprag_mapping::Format;
 
@@ -263,6 +265,10 @@ pub fn policy(scenario: &Scenario) -> Policy {
         on_source_rewind: match rules.follow_rewinds {
             true => OnSourceRewind::Follow,
             false => OnSourceRewind::Hold,
+        },
+        on_below_first_mapping: match rules.from_log_start {
+            true => OnBelowFirstMapping::LogStart,
+            false => OnBelowFirstMapping::Hold,
         },
         apply_mappings_guard: !rules.guard_off,
         poll_interval: Duration::from_millis(rules.poll_millis),

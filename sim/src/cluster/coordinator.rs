@@ -62,11 +62,11 @@ impl Cluster {
                 Err(error) => return self.refused(producer, error),
             };
         }
-        let values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
+        let appended = records.clone();
         match self.topics.append(at, records, producer.map(|producer| producer.id)) {
             Ok((topic, first)) => {
-                for (offset, value) in (first..).zip(values) {
-                    self.note(What::Appended { topic, at: at.clone(), offset, value });
+                for (offset, NewRecord { key, value }) in (first..).zip(appended) {
+                    self.note(What::Appended { topic, at: at.clone(), offset, key, value });
                 }
                 Response::Produced(first)
             }

@@ -53,6 +53,8 @@ pub enum What {
         at: Partition,
         /// Its offset.
         offset: i64,
+        /// Its key.
+        key: Vec<u8>,
         /// Its value.
         value: Option<Vec<u8>>,
     },

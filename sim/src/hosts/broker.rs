@@ -11,6 +11,7 @@ use sprag_core::time::Instant;
 use super::brokers::{Brokers, Trouble, Way};
 use crate::clock::simulated;
 use crate::cluster::Cluster;
+use crate::cluster::topics::Topics;
 use crate::coverage::{Kind, reached};
 use crate::invariants::sparing::{self, Did};
 use crate::net::{Answer, Mail, serve};
@@ -29,6 +30,10 @@ struct State {
     former: Option<Former>,
     /// A topic, and a lagging replica that answers for its log end offsets.
     stale_ends: Option<(TopicName, Cluster)>,
+    /// Topics whose leaders are behind, and what these know.
+    lagging: Option<(BTreeSet<TopicName>, Topics)>,
+    /// Topics that are not described.
+    undescribed: BTreeSet<TopicName>,
     /// Partitions that cannot be read.
     failing: BTreeMap<Partition, Failing>,
     slow_by: Duration,
@@ -97,6 +102,8 @@ impl Broker {
             asleep: Vec::new(),
             former: None,
             stale_ends: None,
+            lagging: None,
+            undescribed: BTreeSet::new(),
             failing: BTreeMap::new(),
             slow_by: Duration::ZERO,
             loses_answers: false,
@@ -211,6 +218,23 @@ impl Broker {
         self.0.borrow_mut().stale_ends = None;
     }
 
+    /// From now on, the leaders of these topics know nothing that is new.
+    pub fn lag(&self, topics: BTreeSet<TopicName>) {
+        let mut state = self.0.borrow_mut();
+        let known = state.cluster.topics().clone();
+        state.lagging = Some((topics, known));
+    }
+
+    /// The leaders know everything again.
+    pub fn catch_up(&self) {
+        self.0.borrow_mut().lagging = None;
+    }
+
+    /// Describes all topics but these.
+    pub fn leave_undescribed(&self, topics: BTreeSet<TopicName>) {
+        self.0.borrow_mut().undescribed = topics;
+    }
+
     /// Makes reading this partition fail; `None` ends that.
     pub fn fail_partition(&self, at: &Partition, how: Option<Failing>) {
         let mut state = self.0.borrow_mut();
@@ -304,8 +328,37 @@ impl State {
             }
             _ => self.cluster.handle_sent(now, (from, *sent), request.clone()),
         };
+        if from.starts_with("sprag-") {
+            self.hold_back(request, &mut response);
+        }
         self.spoil(request, &mut response);
         response
+    }
+
+    /// Takes out of a response to Sprag what leaders that are behind do not know, and the topics that are
+    /// not described. A log start is never taken back.
+    fn hold_back(&self, request: &Request, response: &mut Response) {
+        if let Response::Topics(described) = response {
+            for (_, topic) in described.iter_mut().filter(|(at, _)| self.undescribed.contains(*at))
+            {
+                struck("Topic is not described");
+                *topic = Err(Error::RequestTimedOut);
+            }
+        }
+        if let (Some((topics, known)), Request::ListOffsets { at, isolation }) =
+            (&self.lagging, request)
+            && let Response::Offsets(offsets) = response
+        {
+            let behind = at.iter().filter(|at| topics.contains(&at.topic)).cloned().collect();
+            for (at, range) in known.ends(behind, *isolation) {
+                if let (Ok((_, known)), Some(Ok((start, end)))) = (range, offsets.get_mut(&at))
+                    && known < *end
+                {
+                    struck("End of a leader that is behind");
+                    *end = known.max(*start);
+                }
+            }
+        }
     }
 
     /// Applies the failing partitions to a response.

@@ -109,6 +109,16 @@ pub fn published_copies(
     copies
 }
 
+/// The copies that these records describe, in order.
+#[must_use]
+pub fn described<'a>(
+    records: impl Iterator<Item = &'a MappingRecord>,
+) -> BTreeMap<(Partition, Partition), Copies> {
+    let mut copies = BTreeMap::new();
+    records.for_each(|record| add(&mut copies, record.clone()));
+    copies
+}
+
 fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: MappingRecord) {
     match published {
         MappingRecord::Chunk(chunk) => {

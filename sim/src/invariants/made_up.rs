@@ -16,7 +16,7 @@ use sprag_mapping::native::{ChunkPlace, encode};
 use super::sparing::Sparing;
 use super::{
     Violation, fenced_means_fenced, never_skip, never_stale, never_trample, no_invented_offset,
-    replays, verified,
+    no_needless_rewind, replays, verified,
 };
 use crate::cluster::Cluster;
 use crate::names::Names;
@@ -162,10 +162,12 @@ impl MadeUp {
 
     /// The offset that an instance commits, with its stamp.
     pub(crate) fn stamped(&self, says: Says, offset: i64) -> Committed {
-        let mapping = self.target.topics().id(&self.truth.names.mapping_topic);
+        let topics = self.target.topics();
+        let mapping = topics.id(&self.truth.names.mapping_topic);
+        let fence = topics.id(&self.truth.names.fence_topic);
         let stamp = Stamp {
             pipeline: self.truth.names.pipeline,
-            fence_topic: FenceTopicTag::of(TopicId([1; 16])),
+            fence_topic: FenceTopicTag::of(fence.unwrap_or(TopicId([0; 16]))),
             shard: Shard(0),
             shards: ShardCount(1),
             fence: says.fence,
@@ -284,6 +286,7 @@ impl MadeUp {
         let clusters = Clusters { source, target };
         truth.learn(clusters, |truth, ours| {
             broken.extend(never_stale::check(truth, ours));
+            broken.extend(no_needless_rewind::check(scenario, truth, clusters, ours));
             broken.extend(never_trample::check(truth, ours));
             broken.extend(fenced_means_fenced::check(truth, ours));
             broken.extend(verified::check(ours));

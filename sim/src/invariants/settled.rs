@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sprag_core::ids::{GroupId, Incarnation, TopicId};
+use sprag_core::ids::{FenceTopicTag, GroupId, Incarnation, TopicId};
 
 use super::copies::{Copies, published_copies};
 use crate::cluster::Cluster;
@@ -104,11 +104,13 @@ impl Position<'_> {
 
 /// Whether the group is left alone: it has a foreign commit or members, or its fence log lost records.
 fn is_held(truth: &Truth, target: &Cluster, group: &GroupId) -> bool {
+    let fence_topic = target.topics().id(&truth.names.fence_topic).map(FenceTopicTag::of);
     let foreign = |stored: &Committed| {
         is_foreign(stored)
             || stamp_of(stored).is_none_or(|(stamp, _)| {
                 let newest = truth.fences.get(&stamp.shard);
                 stamp.pipeline != truth.names.pipeline
+                    || Some(stamp.fence_topic) != fence_topic
                     || stamp.shards.get() != truth.shards.unsigned_abs()
                     || newest.is_none_or(|newest| stamp.fence > *newest)
             })

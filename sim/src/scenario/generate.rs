@@ -3,6 +3,7 @@
 
 use super::brokers::with_brokers;
 use super::half_read::with_half_read;
+use super::topics::with_topics;
 use super::{
     CommitStep, Disguise, Fault, FrozenClock, Network, OnForeign, Publisher, Rules, Scenario,
     Shape, Side, Timed, Work,
@@ -10,7 +11,7 @@ use super::{
 use crate::streams::{Concern, Stream};
 
 /// When the first fault may begin and when the last has ended, in milliseconds.
-const FAULTS: (u64, u64) = (2_000, 24_000);
+pub(super) const FAULTS: (u64, u64) = (2_000, 24_000);
 /// When the last work begins, in milliseconds.
 const WORK_END: i64 = 24_000;
 
@@ -33,6 +34,7 @@ impl Scenario {
         let work = with_replays(&mut Stream::of(seed, Concern::Replays), work, &shape);
         let calm_from = FAULTS.1 + 1_000;
         let scenario = Self { seed, shape, rules, network, work, faults, calm_from };
+        let scenario = with_topics(&mut Stream::of(seed, Concern::Topics), scenario);
         let scenario = with_half_read(&mut Stream::of(seed, Concern::HalfRead), scenario);
         with_brokers(&mut Stream::of(seed, Concern::Brokers), scenario)
     }
@@ -73,6 +75,7 @@ fn rules(stream: &mut Stream) -> Rules {
         confirm_millis: stream.choose(&[200, 1000, 2000]),
         session_millis: stream.choose(&[1000, 3000]),
         refresh_millis: stream.choose(&[5_000, 86_400_000]),
+        from_log_start: false,
         retention_millis: stream.chance(25).then_some(10_000),
     }
 }

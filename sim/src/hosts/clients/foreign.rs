@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sprag::ports::Clock;
-use sprag_core::ids::{Fence, GroupId, PipelineId, ShardCount, TargetOffset};
+use sprag_core::ids::{
+    Fence, FenceTopicTag, GroupId, PipelineId, ShardCount, TargetOffset, TopicId,
+};
 use sprag_core::stamp::{Metadata, Stamp};
 
 use super::Hands;
@@ -166,6 +168,9 @@ fn disguised(metadata: &str, disguise: Disguise) -> Option<String> {
         }
         Disguise::OtherShards => {
             Stamp { shards: ShardCount(stamp.shards.get().saturating_add(1)), ..stamp }
+        }
+        Disguise::OtherFenceTopic => {
+            Stamp { fence_topic: FenceTopicTag::of(TopicId([0xaa; 16])), ..stamp }
         }
         Disguise::LaterFence => Stamp { fence: Fence(stamp.fence.get() + 1_000_000), ..stamp },
     };
