@@ -17,20 +17,47 @@ use crate::wire::{Isolation, Partition};
 #[derive(Debug, Default)]
 pub struct Copies {
     published: Vec<(Option<(TopicId, TopicId)>, Run)>,
-    /// Offset syncs went back on the source, so the group may have to wait until they pass its position.
-    replayed: bool,
+    /// The as-of at which offset syncs last went back on the source, since when groups may have to wait until
+    /// the syncs pass their position.
+    replayed: Option<i64>,
+    /// The numbers, in `published`, of the syncs that went back on both sides.
+    apart: Vec<usize>,
 }
+
+/// For so many syncs that went back on both sides, what came after is also translated by itself.
+const MOST_APART: usize = 8;
 
 impl Copies {
     /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.* The
     /// translation is the kept copy of the position; without one, the offset after the closest kept copy
-    /// below it.
+    /// below it. Where syncs went back on both sides, what came after must translate the position too, and
+    /// the lowest translation counts.
     #[must_use]
     pub fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        if self.replayed {
+        self.translate_after(0, position, ids)
+    }
+
+    /// The same, if every replay that began below the as-of `over` is over.
+    #[must_use]
+    pub fn translate_after(
+        &self,
+        over: i64,
+        position: i64,
+        ids: (TopicId, TopicId),
+    ) -> Option<i64> {
+        if self.replayed.is_some_and(|at| at > over) {
             return None;
         }
-        let mut all: Vec<(i64, i64)> = self.of(ids).collect();
+        let apart = self.apart.iter().rev().take(MOST_APART);
+        let mut lowest = self.translate_from(0, position, ids)?;
+        for from in apart {
+            lowest = lowest.min(self.translate_from(*from, position, ids)?);
+        }
+        Some(lowest)
+    }
+
+    fn translate_from(&self, from: usize, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
+        let mut all: Vec<(i64, i64)> = self.of(from, ids).collect();
         all.sort_unstable_by_key(|(source, target)| (-source, *target));
         let mut lowest = i64::MAX;
         for (source, target) in all {
@@ -48,13 +75,12 @@ impl Copies {
     /// skip a known copy.
     #[must_use]
     pub fn first_from(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        self.of(ids).filter(|(source, _)| *source >= position).map(|(_, target)| target).min()
+        self.of(0, ids).filter(|(source, _)| *source >= position).map(|(_, target)| target).min()
     }
 
-    /// The copies from one topic to the other, one at a time.
-    fn of(&self, ids: (TopicId, TopicId)) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let of = self
-            .published
+    /// The copies from one topic to the other, one at a time, of the records `from` this number on.
+    fn of(&self, from: usize, ids: (TopicId, TopicId)) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let of = self.published[from..]
             .iter()
             .filter(move |(topics, _)| topics.is_none_or(|topics| topics == ids));
         of.flat_map(|(_, run)| {
@@ -102,7 +128,7 @@ pub fn published_copies(
         };
         for record in records.into_iter().filter(|it| wanted(at.partition, it.offset)) {
             if let Ok(published) = decoder.decode(Some(&record.key), record.value.as_deref()) {
-                add(&mut copies, published);
+                add(&mut copies, record.offset, published);
             }
         }
     }
@@ -112,14 +138,18 @@ pub fn published_copies(
 /// The copies that these records describe, in order.
 #[must_use]
 pub fn described<'a>(
-    records: impl Iterator<Item = &'a MappingRecord>,
+    records: impl Iterator<Item = (i64, &'a MappingRecord)>,
 ) -> BTreeMap<(Partition, Partition), Copies> {
     let mut copies = BTreeMap::new();
-    records.for_each(|record| add(&mut copies, record.clone()));
+    records.for_each(|(offset, record)| add(&mut copies, offset, record.clone()));
     copies
 }
 
-fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: MappingRecord) {
+fn add(
+    copies: &mut BTreeMap<(Partition, Partition), Copies>,
+    offset: i64,
+    published: MappingRecord,
+) {
     match published {
         MappingRecord::Chunk(chunk) => {
             let ids = (chunk.source_topic_id, chunk.target_topic_id);
@@ -128,8 +158,14 @@ fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: Mapping
         }
         MappingRecord::Sync(sync) => {
             let known = copies.entry(((&sync.source).into(), (&sync.target).into())).or_default();
-            let last = known.published.last().map(|(_, run)| run.source);
-            known.replayed |= last.is_some_and(|last| sync.source_offset < last);
+            if let Some((_, last)) = known.published.last()
+                && sync.source_offset < last.source
+            {
+                known.replayed = Some(offset + 1);
+                if sync.target_offset < last.target {
+                    known.apart.push(known.published.len());
+                }
+            }
             let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
             known.published.push((None, run));
         }
