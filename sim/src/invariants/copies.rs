@@ -56,6 +56,15 @@ impl Copies {
         Some(lowest)
     }
 
+    /// The lowest offset that any of the known copies gives a reason for: the translations of all staircases
+    /// that know the position, and the first copy at or after it.
+    #[must_use]
+    pub fn lowest(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
+        let staircases = std::iter::once(&0).chain(self.apart.iter().rev().take(MOST_APART));
+        let known = staircases.filter_map(|from| self.translate_from(*from, position, ids));
+        known.chain(self.first_from(position, ids)).min()
+    }
+
     fn translate_from(&self, from: usize, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
         let mut all: Vec<(i64, i64)> = self.of(from, ids).collect();
         all.sort_unstable_by_key(|(source, target)| (-source, *target));

@@ -39,11 +39,11 @@ pub fn check(
     let partition = stamp.mapping_partition.get();
     let known = truth.mappings.range((partition, 0)..(partition, stamp.as_of.get()));
     let known = described(known.map(|((_, offset), record)| (*offset, record)));
-    let right = known.get(&(source, ours.at.clone()))?.translate(stamp.source.get(), ids)?;
-    (right >= stored.offset).then(|| {
+    let lowest = known.get(&(source, ours.at.clone()))?.lowest(stamp.source.get(), ids);
+    lowest.is_none_or(|lowest| lowest >= stored.offset).then(|| {
         let detail = format!(
-            "{} overwrote {}, though all mappings ever published below as-of {} put source offset {} \
-             at {right}",
+            "{} overwrote {}, though no mapping ever published below as-of {} puts source offset {} \
+             there: the lowest is {lowest:?}",
             ours.after.offset, stored.offset, stamp.as_of, stamp.source
         );
         Violation::of(Invariant::NoNeedlessRewind, ours, detail)
