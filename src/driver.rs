@@ -12,11 +12,15 @@ use tracing::{debug, error, info, trace, warn};
 
 use crate::failpoint::{self, Point};
 use crate::ports::{
-    Clock, Committer, Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader,
+    Clock, FenceReader, Mappings, Membership, Ports, ReadFrom, SourceGroups, TargetGroups,
+    TopicReader, Transactions,
 };
 use sprag_core::action::{Action, Commit, Read, StopReason};
 use sprag_core::coordinators::Side;
 use sprag_core::event::{CommitDone, Event, ReadDone};
+use sprag_core::failure::Failure;
+use sprag_core::fence_log::FenceLog;
+use sprag_core::ids::Shard;
 use sprag_core::machine::Core;
 use sprag_core::note::{Level, Note};
 
@@ -47,7 +51,7 @@ pub async fn run<P: Ports>(
                 asked_to_stop = true;
                 Event::StopRequested
             }
-            event = ports.ownership().next() => event,
+            event = ports.membership().next() => event,
             Some(event) = answers.next(), if !answers.is_empty() => event,
             event = ports.mappings().next() => event,
             () = clock.sleep_until(deadline) => {
@@ -90,8 +94,8 @@ fn carry_out_all<'a, P: Ports>(
         match action {
             Action::Stop { reason } => return Some(reason),
             Action::Report { note } => log(&note),
-            Action::DestroyProducer { shard } => ports.committer().destroy(shard),
-            Action::ReleaseShard { shard } => ports.ownership().release(shard),
+            Action::DestroyProducer { shard } => ports.transactions().destroy_producer(shard),
+            Action::ReleaseShard { shard } => ports.membership().release(shard),
             Action::ReadMappings { topic, partitions } => ports.mappings().read(topic, partitions),
             asking @ (Action::CheckAssignment { .. }
             | Action::ReadFenceLog { .. }
@@ -114,24 +118,23 @@ fn ask<'a, P: Ports>(action: Action, ports: &'a P) -> Option<Answer<'a>> {
         | Action::ReleaseShard { .. }
         | Action::ReadMappings { .. } => None,
         Action::CheckAssignment { request, shard } => {
-            let asked = ports.ownership().check(shard);
+            let asked = ports.membership().is_assigned(shard);
             answer(asked, move |outcome| Event::AssignmentChecked { request, outcome })
         }
         Action::ReadFenceLog { request, of, .. } => {
-            let asked = ports.committer().fence_log(of);
-            answer(asked, move |outcome| Event::FenceLogRead { request, outcome })
+            answer(fence_log(of, ports), move |outcome| Event::FenceLogRead { request, outcome })
         }
         Action::InitTransactions { request, shard } => {
-            let asked = ports.committer().init_transactions(shard);
+            let asked = ports.transactions().init(shard);
             answer(asked, move |outcome| Event::TransactionsInitialised { request, outcome })
         }
         Action::WriteTakeOver { request, shard, record } => {
-            let asked = async move { ports.committer().take_over(shard, &record).await };
+            let asked = async move { ports.transactions().take_over(shard, &record).await };
             answer(asked, move |outcome| Event::TakeOverWritten { request, outcome })
         }
         Action::WriteFenceRecords { request, shard, fence, records } => {
             let asked =
-                async move { ports.committer().write_records(shard, fence, &records).await };
+                async move { ports.transactions().write_records(shard, fence, &records).await };
             answer(asked, move |outcome| Event::FenceRecordsWritten { request, outcome })
         }
         Action::Read(read) => answer(ask_read(read, ports), Event::Read),
@@ -144,6 +147,18 @@ fn answer<'a, T>(
     event: impl FnOnce(T) -> Event + 'a,
 ) -> Option<Answer<'a>> {
     Some(Box::pin(async move { event(asked.await) }))
+}
+
+/// The content of a fence partition, and the number of instances at that time.
+async fn fence_log<P: Ports>(shard: Shard, ports: &P) -> Result<FenceLog, Failure> {
+    let read = ports.fence_reader().read(shard, ReadFrom::LogStart).await?;
+    let kept = |(key, (offset, value)): (String, (_, Option<_>))| Some((key, (offset, value?)));
+    let newest = read.newest.into_iter().filter_map(kept).collect();
+    let members = ports.membership().members().await;
+    if let Err(failure) = &members {
+        debug!(%failure, "the number of members of the coordination group is unknown");
+    }
+    Ok(FenceLog { newest, members: members.ok() })
 }
 
 async fn ask_read<P: Ports>(read: Read, ports: &P) -> ReadDone {
@@ -198,12 +213,12 @@ async fn ask_commit<P: Ports>(commit: Commit, ports: &P) -> CommitDone {
     match commit {
         Commit::WriteHalf { request, shard, fence, group, offsets } => {
             failpoint::reach(Point::Decided, &group).await;
-            let outcome = ports.committer().write_offsets(shard, fence, &group, &offsets).await;
+            let outcome = ports.transactions().write_offsets(shard, fence, &group, &offsets).await;
             CommitDone::HalfWritten { request, outcome }
         }
         Commit::End { request, shard, fence, group, end } => {
             failpoint::reach(Point::Verified, &group).await;
-            let outcome = ports.committer().end_transaction(shard, fence, end).await;
+            let outcome = ports.transactions().end(shard, fence, end).await;
             CommitDone::Ended { request, outcome }
         }
         Commit::Plain { request, group, offsets, not_after } => {

@@ -2,12 +2,13 @@
 //! like a call of the real adapter.
 
 mod classify;
-mod committer;
+mod fence_reader;
 mod groups;
 mod link;
 mod mappings;
-mod ownership;
+mod membership;
 mod topics;
+mod transactions;
 
 use std::rc::Rc;
 
@@ -17,12 +18,13 @@ use sprag_core::policy::CommitMode;
 use sprag_mapping::Format;
 
 pub use self::classify::Doing;
-use self::committer::SimCommitter;
+use self::fence_reader::SimFenceReader;
 use self::groups::{SimSourceGroups, SimTargetGroups};
 pub use self::link::Link;
 use self::mappings::SimMappings;
-use self::ownership::SimOwnership;
+use self::membership::SimMembership;
 use self::topics::SimTopics;
+use self::transactions::SimTransactions;
 use crate::clock::SimClock;
 use crate::gate::Gate;
 use crate::net::Client;
@@ -78,8 +80,9 @@ pub struct SimPorts {
     target_groups: SimTargetGroups,
     topics: SimTopics,
     mappings: SimMappings,
-    ownership: SimOwnership,
-    committer: SimCommitter,
+    membership: SimMembership,
+    fence_reader: SimFenceReader,
+    transactions: SimTransactions,
 }
 
 impl SimPorts {
@@ -97,15 +100,16 @@ impl SimPorts {
             target_groups: SimTargetGroups::new(target.clone(), wiring.gate.clone()),
             topics: SimTopics::new(source, target.clone(), mapping.clone(), wiring),
             mappings: SimMappings::new(mapping, wiring),
-            ownership: SimOwnership::new(target.clone(), wiring),
-            committer: SimCommitter::new(target, wiring),
+            membership: SimMembership::new(target.clone(), wiring),
+            fence_reader: SimFenceReader::new(target.clone(), wiring),
+            transactions: SimTransactions::new(target, wiring),
             clock,
         }
     }
 
     /// Runs what the process does alongside the driver: reading mappings and sending heartbeats.
     pub async fn run(&self) {
-        futures::join!(self.mappings.run(), self.ownership.run());
+        futures::join!(self.mappings.run(), self.membership.run());
     }
 }
 
@@ -115,8 +119,9 @@ impl Ports for SimPorts {
     type TargetGroups = SimTargetGroups;
     type TopicReader = SimTopics;
     type Mappings = SimMappings;
-    type Ownership = SimOwnership;
-    type Committer = SimCommitter;
+    type Membership = SimMembership;
+    type FenceReader = SimFenceReader;
+    type Transactions = SimTransactions;
 
     fn clock(&self) -> &SimClock {
         &self.clock
@@ -138,11 +143,15 @@ impl Ports for SimPorts {
         &self.mappings
     }
 
-    fn ownership(&self) -> &SimOwnership {
-        &self.ownership
+    fn membership(&self) -> &SimMembership {
+        &self.membership
     }
 
-    fn committer(&self) -> &SimCommitter {
-        &self.committer
+    fn fence_reader(&self) -> &SimFenceReader {
+        &self.fence_reader
+    }
+
+    fn transactions(&self) -> &SimTransactions {
+        &self.transactions
     }
 }

@@ -148,8 +148,8 @@ fn not_reported(what: &str, broker: i32, names: &[&str], report: &mut Report) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::State;
     use super::*;
+    use crate::check::report::State;
 
     fn brokers(settings: &[&[(&str, &str)]]) -> Brokers {
         let owned = |settings: &&[(&str, &str)]| {

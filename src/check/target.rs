@@ -9,11 +9,12 @@ use super::source::reach;
 use crate::config::Config;
 use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT};
 use crate::kafka::clock::ProcessClock;
-use crate::kafka::committer::KafkaCommitter;
 use crate::kafka::connect::{fence_topic, plain};
+use crate::kafka::fence_reader::KafkaFenceReader;
 use crate::kafka::groups::KafkaTargetGroups;
 use crate::kafka::settings::{Doubt, Weight, fence_topic_doubts};
-use crate::ports::{Committer, TargetGroups};
+use crate::kafka::transactions::KafkaTransactions;
+use crate::ports::{FenceReader, ReadFrom, TargetGroups, Transactions};
 use sprag_core::action::{ReadScope, TransactionEnd};
 use sprag_core::event::{TargetCommit, TargetListing};
 use sprag_core::failure::{Failure, FailureClass};
@@ -65,7 +66,7 @@ pub(super) async fn check(
     let probe = groups.first().cloned().unwrap_or_else(|| GroupId::from(PROBE));
     coordination(config, target, report).await;
     match pipeline(config, source, target).await {
-        Some(pipeline) => commits(config, target, pipeline, &probe, report).await,
+        Some(pipeline) => commits(config, pipeline, &probe, report).await,
         None => report.skipped("target: commits", "not possible without both clusters' ids"),
     }
 }
@@ -136,40 +137,33 @@ async fn pipeline(
 }
 
 /// Goes through a whole commit, and aborts it at the end.
-async fn commits(
-    config: &Config,
-    target: &Rc<AdminClient>,
-    pipeline: PipelineId,
-    group: &GroupId,
-    report: &mut Report,
-) {
+async fn commits(config: &Config, pipeline: PipelineId, group: &GroupId, report: &mut Report) {
     let topic = &config.coordination.fence_topic;
     let prefix = format!("sprag.{pipeline}");
-    let committer = KafkaCommitter::new(
-        Rc::clone(target),
-        plain(&config.target.consumer),
+    let name = TopicName::from(topic.as_str());
+    let reader = KafkaFenceReader::new(plain(&config.target.consumer), name.clone());
+    let transactions = KafkaTransactions::new(
         plain(&config.target.producer),
-        TopicName::from(topic.as_str()),
-        format!("sprag.{}", config.name),
+        name,
         format!("{prefix}.check"),
         config.policy.commit_mode,
     );
     let shard = Shard(0);
-    if let Err(failure) = committer.fence_log(shard).await {
+    if let Err(failure) = reader.read(shard, ReadFrom::LogStart).await {
         let remedy = acl(&["Read", "Describe"], &format!("--topic {topic}"));
         return report.missing("target: read the fence topic", &failure, &remedy);
     }
     report.ok("target: read the fence topic", "to its end");
     if config.policy.commit_mode == CommitMode::Fenced {
         let ids = format!("--transactional-id {prefix} --resource-pattern-type prefixed");
-        if let Err(failure) = committer.init_transactions(shard).await {
+        if let Err(failure) = transactions.init(shard).await {
             let remedy = acl(&["Write", "Describe"], &ids);
             return report.missing("target: transactions", &failure, &remedy);
         }
         report.ok("target: transactions", format!("transactional ids {prefix}.*"));
     }
     let record = FenceRecord { key: RECORD.to_owned(), value: "{}".to_owned() };
-    let fence = match committer.take_over(shard, &record).await {
+    let fence = match transactions.take_over(shard, &record).await {
         Ok(fence) => fence,
         Err(failure) => {
             let remedy = remedy(&failure, &["Write", "Describe"], &format!("--topic {topic}"));
@@ -178,12 +172,12 @@ async fn commits(
     };
     report.ok("target: write to the fence topic", format!("offset {fence}"));
     if config.policy.commit_mode == CommitMode::Fenced {
-        write_and_abort(&committer, (shard, fence), topic, group, report).await;
+        write_and_abort(&transactions, (shard, fence), topic, group, report).await;
     }
 }
 
 async fn write_and_abort(
-    committer: &KafkaCommitter,
+    transactions: &KafkaTransactions,
     (shard, fence): (Shard, Fence),
     topic: &str,
     group: &GroupId,
@@ -192,15 +186,13 @@ async fn write_and_abort(
     let what = "target: commit offsets";
     let commit = TargetCommit { offset: TargetOffset(0), metadata: RECORD.to_owned() };
     let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
-    let written = committer.write_offsets(shard, fence, group, &offsets).await;
+    let written = transactions.write_offsets(shard, fence, group, &offsets).await;
     let aborted = match &written {
         // Only a new producer can make sure that the late request is refused: its initialisation aborts
         // the transaction.
-        Err(Failure { class: FailureClass::LateRequest, .. }) => {
-            committer.init_transactions(shard).await
-        }
+        Err(Failure { class: FailureClass::LateRequest, .. }) => transactions.init(shard).await,
         Ok(()) | Err(_) => {
-            let ended = committer.end_transaction(shard, fence, TransactionEnd::Abort).await;
+            let ended = transactions.end(shard, fence, TransactionEnd::Abort).await;
             ended.map(|_aftermath| ())
         }
     };

@@ -256,5 +256,4 @@ fn topic_id(text: &str) -> Option<TopicId> {
 }
 
 #[cfg(test)]
-#[path = "fence_log_tests.rs"]
 mod tests;

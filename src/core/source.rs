@@ -251,5 +251,4 @@ impl Belief {
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;

@@ -65,5 +65,4 @@ pub(crate) fn translate(
 }
 
 #[cfg(test)]
-#[path = "translate_tests.rs"]
 mod tests;

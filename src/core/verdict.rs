@@ -354,5 +354,4 @@ impl fmt::Display for BlockReason {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
 mod tests;

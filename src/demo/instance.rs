@@ -80,6 +80,6 @@ impl Instance {
         let ports = self.ports;
         ports.target.forget_looks();
         let enough = || ports.target.fewest_looks() >= ENOUGH_LOOKS;
-        self.run_until(|| enough() || ports.ownership.stood_down()).await
+        self.run_until(|| enough() || ports.membership.stood_down()).await
     }
 }

@@ -9,11 +9,12 @@ use std::rc::Rc;
 use super::clusters::{FENCES, MAPPINGS, SOURCE_ID, SOURCE_TOPIC, TARGET_ID};
 use crate::kafka::client::{AdminClient, Properties};
 use crate::kafka::clock::ProcessClock;
-use crate::kafka::committer::KafkaCommitter;
+use crate::kafka::fence_reader::KafkaFenceReader;
 use crate::kafka::groups::KafkaTargetGroups;
 use crate::kafka::mapping_reader::KafkaMappings;
 use crate::kafka::topics::log_ranges;
-use crate::ports::{Mappings, Ownership, Ports, SourceGroups, TargetGroups, TopicReader};
+use crate::kafka::transactions::KafkaTransactions;
+use crate::ports::{Mappings, Membership, Ports, SourceGroups, TargetGroups, TopicReader};
 use sprag_core::action::ReadScope;
 use sprag_core::coordinators::Coordinators;
 use sprag_core::event::{
@@ -52,8 +53,9 @@ pub(super) struct DemoPorts {
     pub(super) target: Target,
     topics: TopicStandIn,
     mappings: PartialMappings,
-    pub(super) ownership: AllAtOnce,
-    committer: KafkaCommitter,
+    pub(super) membership: AllAtOnce,
+    fence_reader: KafkaFenceReader,
+    transactions: KafkaTransactions,
 }
 
 impl DemoPorts {
@@ -72,15 +74,10 @@ impl DemoPorts {
             TopicName::from(MAPPINGS),
             Format::Native,
         );
-        let committer = KafkaCommitter::new(
-            Rc::clone(&target_admin),
-            target.clone(),
-            target,
-            TopicName::from(FENCES),
-            "sprag.demo".to_owned(),
-            "sprag.demo".to_owned(),
-            CommitMode::Guarded,
-        );
+        let fence_topic = TopicName::from(FENCES);
+        let fence_reader = KafkaFenceReader::new(target.clone(), fence_topic.clone());
+        let prefix = "sprag.demo".to_owned();
+        let transactions = KafkaTransactions::new(target, fence_topic, prefix, CommitMode::Guarded);
         Self {
             clock,
             source: Source {
@@ -100,8 +97,9 @@ impl DemoPorts {
                     Fault::None | Fault::OldSource => None,
                 },
             },
-            ownership: AllAtOnce { assigned: Cell::new(false), stood_down: Cell::new(false) },
-            committer,
+            membership: AllAtOnce { assigned: Cell::new(false), stood_down: Cell::new(false) },
+            fence_reader,
+            transactions,
         }
     }
 }
@@ -112,8 +110,9 @@ impl Ports for DemoPorts {
     type TargetGroups = Target;
     type TopicReader = TopicStandIn;
     type Mappings = PartialMappings;
-    type Ownership = AllAtOnce;
-    type Committer = KafkaCommitter;
+    type Membership = AllAtOnce;
+    type FenceReader = KafkaFenceReader;
+    type Transactions = KafkaTransactions;
 
     fn clock(&self) -> &ProcessClock {
         &self.clock
@@ -135,12 +134,16 @@ impl Ports for DemoPorts {
         &self.mappings
     }
 
-    fn ownership(&self) -> &AllAtOnce {
-        &self.ownership
+    fn membership(&self) -> &AllAtOnce {
+        &self.membership
     }
 
-    fn committer(&self) -> &KafkaCommitter {
-        &self.committer
+    fn fence_reader(&self) -> &KafkaFenceReader {
+        &self.fence_reader
+    }
+
+    fn transactions(&self) -> &KafkaTransactions {
+        &self.transactions
     }
 }
 
@@ -318,7 +321,7 @@ impl AllAtOnce {
     }
 }
 
-impl Ownership for AllAtOnce {
+impl Membership for AllAtOnce {
     async fn next(&self) -> Event {
         if self.assigned.replace(true) {
             return std::future::pending().await;
@@ -326,10 +329,15 @@ impl Ownership for AllAtOnce {
         Event::ShardAssigned { shard: Shard(0) }
     }
 
-    async fn check(&self, _shard: Shard) -> Result<bool, Failure> {
+    async fn is_assigned(&self, _shard: Shard) -> Result<bool, Failure> {
         self.stood_down.set(true);
         Ok(false)
     }
 
     fn release(&self, _shard: Shard) {}
+
+    /// Each instance believes to be alone.
+    async fn members(&self) -> Result<usize, Failure> {
+        Ok(1)
+    }
 }

@@ -14,15 +14,16 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::addresses::{advertised_hint, credentials_refused};
 use super::client::{AdminClient, Properties, REQUEST_TIMEOUT};
 use super::clock::ProcessClock;
-use super::committer::KafkaCommitter;
 use super::errors::{Doing, failure};
+use super::fence_reader::KafkaFenceReader;
 use super::ffi::NativeError;
 use super::ffi::admin::{NewTopic, TopicDescription};
 use super::groups::{KafkaSourceGroups, KafkaTargetGroups};
 use super::mapping_reader::KafkaMappings;
-use super::ownership::KafkaOwnership;
+use super::membership::KafkaMembership;
 use super::settings::{Doubt, Weight, fence_topic_doubts};
 use super::topics::{self, KafkaTopics, describe_one};
+use super::transactions::KafkaTransactions;
 use crate::config::{Cluster, Config, MappingFormat, Secret, TopicNaming};
 use crate::ports::{Clock, Ports};
 use sprag_core::failure::{Failure, FailureClass};
@@ -44,8 +45,9 @@ pub struct KafkaPorts {
     target_groups: KafkaTargetGroups,
     topics: KafkaTopics,
     mappings: KafkaMappings,
-    ownership: KafkaOwnership,
-    committer: KafkaCommitter,
+    membership: KafkaMembership,
+    fence_reader: KafkaFenceReader,
+    transactions: KafkaTransactions,
 }
 
 impl Ports for KafkaPorts {
@@ -54,8 +56,9 @@ impl Ports for KafkaPorts {
     type TargetGroups = KafkaTargetGroups;
     type TopicReader = KafkaTopics;
     type Mappings = KafkaMappings;
-    type Ownership = KafkaOwnership;
-    type Committer = KafkaCommitter;
+    type Membership = KafkaMembership;
+    type FenceReader = KafkaFenceReader;
+    type Transactions = KafkaTransactions;
 
     fn clock(&self) -> &ProcessClock {
         &self.clock
@@ -77,12 +80,16 @@ impl Ports for KafkaPorts {
         &self.mappings
     }
 
-    fn ownership(&self) -> &KafkaOwnership {
-        &self.ownership
+    fn membership(&self) -> &KafkaMembership {
+        &self.membership
     }
 
-    fn committer(&self) -> &KafkaCommitter {
-        &self.committer
+    fn fence_reader(&self) -> &KafkaFenceReader {
+        &self.fence_reader
+    }
+
+    fn transactions(&self) -> &KafkaTransactions {
+        &self.transactions
     }
 }
 
@@ -138,7 +145,8 @@ fn ports(
     let coordination_group = format!("sprag.{}", config.name);
     let consumer = plain(&config.target.consumer);
     let session_timeout = config.coordination.session_timeout;
-    let ownership = KafkaOwnership::join(
+    let membership = KafkaMembership::join(
+        Rc::clone(&target),
         &polled_as_long(consumer.clone(), session_timeout),
         &coordination_group,
         &fence_topic,
@@ -150,7 +158,7 @@ fn ports(
         target_groups: KafkaTargetGroups::new(Rc::clone(&target), clock),
         topics: KafkaTopics::new(
             source,
-            Rc::clone(&target),
+            target,
             Rc::clone(&mapping_admin),
             fence_topic.clone(),
             mapping_topic.clone(),
@@ -161,13 +169,11 @@ fn ports(
             mapping_topic,
             mapping_format(&config.mapping.format),
         ),
-        ownership,
-        committer: KafkaCommitter::new(
-            target,
-            consumer,
+        membership,
+        fence_reader: KafkaFenceReader::new(consumer, fence_topic.clone()),
+        transactions: KafkaTransactions::new(
             plain(&config.target.producer),
             fence_topic,
-            coordination_group,
             format!("sprag.{pipeline}"),
             config.policy.commit_mode,
         ),

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
-use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::groups::KafkaTargetGroups;
-use sprag::ports::{Committer, TargetGroups};
+use sprag::kafka::transactions::KafkaTransactions;
+use sprag::ports::{TargetGroups, Transactions};
 use sprag_core::action::{ReadScope, TransactionEnd};
 use sprag_core::event::{TargetCommit, TargetOffsets};
 use sprag_core::failure::{Failure, FailureClass};
@@ -29,9 +29,9 @@ use crate::support::topics::create_topic;
 const SHARD: Shard = Shard(0);
 const FENCES: &str = "__sprag.test.fences";
 
-/// The committer and the reader of one instance, as in the daemon.
+/// The producers and the reader of one instance, as in the daemon.
 struct Instance {
-    committer: KafkaCommitter,
+    transactions: KafkaTransactions,
     groups: KafkaTargetGroups,
     fence: Fence,
 }
@@ -42,34 +42,31 @@ impl Instance {
             BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
         let clock = ProcessClock::start();
         let admin = Rc::new(AdminClient::new(properties.clone(), "target", clock));
-        let committer = KafkaCommitter::new(
-            Rc::clone(&admin),
-            properties.clone(),
+        let transactions = KafkaTransactions::new(
             properties,
             TopicName::from(FENCES),
-            "sprag.test".to_owned(),
             "sprag.00000000".to_owned(),
             CommitMode::Fenced,
         );
-        Self { committer, groups: KafkaTargetGroups::new(admin, clock), fence: Fence(-1) }
+        Self { transactions, groups: KafkaTargetGroups::new(admin, clock), fence: Fence(-1) }
     }
 
     async fn owner(broker: &Broker) -> Self {
         let mut instance = Self::of(broker);
-        instance.committer.init_transactions(SHARD).await.expect("a producer");
+        instance.transactions.init(SHARD).await.expect("a producer");
         let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
-        instance.fence = instance.committer.take_over(SHARD, &record).await.expect("a fence");
+        instance.fence = instance.transactions.take_over(SHARD, &record).await.expect("a fence");
         instance
     }
 
     async fn write(&self, group: &str, offset: i64) -> Result<(), Failure> {
         let commit = TargetCommit { offset: TargetOffset(offset), metadata: "ours".to_owned() };
         let offsets = BTreeMap::from([(at(), commit)]);
-        self.committer.write_offsets(SHARD, self.fence, &GroupId::from(group), &offsets).await
+        self.transactions.write_offsets(SHARD, self.fence, &GroupId::from(group), &offsets).await
     }
 
     async fn end(&self, end: TransactionEnd) -> Result<(), Failure> {
-        self.committer.end_transaction(SHARD, self.fence, end).await.map(|_aftermath| ())
+        self.transactions.end(SHARD, self.fence, end).await.map(|_aftermath| ())
     }
 
     async fn commit(&self, group: &str, offset: i64) -> Result<(), Failure> {
@@ -229,11 +226,11 @@ async fn an_order_of_an_earlier_ownership_is_not_carried_out_by_the_next_produce
     let earlier = owner.fence;
     owner.commit("billing", 10).await.expect("an owner's commit");
     // The same instance takes over its shard again: the old decision must die with the old fence.
-    owner.committer.init_transactions(SHARD).await.expect("a new producer");
+    owner.transactions.init(SHARD).await.expect("a new producer");
     let between = class(owner.write("billing", 20).await);
     assert_eq!(between, FailureClass::Fenced, "not even before the new fence is known");
     let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
-    let later = owner.committer.take_over(SHARD, &record).await.expect("a fence");
+    let later = owner.transactions.take_over(SHARD, &record).await.expect("a fence");
     assert!(later > earlier, "{later} after {earlier}");
     assert_eq!(class(owner.write("billing", 20).await), FailureClass::Fenced);
     owner.fence = later;

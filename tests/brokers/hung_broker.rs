@@ -8,8 +8,8 @@ use std::time::Duration;
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
 use sprag::kafka::mapping_reader::KafkaMappings;
-use sprag::kafka::ownership::KafkaOwnership;
-use sprag::ports::{Mappings, Ownership};
+use sprag::kafka::membership::KafkaMembership;
+use sprag::ports::{Mappings, Membership};
 use sprag_core::event::Event;
 use sprag_core::ids::{MappingOffset, MappingPartition, Shard, TopicName};
 use sprag_mapping::Format;
@@ -47,9 +47,11 @@ fn a_question_about_ownership_is_answered_in_time_though_no_coordinator_answers(
     create_topic_on(&cluster, "fences", &[&IDS], &[]);
     let session = Duration::from_secs(6);
     let (group, topic) = ("sprag-instances", TopicName::from("fences"));
-    let member = KafkaOwnership::join(&properties(cluster.gated()), group, &topic, session)
+    let properties = properties(cluster.gated());
+    let admin = Rc::new(AdminClient::new(properties.clone(), "target", ProcessClock::start()));
+    let member = KafkaMembership::join(admin, &properties, group, &topic, session)
         .expect("librdkafka to accept the properties");
-    let owns = || match block_on(in_time(member.check(SHARD))) {
+    let owns = || match block_on(in_time(member.is_assigned(SHARD))) {
         Ok(Ok(true)) => Ok(()),
         Ok(other) => Err(format!("{other:?}")),
         Err(late) => panic!("{late}"),
@@ -58,7 +60,7 @@ fn a_question_about_ownership_is_answered_in_time_though_no_coordinator_answers(
     assert!(matches!(assigned, Ok(Event::ShardAssigned { shard: SHARD })), "{assigned:?}");
     eventually(BOUND, "an owner that knows it", owns);
     IDS.iter().for_each(|broker| cluster.gate(*broker).set(Mode::Blackhole));
-    let answer = block_on(in_time(member.check(SHARD)));
+    let answer = block_on(in_time(member.is_assigned(SHARD)));
     assert!(matches!(answer, Ok(Err(_) | Ok(false))), "{answer:?}");
     IDS.iter().for_each(|broker| cluster.gate(*broker).set(Mode::Pass));
     eventually(BOUND, "an owner that knows it again", owns);
@@ -80,12 +82,13 @@ fn the_reader_of_mappings_follows_their_leader_when_it_hangs() {
     let reads = |offset: i64| {
         let read = block_on(in_time(async {
             loop {
-                match mappings.next().await {
-                    Event::MappingsRead { position, .. } if position >= MappingOffset(offset) => {
-                        return;
-                    }
-                    other => eprintln!("{other:?}"),
+                let event = mappings.next().await;
+                if let Event::MappingsRead { position, .. } = &event
+                    && *position >= MappingOffset(offset)
+                {
+                    return;
                 }
+                eprintln!("{event:?}");
             }
         }));
         read.expect("the reader to reach the end");

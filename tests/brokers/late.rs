@@ -11,10 +11,10 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
-use sprag::kafka::committer::KafkaCommitter;
 use sprag::kafka::ffi::transaction_offsets::send_offsets;
 use sprag::kafka::groups::KafkaTargetGroups;
-use sprag::ports::{Committer, TargetGroups};
+use sprag::kafka::transactions::KafkaTransactions;
+use sprag::ports::{TargetGroups, Transactions};
 use sprag_core::action::{ReadScope, TransactionEnd};
 use sprag_core::event::{Aftermath, TargetCommit};
 use sprag_core::failure::{Failure, FailureClass};
@@ -206,7 +206,7 @@ fn refused_after_a_new_epoch(broker: &Broker, proxy: &Proxy, key: ApiKey) {
 
 /// The owner of a shard, as in the daemon.
 struct Owner {
-    committer: KafkaCommitter,
+    transactions: KafkaTransactions,
     fence: Fence,
 }
 
@@ -214,30 +214,26 @@ impl Owner {
     async fn of(broker: &Broker) -> Self {
         let properties: Properties =
             BTreeMap::from([("bootstrap.servers".to_owned(), broker.bootstrap())]);
-        let clock = ProcessClock::start();
-        let committer = KafkaCommitter::new(
-            Rc::new(AdminClient::new(properties.clone(), "target", clock)),
-            properties.clone(),
+        let transactions = KafkaTransactions::new(
             properties,
             TopicName::from(FENCES),
-            "sprag.test".to_owned(),
             "sprag.00000000".to_owned(),
             CommitMode::Fenced,
         );
-        committer.init_transactions(SHARD).await.expect("a producer");
+        transactions.init(SHARD).await.expect("a producer");
         let record = FenceRecord { key: "takeover".to_owned(), value: "{}".to_owned() };
-        let fence = committer.take_over(SHARD, &record).await.expect("a fence");
-        Self { committer, fence }
+        let fence = transactions.take_over(SHARD, &record).await.expect("a fence");
+        Self { transactions, fence }
     }
 
     async fn write(&self, offset: i64) -> Result<(), Failure> {
         let commit = TargetCommit { offset: TargetOffset(offset), metadata: "ours".to_owned() };
         let offsets = BTreeMap::from([(TargetPartition::new(TOPIC, 0), commit)]);
-        self.committer.write_offsets(SHARD, self.fence, &GroupId::from(GROUP), &offsets).await
+        self.transactions.write_offsets(SHARD, self.fence, &GroupId::from(GROUP), &offsets).await
     }
 
     async fn commit(&self) -> Result<Aftermath, Failure> {
-        self.committer.end_transaction(SHARD, self.fence, TransactionEnd::Commit).await
+        self.transactions.end(SHARD, self.fence, TransactionEnd::Commit).await
     }
 }
 

@@ -1,14 +1,12 @@
 //! An owner that sleeps longer than its session, and wakes up with old decisions.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sprag::failpoint::Point;
-use sprag::kafka::client::{AdminClient, Properties};
-use sprag::kafka::clock::ProcessClock;
-use sprag::kafka::committer::KafkaCommitter;
-use sprag::ports::Committer;
+use sprag::kafka::client::Properties;
+use sprag::kafka::transactions::KafkaTransactions;
+use sprag::ports::Transactions;
 use sprag_core::action::TransactionEnd;
 use sprag_core::event::TargetCommit;
 use sprag_core::fence_log::TakeOver;
@@ -156,26 +154,22 @@ async fn other_owner_commits(source: &Broker, target: &Broker, topic: &str, offs
     let pipeline = PipelineId::of("dr", &clusters[0], &clusters[1]);
     let properties: Properties =
         BTreeMap::from([("bootstrap.servers".to_owned(), target.bootstrap())]);
-    let clock = ProcessClock::start();
-    let committer = KafkaCommitter::new(
-        Rc::new(AdminClient::new(properties.clone(), "target", clock)),
-        properties.clone(),
+    let transactions = KafkaTransactions::new(
         properties,
         TopicName::from("__sprag.dr.fences"),
-        "sprag.dr".to_owned(),
         format!("sprag.{pipeline}"),
         CommitMode::Fenced,
     );
     let shard = Shard(0);
-    committer.init_transactions(shard).await.expect("a producer");
+    transactions.init(shard).await.expect("a producer");
     let (mode, shards) = (CommitMode::Fenced, ShardCount(1));
     let terms = TakeOver::terms(pipeline, "dr", &clusters[0], &clusters[1], shards, mode);
-    let fence = committer.take_over(shard, &terms.record()).await.expect("a fence");
+    let fence = transactions.take_over(shard, &terms.record()).await.expect("a fence");
     let commit = TargetCommit { offset: TargetOffset(offset), metadata: "theirs".to_owned() };
     let offsets = BTreeMap::from([(TargetPartition::new(topic, 0), commit)]);
     let group = GroupId::from("billing");
-    committer.write_offsets(shard, fence, &group, &offsets).await.expect("the other's half");
-    let ended = committer.end_transaction(shard, fence, TransactionEnd::Commit).await;
+    transactions.write_offsets(shard, fence, &group, &offsets).await.expect("the other's half");
+    let ended = transactions.end(shard, fence, TransactionEnd::Commit).await;
     ended.expect("the other's commit");
 }
 

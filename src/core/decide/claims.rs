@@ -4,12 +4,12 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::super::event::{SourceCommit, Topics};
-use super::super::failure::{Failure, FailureClass};
-use super::super::ids::{SourcePartition, TargetPartition, TopicId};
-use super::super::index::{Copies, Lineage};
-use super::super::verdict::{HoldReason, Verdict};
 use super::{Decision, Round, Subject};
+use crate::event::{SourceCommit, Topics};
+use crate::failure::{Failure, FailureClass};
+use crate::ids::{SourcePartition, TargetPartition, TopicId};
+use crate::index::{Copies, Lineage};
+use crate::verdict::{HoldReason, Verdict};
 
 /// A source partition that is mapped to a target partition.
 pub(super) struct Claim<'a> {

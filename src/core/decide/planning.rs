@@ -1,15 +1,15 @@
 //! Plans commits, with their stamps and within the brokers' limits.
 
-use super::super::event::TargetCommit;
-use super::super::ids::{Incarnation, TargetPartition};
-use super::super::judge::Stored;
-use super::super::limits::partition_bytes;
-use super::super::policy::Policy;
-use super::super::stamp::Stamp;
-use super::super::translate::Translated;
-use super::super::verdict::Verdict;
 use super::claims::Claim;
 use super::{Decision, Planned, PlannedKind, Round};
+use crate::event::TargetCommit;
+use crate::ids::{Incarnation, TargetPartition};
+use crate::judge::Stored;
+use crate::limits::partition_bytes;
+use crate::policy::Policy;
+use crate::stamp::Stamp;
+use crate::translate::Translated;
+use crate::verdict::Verdict;
 
 /// Plans the commit of a translated offset.
 pub(super) fn plan(

@@ -3,13 +3,11 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::super::ids::{
-    MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition,
-};
-use super::super::mapping::Run;
-use super::super::planted::Arrivals;
-use super::super::runs::{Staircase, Translation};
 use super::{Applied, At};
+use crate::ids::{MappingOffset, MappingPartition, PublisherId, SourceOffset, SourcePartition};
+use crate::mapping::Run;
+use crate::planted::Arrivals;
+use crate::runs::{Staircase, Translation};
 
 /// How many staircases are kept of syncs that went back on both sides; more drop the oldest. By then the
 /// copies of an earlier incarnation are superseded.
@@ -167,5 +165,4 @@ fn lower(one: Translation, other: Translation) -> Translation {
 }
 
 #[cfg(test)]
-#[path = "copies_tests.rs"]
 mod tests;

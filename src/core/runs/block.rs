@@ -162,5 +162,4 @@ impl Block {
 }
 
 #[cfg(test)]
-#[path = "block_tests.rs"]
 mod tests;

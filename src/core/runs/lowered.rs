@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::super::ids::MappingOffset;
 use super::fell::Positions;
+use crate::ids::MappingOffset;
 
 /// The most steps that are kept. Beyond that, the narrowest are merged with a neighbour. This errs on the
 /// safe side: a position may count as lowered although it was not. A stored offset there may then be moved
@@ -85,5 +85,4 @@ impl Lowered {
 }
 
 #[cfg(test)]
-#[path = "lowered_tests.rs"]
 mod tests;

@@ -153,5 +153,4 @@ fn packed(spans: &[Span]) -> Vec<Block> {
 }
 
 #[cfg(test)]
-#[path = "packed_tests.rs"]
 mod tests;

@@ -75,5 +75,4 @@ fn guess(part: i64, whole: i64, steps: usize) -> usize {
 }
 
 #[cfg(test)]
-#[path = "search_tests.rs"]
 mod tests;

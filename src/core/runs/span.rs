@@ -1,7 +1,7 @@
 //! A run as plain integers, for arithmetic.
 
-use super::super::ids::{SourceOffset, TargetOffset};
-use super::super::mapping::Run;
+use crate::ids::{SourceOffset, TargetOffset};
+use crate::mapping::Run;
 
 /// Source offsets `[source, source + len)` at target offsets `[target, target + len)`. [`Span::of`] ensures
 /// that no number is negative, that the length is at least 1, and that both ends fit in an `i64`.

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::super::client::AdminClient;
+use crate::kafka::client::AdminClient;
 
 /// How many connections to each broker such reads have. Groups of the same partition share one.
 const LANES: u32 = 4;
@@ -30,9 +30,9 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::client::Properties;
-    use super::super::super::clock::ProcessClock;
     use super::*;
+    use crate::kafka::client::Properties;
+    use crate::kafka::clock::ProcessClock;
 
     #[test]
     fn groups_of_one_partition_share_a_connection_and_others_mostly_do_not() {

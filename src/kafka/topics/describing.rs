@@ -10,11 +10,11 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::super::client::{AdminClient, REQUEST_TIMEOUT, Watch};
-use super::super::errors::Doing;
-use super::super::ffi::NativeError;
-use super::super::ffi::admin::{Admin, TopicDescription};
 use super::CHUNK;
+use crate::kafka::client::{AdminClient, REQUEST_TIMEOUT, Watch};
+use crate::kafka::errors::Doing;
+use crate::kafka::ffi::NativeError;
+use crate::kafka::ffi::admin::{Admin, TopicDescription};
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::TopicName;
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::super::client::AdminClient;
-use super::super::errors::Doing;
-use super::super::ffi::NativeError;
-use super::super::ffi::admin::{Isolation, OffsetSpec};
 use super::describing::Described;
 use super::leaders::{Leaders, Part, share_out};
 use super::{CHUNK, Place};
+use crate::kafka::client::AdminClient;
+use crate::kafka::errors::Doing;
+use crate::kafka::ffi::NativeError;
+use crate::kafka::ffi::admin::{Isolation, OffsetSpec};
 use sprag_core::event::LogRange;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{TargetOffset, TargetPartition, TopicName};

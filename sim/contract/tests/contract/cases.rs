@@ -43,6 +43,7 @@ fn zombie() -> Vec<Operation> {
         TakeOver,
         write(Which::Owner),
         end(Which::Owner, true),
+        FenceLog,
         write(Which::Owner),
         TakeOver,
         end(Which::Zombie, true),

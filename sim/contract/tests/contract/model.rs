@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sprag::ports::{Committer, Ports, TargetGroups, TopicReader};
+use sprag::ports::{FenceReader, Membership, Ports, TargetGroups, TopicReader, Transactions};
+use sprag_core::failure::Failure;
 use sprag_core::ids::{ClusterId, GroupId, TopicName};
 use sprag_core::policy::CommitMode;
 use sprag_core::time::Instant;
@@ -112,8 +113,16 @@ impl Instance for SimPorts {
         self.target_groups()
     }
 
-    fn committer(&self) -> &impl Committer {
-        Ports::committer(self)
+    fn fence_reader(&self) -> &impl FenceReader {
+        Ports::fence_reader(self)
+    }
+
+    fn transactions(&self) -> &impl Transactions {
+        Ports::transactions(self)
+    }
+
+    async fn members(&self) -> Result<usize, Failure> {
+        self.membership().members().await
     }
 
     fn topics(&self) -> &impl TopicReader {

@@ -125,7 +125,7 @@ pub(crate) enum Operation {
     PlainCommit { spots: Vec<Spot>, metadata: Metadata },
     /// Ports: reads the committed offsets.
     Read { stable: bool, all: bool },
-    /// Ports: reads the fence partition.
+    /// Ports: reads the fence partition, from the log start and from where the last read ended.
     FenceLog,
     /// Ports: reads log start and log end offsets.
     LogRanges,
@@ -193,6 +193,15 @@ pub(crate) type Parts = Result<BTreeMap<Spot, Result<(), Code>>, Code>;
 /// What a read through a port returned for a partition.
 pub(crate) type Seen = Result<Option<(i64, String)>, FailureClass>;
 
+/// What a read of the fence partition found, with offsets relative to the first take-over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fences {
+    /// The newest record of each key.
+    pub(crate) newest: BTreeMap<String, (i64, Option<String>)>,
+    /// Where the read ended.
+    pub(crate) end: i64,
+}
+
 /// The answer to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -210,9 +219,9 @@ pub(crate) enum Answer {
     PortParts(Result<BTreeMap<Spot, Result<(), FailureClass>>, FailureClass>),
     /// Committed offsets.
     Offsets(Result<BTreeMap<Spot, Seen>, FailureClass>),
-    /// The fence records by key, with offsets relative to the first take-over, and the number of members of
+    /// The whole fence partition, what was written since the last read of it, and the number of members of
     /// the coordination group (here the group itself).
-    Fences(Result<(BTreeMap<String, (i64, String)>, Option<usize>), FailureClass>),
+    Fences(Result<(Fences, Fences, Option<usize>), FailureClass>),
     /// The log range of each partition.
     Ranges(Result<BTreeMap<Spot, Result<(i64, i64), FailureClass>>, FailureClass>),
 }

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sprag::kafka::client::{AdminClient, Properties};
 use sprag::kafka::clock::ProcessClock;
-use sprag::kafka::committer::KafkaCommitter;
+use sprag::kafka::fence_reader::KafkaFenceReader;
 use sprag::kafka::groups::KafkaTargetGroups;
+use sprag::kafka::membership::MemberCount;
 use sprag::kafka::topics::KafkaTopics;
-use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag::kafka::transactions::KafkaTransactions;
+use sprag::ports::{FenceReader, TargetGroups, TopicReader, Transactions};
 use sprag_core::action::ReadScope;
+use sprag_core::failure::Failure;
 use sprag_core::ids::{GroupId, Shard, TopicName};
 use sprag_core::policy::CommitMode;
 
@@ -29,7 +32,9 @@ const FENCES: &str = "__sprag.contract.fences";
 /// The ports of one instance, as the daemon has them.
 pub(crate) struct Adapter {
     groups: KafkaTargetGroups,
-    committer: KafkaCommitter,
+    fence_reader: KafkaFenceReader,
+    transactions: KafkaTransactions,
+    members: MemberCount,
     topics: KafkaTopics,
 }
 
@@ -51,7 +56,7 @@ pub(crate) fn start(version: Version) -> Broker {
 /// Waits until every partition of `__consumer_offsets` answers.
 fn wait_for_coordinators(broker: &Broker) {
     let adapter = Adapter::of(&broker.bootstrap(), ProcessClock::start(), "nobody", "sprag.nobody");
-    let init = || block_on(adapter.committer.init_transactions(Shard(0)));
+    let init = || block_on(adapter.transactions.init(Shard(0)));
     eventually(DEADLINE, "a transaction coordinator", init);
     // Enough names to hit every partition.
     for nth in 0..32 {
@@ -80,18 +85,19 @@ impl Adapter {
         let properties = Properties::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
         let admin = Rc::new(AdminClient::new(properties.clone(), "target", clock));
         let shared = || Rc::clone(&admin);
-        let committer = KafkaCommitter::new(
-            shared(),
-            properties.clone(),
-            properties,
-            TopicName::from(FENCES),
-            group.to_owned(),
-            prefix.to_owned(),
-            CommitMode::Fenced,
-        );
         let fences = TopicName::from(FENCES);
-        let topics = KafkaTopics::new(shared(), shared(), shared(), fences.clone(), fences);
-        Self { groups: KafkaTargetGroups::new(admin, clock), committer, topics }
+        Self {
+            fence_reader: KafkaFenceReader::new(properties.clone(), fences.clone()),
+            transactions: KafkaTransactions::new(
+                properties,
+                fences.clone(),
+                prefix.to_owned(),
+                CommitMode::Fenced,
+            ),
+            members: MemberCount::of(group, shared()),
+            topics: KafkaTopics::new(shared(), shared(), shared(), fences.clone(), fences),
+            groups: KafkaTargetGroups::new(admin, clock),
+        }
     }
 }
 
@@ -100,8 +106,16 @@ impl Instance for Adapter {
         &self.groups
     }
 
-    fn committer(&self) -> &impl Committer {
-        &self.committer
+    fn fence_reader(&self) -> &impl FenceReader {
+        &self.fence_reader
+    }
+
+    fn transactions(&self) -> &impl Transactions {
+        &self.transactions
+    }
+
+    async fn members(&self) -> Result<usize, Failure> {
+        self.members.read().await
     }
 
     fn topics(&self) -> &impl TopicReader {

@@ -5,10 +5,11 @@ mod instances;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag::ports::{FenceReader, TargetGroups, TopicReader, Transactions};
 use sprag_core::action::ReadScope;
 use sprag_core::event::GroupActivity;
-use sprag_core::ids::GroupId;
+use sprag_core::failure::Failure;
+use sprag_core::ids::{Fence, GroupId};
 use sprag_sim::wire::{Producer, Protocol};
 
 use self::instances::{Owner, class, named, named_and_all, seen};
@@ -20,8 +21,11 @@ use super::operation::{
 /// The ports of one instance of Sprag that the sequences use.
 pub(crate) trait Instance {
     fn groups(&self) -> &impl TargetGroups;
-    fn committer(&self) -> &impl Committer;
     fn topics(&self) -> &impl TopicReader;
+    fn fence_reader(&self) -> &impl FenceReader;
+    fn transactions(&self) -> &impl Transactions;
+    /// The number of members of the coordination group.
+    fn members(&self) -> impl Future<Output = Result<usize, Failure>>;
 }
 
 /// Kafka requests for one group that bypass the ports.
@@ -61,6 +65,8 @@ pub(crate) struct Side<R, I> {
     instances: Pair<Owner<I>>,
     /// The offset of the first take-over record.
     first_fence: Option<i64>,
+    /// Where the last read of the fence partition ended.
+    fences_read: Option<Fence>,
 }
 
 /// The newest of its kind, and the one before it.
@@ -97,6 +103,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
             producers: Pair::none(),
             instances: Pair::none(),
             first_fence: None,
+            fences_read: None,
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::*;
 use super::{of, run, runs, target};
+use crate::runs::*;
 
 fn copies(runs: &[Run]) -> BTreeSet<(i64, i64)> {
     let each = |run: &Run| {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::*;
 use super::{run, target};
+use crate::runs::*;
 
 #[derive(Clone, Copy, Debug)]
 struct Copy {

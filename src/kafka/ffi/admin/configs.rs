@@ -8,10 +8,10 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_ResourceType_t as ResourceType;
 use sys::rd_kafka_admin_op_t as Op;
 
-use super::super::answers::{Answer, unexpected};
-use super::super::requests::c_string;
-use super::super::{NativeError, elements, raw, text};
 use super::Admin;
+use crate::kafka::ffi::answers::{Answer, unexpected};
+use crate::kafka::ffi::requests::c_string;
+use crate::kafka::ffi::{NativeError, elements, raw, text};
 
 /// The resource whose settings are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sprag::ports::{Committer, TargetGroups, TopicReader};
+use sprag::ports::{FenceReader, FenceRecords, ReadFrom, TargetGroups, TopicReader, Transactions};
 use sprag_core::action::{ReadScope, TransactionEnd};
 use sprag_core::event::{LogRange, TargetCommit, TargetOffsets};
 use sprag_core::failure::{Failure, FailureClass};
@@ -11,7 +11,7 @@ use sprag_core::ids::{Fence, Shard, TargetOffset, TargetPartition};
 use sprag_core::time::Instant;
 
 use super::{Instance, Requests, Side, commits};
-use crate::operation::{Answer, Commit, Commits, Metadata, Seen, Spot, Which};
+use crate::operation::{Answer, Commit, Commits, Fences, Metadata, Seen, Spot, Which};
 
 const SHARD: Shard = Shard(0);
 const FOR_EVER: Instant = Instant::from_millis(u64::MAX);
@@ -40,8 +40,8 @@ impl<R: Requests, I: Instance> Side<R, I> {
         let record =
             FenceRecord { key: "takeover".to_owned(), value: format!("{{\"nth\":{nth}}}") };
         let outcome = async {
-            instance.committer().init_transactions(SHARD).await?;
-            instance.committer().take_over(SHARD, &record).await
+            instance.transactions().init(SHARD).await?;
+            instance.transactions().take_over(SHARD, &record).await
         };
         match outcome.await {
             Ok(fence) => {
@@ -61,8 +61,8 @@ impl<R: Requests, I: Instance> Side<R, I> {
             return Answer::Skipped;
         }
         let offsets = target_commits(&commits(nth, spots, Metadata::Short, true));
-        let committer = owner.instance.committer();
-        let written = committer.write_offsets(SHARD, owner.fence, &self.group, &offsets).await;
+        let transactions = owner.instance.transactions();
+        let written = transactions.write_offsets(SHARD, owner.fence, &self.group, &offsets).await;
         let written = written.map_err(class);
         owner.transaction = match written {
             Ok(()) => Transaction::Open,
@@ -81,7 +81,7 @@ impl<R: Requests, I: Instance> Side<R, I> {
             (Transaction::Open, true) => TransactionEnd::Commit,
             (Transaction::Open, false) | (Transaction::Failed, _) => TransactionEnd::Abort,
         };
-        let ended = owner.instance.committer().end_transaction(SHARD, owner.fence, end).await;
+        let ended = owner.instance.transactions().end(SHARD, owner.fence, end).await;
         let ended = ended.map(|_aftermath| ()).map_err(class);
         owner.transaction = match ended {
             Ok(()) => Transaction::None,
@@ -107,15 +107,26 @@ impl<R: Requests, I: Instance> Side<R, I> {
         Answer::PortParts(committed.map(parts).map_err(class))
     }
 
-    pub(super) async fn fence_log(&self) -> Answer {
+    /// Reads the fence partition from the log start, and also from where the last read ended.
+    pub(super) async fn fence_log(&mut self) -> Answer {
         let Some(first) = self.first_fence else {
             return Answer::Skipped;
         };
-        let log = self.reader.committer().fence_log(SHARD).await;
-        let entry =
-            |(key, (fence, value)): (String, (Fence, String))| (key, (fence.get() - first, value));
-        let contents = log.map(|log| (log.newest.into_iter().map(entry).collect(), log.members));
-        Answer::Fences(contents.map_err(class))
+        let since = self.fences_read.unwrap_or(Fence(first));
+        let reader = self.reader.fence_reader();
+        let read = async {
+            let all = reader.read(SHARD, ReadFrom::LogStart).await?;
+            let later = reader.read(SHARD, ReadFrom::Offset(since)).await?;
+            Ok((all, later))
+        };
+        let (all, later) = match read.await {
+            Ok(read) => read,
+            Err(failure) => return Answer::Fences(Err(class(failure))),
+        };
+        self.fences_read = Some(all.end);
+        let members = self.reader.members().await.ok();
+        let (all, later) = (fences(all, first), fences(later, first));
+        Answer::Fences(Ok((all, later, members)))
     }
 
     pub(super) async fn log_ranges(&self) -> Answer {
@@ -130,6 +141,14 @@ impl<R: Requests, I: Instance> Side<R, I> {
         });
         Answer::Ranges(ranges.map_err(class))
     }
+}
+
+/// The records with offsets relative to the first take-over.
+fn fences(read: FenceRecords, first: i64) -> Fences {
+    let entry = |(key, (offset, value)): (String, (Fence, Option<String>))| {
+        (key, (offset.get() - first, value))
+    };
+    Fences { newest: read.newest.into_iter().map(entry).collect(), end: read.end.get() - first }
 }
 
 fn target_commits(commits: &Commits) -> BTreeMap<TargetPartition, TargetCommit> {

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::super::event::MappingTopic;
-use super::super::ids::{
-    MappingOffset, MappingPartition, SourcePartition, TargetPartition, TopicId,
-};
-use super::super::index::Index;
-use super::super::mapping::{MappingRecord, OffsetSync};
 use super::*;
+use crate::event::MappingTopic;
+use crate::ids::{MappingOffset, MappingPartition, SourcePartition, TargetPartition, TopicId};
+use crate::index::Index;
+use crate::mapping::{MappingRecord, OffsetSync};
 
 const LOG: LogRange = LogRange { start: TargetOffset(1_000), end: TargetOffset(2_000) };
 

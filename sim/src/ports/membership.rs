@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sprag::ports::{Clock, Ownership};
+use sprag::ports::{Clock, Membership};
 use sprag_core::event::Event;
 use sprag_core::failure::Failure;
 use sprag_core::ids::{GroupId, Shard, TopicName};
@@ -17,7 +17,7 @@ use crate::coverage::{Kind, reached};
 use crate::wire::{Committed, Error, Partition, Protocol, Request, Response};
 
 /// The membership, and the shards assigned through it.
-pub struct SimOwnership {
+pub struct SimMembership {
     link: Link,
     fence_topic: TopicName,
     group: GroupId,
@@ -30,7 +30,7 @@ pub struct SimOwnership {
     arrived: Notify,
 }
 
-impl SimOwnership {
+impl SimMembership {
     pub(super) fn new(link: Link, wiring: &Wiring) -> Self {
         Self {
             link,
@@ -116,7 +116,7 @@ impl SimOwnership {
     }
 }
 
-impl Ownership for SimOwnership {
+impl Membership for SimMembership {
     async fn next(&self) -> Event {
         loop {
             let next = self.events.borrow_mut().pop_front();
@@ -127,7 +127,7 @@ impl Ownership for SimOwnership {
         }
     }
 
-    async fn check(&self, shard: Shard) -> Result<bool, Failure> {
+    async fn is_assigned(&self, shard: Shard) -> Result<bool, Failure> {
         let known = self.is_known_as_owner(shard).await;
         match known {
             Ok(true) => reached(Kind::Step, "Assignment confirmed"),
@@ -142,9 +142,19 @@ impl Ownership for SimOwnership {
         self.owned.borrow_mut().remove(&shard);
         self.revoked.borrow_mut().remove(&shard);
     }
+
+    async fn members(&self) -> Result<usize, Failure> {
+        let what = "describing the coordination group";
+        let request = Request::DescribeGroup { group: self.group.clone() };
+        let answer = self.link.ask(request, Doing::Reading, what).await?;
+        let Response::Described { members } = answer else {
+            return Err(strange(what, &answer));
+        };
+        Ok(members)
+    }
 }
 
-impl SimOwnership {
+impl SimMembership {
     async fn is_known_as_owner(&self, shard: Shard) -> Result<bool, Failure> {
         let what = format!("checking the assignment of shard {shard}");
         let Some(generation) = self.generation.get() else {

@@ -3,8 +3,10 @@
 //! asks whether this instance is a member of the current generation.
 
 mod checks;
+mod member_count;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,12 +21,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use self::checks::{Asker, Checks, what};
-use super::client::{Properties, REQUEST_TIMEOUT, client_config, failed};
+pub use self::member_count::MemberCount;
+use super::client::{AdminClient, Properties, REQUEST_TIMEOUT, client_config, failed};
 use super::clock::ProcessClock;
 use super::complaints::{Complaints, plain_sentence};
 use super::errors::{Doing, advice};
 use super::ffi::commits;
-use crate::ports::{Clock, Ownership};
+use crate::ports::{Clock, Membership};
 use sprag_core::event::Event;
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{Shard, TopicName};
@@ -33,10 +36,11 @@ use sprag_core::time::Instant;
 const POLL: Duration = Duration::from_millis(50);
 
 /// This instance's membership in the coordination group.
-pub struct KafkaOwnership {
+pub struct KafkaMembership {
     orders: Sender<Order>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    members: MemberCount,
 }
 
 enum Order {
@@ -46,7 +50,7 @@ enum Order {
 
 /// The state that the rebalance callback and the polling thread share.
 #[derive(Clone)]
-struct Membership {
+struct Rebalances {
     events: mpsc::UnboundedSender<Event>,
     /// Partitions whose revocation is not acknowledged yet. They are given back all at once.
     revoked: Arc<Mutex<Option<Revoked>>>,
@@ -60,7 +64,7 @@ struct Revoked {
     outstanding: BTreeSet<i32>,
 }
 
-impl ClientContext for Membership {
+impl ClientContext for Rebalances {
     fn error(&self, error: KafkaError, reason: &str) {
         let remedy = match error.rdkafka_error_code() {
             Some(code @ Code::InvalidSessionTimeout) => advice(code),
@@ -79,7 +83,7 @@ impl ClientContext for Membership {
     }
 }
 
-impl ConsumerContext for Membership {
+impl ConsumerContext for Rebalances {
     #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
     fn rebalance(
         &self,
@@ -106,14 +110,14 @@ impl ConsumerContext for Membership {
     }
 }
 
-impl Membership {
+impl Rebalances {
     fn assigned(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &TopicPartitionList,
     ) -> Result<(), KafkaError> {
         consumer.incremental_assign(partitions)?;
-        // Only the assignment matters here. The committer reads the records.
+        // Only the assignment matters here. The fence reader reads the records.
         consumer.pause(partitions)?;
         for shard in shards(partitions) {
             self.send(Event::ShardAssigned { shard });
@@ -166,14 +170,16 @@ fn shards(partitions: &TopicPartitionList) -> Vec<Shard> {
     partitions.elements().iter().map(|part| Shard(part.partition().unsigned_abs())).collect()
 }
 
-impl KafkaOwnership {
+impl KafkaMembership {
     /// Joins the coordination group `group`, which assigns the partitions of `fence_topic` to its members.
+    /// `admin` counts the members.
     ///
     /// # Errors
     ///
     /// If librdkafka refuses the properties.
     #[expect(clippy::disallowed_methods, reason = "a dedicated thread polls the native client")]
     pub fn join(
+        admin: Rc<AdminClient>,
         properties: &Properties,
         group: &str,
         fence_topic: &TopicName,
@@ -196,23 +202,24 @@ impl KafkaOwnership {
         let (events, receiver) = mpsc::unbounded_channel();
         let (revoked, closing, checks) = Default::default();
         let complaints = Complaints::new(ProcessClock::start());
-        let membership = Membership { events, revoked, closing, checks, complaints };
+        let rebalances = Rebalances { events, revoked, closing, checks, complaints };
         let what = format!("joining the coordination group {group} on the target");
         let refused = |error: KafkaError| failed(&error, Doing::Fencing, &what);
-        let consumer: BaseConsumer<Membership> = client_config(properties, &ours)
-            .create_with_context(membership.clone())
+        let consumer: BaseConsumer<Rebalances> = client_config(properties, &ours)
+            .create_with_context(rebalances.clone())
             .map_err(refused)?;
         consumer.subscribe(&[fence_topic.as_str()]).map_err(refused)?;
         let (orders, received) = channel();
         let topic = fence_topic.clone();
         let thread = std::thread::spawn(move || {
-            serve(&consumer, &membership, &topic, &received);
+            serve(&consumer, &rebalances, &topic, &received);
         });
-        Ok(Self { orders, events: tokio::sync::Mutex::new(receiver), thread: Some(thread) })
+        let (events, members) = (tokio::sync::Mutex::new(receiver), MemberCount::of(group, admin));
+        Ok(Self { orders, events, thread: Some(thread), members })
     }
 }
 
-impl Drop for KafkaOwnership {
+impl Drop for KafkaMembership {
     fn drop(&mut self) {
         // The thread ends when the channel of its orders closes. It leaves the group before it ends, so that
         // the other members need not wait for the session to time out.
@@ -224,7 +231,7 @@ impl Drop for KafkaOwnership {
     }
 }
 
-impl Ownership for KafkaOwnership {
+impl Membership for KafkaMembership {
     async fn next(&self) -> Event {
         let mut events = self.events.lock().await;
         match events.recv().await {
@@ -233,7 +240,7 @@ impl Ownership for KafkaOwnership {
         }
     }
 
-    async fn check(&self, shard: Shard) -> Result<bool, Failure> {
+    async fn is_assigned(&self, shard: Shard) -> Result<bool, Failure> {
         let (sender, receiver) = oneshot::channel();
         let gone =
             || Failure::new(FailureClass::Retry, "the coordination group's thread has ended");
@@ -244,17 +251,21 @@ impl Ownership for KafkaOwnership {
     fn release(&self, shard: Shard) {
         let _ = self.orders.send(Order::Release(shard));
     }
+
+    async fn members(&self) -> Result<usize, Failure> {
+        self.members.read().await
+    }
 }
 
 fn serve(
-    consumer: &BaseConsumer<Membership>,
-    membership: &Membership,
+    consumer: &BaseConsumer<Rebalances>,
+    rebalances: &Rebalances,
     topic: &TopicName,
     orders: &Receiver<Order>,
 ) {
     let clock = ProcessClock::start();
     loop {
-        membership.checks.expire(clock.now());
+        rebalances.checks.expire(clock.now());
         if let Some(Err(error)) = consumer.poll(POLL) {
             tracing::debug!(%error, "polling the coordination group failed");
         }
@@ -264,7 +275,7 @@ fn serve(
                     ask(consumer, topic, shard, clock.now(), answer);
                 }
                 Ok(Order::Release(shard)) => {
-                    if let Some(partitions) = membership.released(shard)
+                    if let Some(partitions) = rebalances.released(shard)
                         && let Err(error) = consumer.incremental_unassign(&partitions)
                     {
                         tracing::debug!(%error, "could not give shards back");
@@ -272,7 +283,7 @@ fn serve(
                 }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    membership.closing.store(true, Ordering::Release);
+                    rebalances.closing.store(true, Ordering::Release);
                     return;
                 }
             }
@@ -282,7 +293,7 @@ fn serve(
 
 /// Asks whether this instance still owns the shard.
 fn ask(
-    consumer: &BaseConsumer<Membership>,
+    consumer: &BaseConsumer<Rebalances>,
     topic: &TopicName,
     shard: Shard,
     now: Instant,

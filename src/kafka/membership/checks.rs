@@ -14,8 +14,8 @@ use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::Shard;
 use sprag_core::time::Instant;
 
-use super::super::client::failed;
-use super::super::errors::{Doing, native};
+use crate::kafka::client::failed;
+use crate::kafka::errors::{Doing, native};
 
 /// How long an answer is waited for. librdkafka itself keeps a commit until it finds a coordinator that
 /// answers.

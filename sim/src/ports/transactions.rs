@@ -1,13 +1,13 @@
-//! The port for the fence partitions and the shards' producers.
+//! The port for the transactions of the shards' producers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use sprag::ports::{Committer, member};
+use sprag::ports::{Transactions, member};
 use sprag_core::action::TransactionEnd;
 use sprag_core::event::{Aftermath, TargetCommit};
 use sprag_core::failure::{Failure, FailureClass};
-use sprag_core::fence_log::{FenceLog, FenceRecord};
+use sprag_core::fence_log::FenceRecord;
 use sprag_core::ids::{Fence, GroupId, Shard, TargetPartition, TopicName};
 use sprag_core::policy::CommitMode;
 
@@ -18,17 +18,12 @@ use super::link::{Link, strange};
 use crate::coverage::{Kind, reached};
 use crate::gate::Gate;
 use crate::scenario::CommitStep;
-use crate::wire::{
-    Isolation, NO_GENERATION, NewRecord, Partition, Producer, ReadRecord, Request, Response,
-};
+use crate::wire::{NO_GENERATION, NewRecord, Partition, Producer, Request, Response};
 
-const BATCH: usize = 1000;
-
-/// The port for the fence partitions and the shards' producers.
-pub struct SimCommitter {
+/// The port for the transactions of the shards' producers.
+pub struct SimTransactions {
     link: Link,
     fence_topic: TopicName,
-    coordination_group: GroupId,
     prefix: String,
     mode: CommitMode,
     live: RefCell<BTreeMap<Shard, Owned>>,
@@ -46,12 +41,11 @@ struct Owned {
     unanswered: bool,
 }
 
-impl SimCommitter {
+impl SimTransactions {
     pub(super) fn new(link: Link, wiring: &Wiring) -> Self {
         Self {
             link,
             fence_topic: wiring.fence_topic.clone(),
-            coordination_group: wiring.coordination_group.clone(),
             prefix: wiring.transactional_prefix.clone(),
             mode: wiring.mode,
             live: RefCell::default(),
@@ -73,8 +67,7 @@ impl SimCommitter {
         }
     }
 
-    /// The ownership that `init_transactions` began. In `guarded` mode there is no such call, so it begins
-    /// here.
+    /// The ownership that `init` began. In `guarded` mode there is no such call, so it begins here.
     fn initialised(&self, shard: Shard) -> Result<Owned, Failure> {
         let present = self.live.borrow().get(&shard).cloned();
         match (present, self.mode) {
@@ -157,52 +150,10 @@ impl SimCommitter {
         let detail = format!("shard {shard}: a request of its producer was never answered");
         Err(Failure::new(FailureClass::LateRequest, detail))
     }
-
-    async fn newest(&self, shard: Shard) -> Result<BTreeMap<String, (Fence, String)>, Failure> {
-        let what = format!("reading the fence partition of shard {shard}");
-        let mut newest = BTreeMap::new();
-        let mut offset = 0;
-        loop {
-            let (at, isolation) = (self.fence_partition(shard), Isolation::ReadCommitted);
-            let request = Request::Fetch { at, offset, isolation, most: BATCH };
-            let answer = self.link.ask(request, Doing::Reading, &what).await?;
-            let Response::Fetched { records, position, end } = answer else {
-                return Err(strange(&what, &answer));
-            };
-            records.into_iter().for_each(|record| keep(&mut newest, record));
-            if position >= end {
-                return Ok(newest);
-            }
-            offset = position;
-        }
-    }
 }
 
-/// Keeps the newest record of each key.
-fn keep(newest: &mut BTreeMap<String, (Fence, String)>, record: ReadRecord) {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let key = text(record.key);
-    match record.value {
-        Some(value) => newest.insert(key, (Fence(record.offset), text(value))),
-        None => newest.remove(&key),
-    };
-}
-
-impl Committer for SimCommitter {
-    async fn fence_log(&self, shard: Shard) -> Result<FenceLog, Failure> {
-        let newest = self.newest(shard).await?;
-        let group = self.coordination_group.clone();
-        let what = "describing the coordination group";
-        let described = self.link.ask(Request::DescribeGroup { group }, Doing::Reading, what).await;
-        let members = match described {
-            Ok(Response::Described { members }) => Some(members),
-            Ok(_) | Err(_) => None,
-        };
-        reached(Kind::Step, "Fence log read");
-        Ok(FenceLog { newest, members })
-    }
-
-    async fn init_transactions(&self, shard: Shard) -> Result<(), Failure> {
+impl Transactions for SimTransactions {
+    async fn init(&self, shard: Shard) -> Result<(), Failure> {
         self.live.borrow_mut().remove(&shard);
         let what = format!("shard {shard}: initialising transactions");
         let request = Request::InitProducer {
@@ -275,7 +226,7 @@ impl Committer for SimCommitter {
         self.settled(shard, &owner, written)
     }
 
-    async fn end_transaction(
+    async fn end(
         &self,
         shard: Shard,
         fence: Fence,
@@ -305,7 +256,7 @@ impl Committer for SimCommitter {
         }
     }
 
-    fn destroy(&self, shard: Shard) {
+    fn destroy_producer(&self, shard: Shard) {
         self.live.borrow_mut().remove(&shard);
     }
 }

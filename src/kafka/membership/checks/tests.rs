@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use futures::FutureExt;
 use rdkafka::Offset;
 

@@ -1,10 +1,8 @@
-use super::super::super::event::MappingTopic;
-use super::super::super::ids::{
-    MappingOffset, SourceOffset, TargetOffset, TargetPartition, TopicId,
-};
-use super::super::super::mapping::{Chunk, MappingRecord, OffsetSync};
-use super::super::Index;
 use super::*;
+use crate::event::MappingTopic;
+use crate::ids::{MappingOffset, SourceOffset, TargetOffset, TargetPartition, TopicId};
+use crate::index::Index;
+use crate::mapping::{Chunk, MappingRecord, OffsetSync};
 
 const PARTITION: MappingPartition = MappingPartition(0);
 
