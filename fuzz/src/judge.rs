@@ -1,6 +1,4 @@
-//! The guard beside an executable specification, for arbitrary input.
-
-pub(super) mod specification;
+//! The judge and its table, for arbitrary input.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,11 +16,14 @@ use sprag_core::judge::{
 use sprag_core::policy::{OnCorrection, OnForeignCommit, OnSourceRewind, Policy};
 use sprag_core::stamp::{Metadata, Stamp};
 use sprag_core::verdict::HoldReason;
+use sprag_spec::judge as specification;
 
-use specification::{Facts, ROWS, verdict};
-
-/// Every row of the table, and the guard when it is off.
-pub(super) const SITUATIONS: &[&str] = ROWS;
+/// Every row of the table, and what may replace or follow it.
+#[rustfmt::skip]
+pub(super) const SITUATIONS: &[&str] = &[
+    "0", "1", "2", "3", "off", "4a", "4b", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14",
+    "15", "16", "17", "unconfirmed",
+];
 
 /// What is known of each mapping partition: as-of and log end.
 #[derive(Clone, Debug)]
@@ -59,30 +60,31 @@ pub(super) fn run(bytes: &[u8], situations: &mut Situations) {
     if let Ok(candidate) = &mut candidate {
         candidate.first_copy = choices.flag().then(|| TargetOffset(choices.number()));
     }
-    let verdict_of_guard = judge(&stored, candidate.clone(), &own, &knowledge, findings, &policy);
-    let facts = Facts {
-        stored: &stored,
-        candidate: &candidate,
-        own: &own,
-        knowledge: &knowledge,
+    let judged = judge(&stored, candidate.clone(), &own, &knowledge, findings, &policy);
+    let (stored, candidate, own) = (&stored, &candidate, &own);
+    let (knowledge, policy) = (&knowledge, &policy);
+    let (row, expected) = specification::verdict(specification::Facts {
+        stored,
+        candidate,
+        own,
+        knowledge,
         findings,
-        policy: &policy,
-    };
-    let (row, expected) = verdict(&facts);
+        policy,
+    });
     situations.reach(row);
     assert_eq!(
-        verdict_of_guard, expected,
-        "left: the guard; right: row {row} of docs/protocol.md, \"The judge\"; for {stored:?}, \
+        judged, expected,
+        "left: the judge; right: row {row} of docs/protocol.md, \"The judge\"; for {stored:?}, \
          {candidate:?}, {own:?}, {knowledge:?}, {findings:?}, {policy:?}"
     );
-    assert_eq!(is_foreign(&stored), specification::is_foreign(&stored), "{stored:?}");
-    let later = specification::is_of_later_fence(&stored, &own);
-    assert_eq!(is_of_later_fence(&stored, &own), later, "{stored:?} {own:?}");
-    let may = specification::may_refresh(&stored, &own, findings.active);
-    assert_eq!(may_refresh(&stored, &own, findings.active), may, "{stored:?} {own:?}");
+    assert_eq!(is_foreign(stored), specification::is_foreign(stored), "{stored:?}");
+    let later = specification::is_of_later_fence(stored, own);
+    assert_eq!(is_of_later_fence(stored, own), later, "{stored:?} {own:?}");
+    let may = specification::may_refresh(stored, own, findings.active);
+    assert_eq!(may_refresh(stored, own, findings.active), may, "{stored:?} {own:?}");
 }
 
-/// Made once: it holds a regular expression.
+/// Created once, because it compiles a regular expression.
 static DEFAULTS: LazyLock<Policy> = LazyLock::new(|| Policy::for_pipeline("dr"));
 
 fn policy(choices: &mut Choices<'_>) -> Policy {

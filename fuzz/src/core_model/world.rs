@@ -14,6 +14,7 @@ use sprag_core::ids::{
     SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
 use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_spec::staircase::{copies, kept, target, translation};
 
 use super::super::choices::Choices;
 
@@ -197,6 +198,53 @@ impl World {
             | Action::Stop { .. } => {}
         }
         Ok(None)
+    }
+
+    /// Whether some stored offset is where `position` leads, by all that was published for topics that exist.
+    pub(super) fn is_settled(
+        &self,
+        group: &GroupId,
+        source: &SourcePartition,
+        position: SourceOffset,
+    ) -> bool {
+        let leads = |at: &TargetPartition, offset: TargetOffset| {
+            let published = self.mappings.values().flatten();
+            let runs = published.flat_map(|record| self.runs(source, at, record));
+            let copies: Vec<_> = runs.flat_map(copies).collect();
+            // Syncs that went back may belong to later topics, so that those before them do not count.
+            let begins = if self.syncs { copies.len() } else { 1 };
+            (0..begins).any(|from| {
+                let kept = kept(copies.iter().skip(from).copied());
+                let leads = target(translation(&kept, position)).map(TargetOffset::get);
+                // A translation below the log start is raised to it; so is a position below all copies.
+                offset.get() == leads.unwrap_or_default().max(self.range.0)
+            })
+        };
+        let stored = self.target.get(group).into_iter().flatten();
+        stored.into_iter().any(|(at, stored)| leads(at, stored.offset))
+    }
+
+    /// The runs that a record describes between these partitions of the topics that exist now.
+    fn runs(
+        &self,
+        from: &SourcePartition,
+        to: &TargetPartition,
+        record: &MappingRecord,
+    ) -> Vec<Run> {
+        match record {
+            MappingRecord::Sync(sync) if (&sync.source, &sync.target) == (from, to) => {
+                vec![Run { source: sync.source_offset, target: sync.target_offset, len: 1 }]
+            }
+            MappingRecord::Chunk(chunk) if (&chunk.source, &chunk.target) == (from, to) => {
+                let exists = |of: &BTreeMap<_, _>, id: TopicId| {
+                    of.values().any(|made| self::id(*made) == id)
+                };
+                let exist = exists(&self.source_topics, chunk.source_topic_id)
+                    && exists(&self.target_topics, chunk.target_topic_id);
+                if exist { chunk.runs.clone() } else { Vec::new() }
+            }
+            MappingRecord::Sync(_) | MappingRecord::Chunk(_) => Vec::new(),
+        }
     }
 
     fn has_no_members(&self, group: &GroupId) -> Result<(), Failure> {
