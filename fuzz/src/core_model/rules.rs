@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sprag_core::action::{Action, Commit, Read, TransactionEnd};
-use sprag_core::coordinators::Side;
 use sprag_core::event::{Aftermath, CommitDone, Event, ReadDone, TargetCommit, TargetOffsets};
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::ids::{
@@ -39,8 +38,8 @@ pub(super) struct Rules {
 /// A request.
 pub(super) struct Asked {
     pub(super) action: Action,
-    /// The decisions of its shard were dropped since, and its answer with them.
-    dropped: bool,
+    /// `None` if the request names nobody, or if the decisions of its shard were dropped since.
+    by: Option<Asker>,
 }
 
 /// What a shard's producer may do.
@@ -64,46 +63,8 @@ struct Seen {
     verified: bool,
 }
 
-/// Who waits for an answer. Nobody asks twice.
-#[derive(Debug, PartialEq, Eq)]
-enum Asker {
-    Control,
-    Coordinators(Side),
-    Listing(Side),
-    Shard(Shard),
-    Group(GroupId),
-}
-
-/// `None` where the request does not name its shard or group.
-fn asker(action: &Action) -> Option<Asker> {
-    Some(match action {
-        Action::CheckAssignment { shard, .. }
-        | Action::ReadFenceLog { shard, .. }
-        | Action::InitTransactions { shard, .. }
-        | Action::WriteTakeOver { shard, .. }
-        | Action::WriteFenceRecords { shard, .. } => Asker::Shard(*shard),
-        Action::Read(read) => match read {
-            Read::ControlTopics { .. } => Asker::Control,
-            Read::Coordinators { side, .. } => Asker::Coordinators(*side),
-            Read::SourceGroups { .. } => Asker::Listing(Side::Source),
-            Read::TargetGroups { .. } => Asker::Listing(Side::Target),
-            Read::SourceOffsets { group, .. } | Read::TargetOffsets { group, .. } => {
-                Asker::Group(group.clone())
-            }
-            Read::MappingEnds { .. } | Read::Topics { .. } => return None,
-        },
-        Action::Commit(
-            Commit::WriteHalf { group, .. }
-            | Commit::End { group, .. }
-            | Commit::Plain { group, .. },
-        ) => Asker::Group(group.clone()),
-        Action::DestroyProducer { .. }
-        | Action::ReleaseShard { .. }
-        | Action::ReadMappings { .. }
-        | Action::Report { .. }
-        | Action::Stop { .. } => return None,
-    })
-}
+/// Who waits for an answer: a shard, or one of its groups. Nobody asks twice.
+type Asker = (Shard, Option<GroupId>);
 
 impl Rules {
     pub(super) fn new(setup: Setup) -> Self {
@@ -116,112 +77,136 @@ impl Rules {
 
     /// The core orders this.
     pub(super) fn order(&mut self, now: u64, world: &World, action: &Action) {
-        let by = asker(action);
-        if let Some(Asker::Shard(shard)) = by {
-            assert!(world.assigned.contains(&shard), "shard {shard} is not assigned");
+        let by = self.asker(now, world, action);
+        if let Some(request) = action.request() {
+            for asked in &self.asked {
+                let (taken, twice) = (asked.action.request(), by.is_some() && asked.by == by);
+                assert_ne!(taken, Some(request), "{:?} is not answered yet", asked.action);
+                assert!(!twice, "{by:?} waits for {:?}", asked.action);
+            }
+            self.asked.push(Asked { action: action.clone(), by });
         }
-        match action {
-            Action::InitTransactions { shard, .. } => {
-                self.begins(world, *shard);
-                self.owners.insert(*shard, Owner::default());
-            }
-            Action::WriteTakeOver { shard, .. } => {
-                self.begins(world, *shard);
-                let guarded = self.setup.policy.commit_mode == CommitMode::Guarded;
-                let owner = self.owners.entry(*shard).or_default();
-                assert!(owner.initialised || guarded, "shard {shard}: earlier owners still write");
-                assert!(owner.fence.is_none(), "shard {shard} is taken over already");
-            }
-            Action::WriteFenceRecords { shard, fence, .. } => _ = self.free(world, *shard, *fence),
-            Action::DestroyProducer { shard } => self.drop_decisions(*shard),
-            Action::ReleaseShard { shard } => {
-                assert!(self.fence(*shard).is_none(), "shard {shard} is released and still writes");
-            }
-            Action::Read(Read::SourceOffsets { group, .. }) => {
-                let seen = self.seen(group);
-                (seen.target, seen.verified) = (None, false);
-            }
-            Action::Read(Read::TargetOffsets { group, .. }) => {
-                self.seen(group).verified = false;
-                let owner = self.owners.get(&Shard::of(group, SHARDS));
-                let unwritten = Some(&(group.clone(), false));
-                let early = owner.is_some_and(|owner| owner.open.as_ref() == unwritten);
-                assert!(!early, "{group} is read again before its offsets are written");
-            }
-            Action::Commit(commit) => self.commit(now, world, commit),
-            Action::Report { note: Note::Judged { group, source, verdict, .. } } => {
-                self.verdicts.insert((group.clone(), source.clone()), verdict.clone());
-            }
-            Action::CheckAssignment { .. }
-            | Action::ReadFenceLog { .. }
-            | Action::ReadMappings { .. }
-            | Action::Read(_)
-            | Action::Report { .. }
-            | Action::Stop { .. } => {}
-        }
-        let Some(request) = action.request() else {
-            return;
-        };
-        for asked in &self.asked {
-            let taken = asked.action.request() == Some(request);
-            assert!(!taken, "request {request} is not answered yet");
-            let twice = by.is_some() && !asked.dropped && asker(&asked.action) == by;
-            assert!(!twice, "{by:?} waits for {:?}", asked.action);
-        }
-        self.asked.push(Asked { action: action.clone(), dropped: false });
     }
 
-    /// A shard that is to be given back begins nothing.
-    fn begins(&self, world: &World, shard: Shard) {
+    /// Who waits for the answer to an order, which must have a reason.
+    fn asker(&mut self, now: u64, world: &World, action: &Action) -> Option<Asker> {
+        match action {
+            Action::CheckAssignment { shard, .. } | Action::ReadFenceLog { shard, .. } => {
+                self.owner(world, *shard);
+                Some((*shard, None))
+            }
+            Action::InitTransactions { shard, .. } => {
+                *self.begins(world, *shard) = Owner::default();
+                Some((*shard, None))
+            }
+            Action::WriteTakeOver { shard, .. } => {
+                let guarded = self.setup.policy.commit_mode == CommitMode::Guarded;
+                let owner = self.begins(world, *shard);
+                assert!(owner.initialised || guarded, "shard {shard}: earlier owners still write");
+                assert!(owner.fence.is_none(), "shard {shard} is taken over already");
+                Some((*shard, None))
+            }
+            Action::WriteFenceRecords { shard, fence, .. } => {
+                self.free(world, *shard, *fence);
+                Some((*shard, None))
+            }
+            Action::Read(read) => self.reader(read),
+            Action::Commit(commit) => Some(self.commit(now, world, commit)),
+            Action::DestroyProducer { shard } => {
+                self.drop_decisions(*shard);
+                None
+            }
+            Action::ReleaseShard { shard } => {
+                assert!(self.fence(*shard).is_none(), "shard {shard} is released and still writes");
+                None
+            }
+            Action::Report { note: Note::Judged { group, source, verdict, .. } } => {
+                self.verdicts.insert((group.clone(), source.clone()), verdict.clone());
+                None
+            }
+            Action::ReadMappings { .. } | Action::Report { .. } | Action::Stop { .. } => None,
+        }
+    }
+
+    fn owner(&mut self, world: &World, shard: Shard) -> &mut Owner {
+        assert!(world.assigned.contains(&shard), "shard {shard} is not assigned");
+        self.owners.entry(shard).or_default()
+    }
+
+    /// The owner of a shard that begins something, because it is not to be given back.
+    fn begins(&mut self, world: &World, shard: Shard) -> &mut Owner {
         assert!(!world.asked_for.contains(&shard), "shard {shard} is to be given back");
+        self.owner(world, shard)
+    }
+
+    /// The owner of a shard whose producer may begin something under this fence.
+    fn free(&mut self, world: &World, shard: Shard, fence: Fence) -> &mut Owner {
+        let busy = self.asked.iter().any(|asked| asked.by == Some((shard, None)));
+        let owner = self.begins(world, shard);
+        assert!(!busy && owner.open.is_none(), "shard {shard} is busy");
+        assert_eq!(owner.fence, Some(fence), "shard {shard}; left: its latest fence");
+        owner
     }
 
     fn fence(&self, shard: Shard) -> Option<Fence> {
         self.owners.get(&shard).and_then(|owner| owner.fence)
     }
 
-    /// The owner of a shard whose producer may begin something under this fence.
-    fn free(&mut self, world: &World, shard: Shard, fence: Fence) -> &mut Owner {
-        self.begins(world, shard);
-        let by = Some(Asker::Shard(shard));
-        let busy = self.asked.iter().any(|asked| !asked.dropped && asker(&asked.action) == by);
-        let owner = self.owners.entry(shard).or_default();
-        assert!(!busy && owner.open.is_none(), "shard {shard} is busy");
-        assert_eq!(owner.fence, Some(fence), "shard {shard}; left: its latest fence");
-        owner
-    }
-
-    /// What is known of a group, which is looked at only under a fence.
-    fn seen(&mut self, group: &GroupId) -> &mut Seen {
+    /// A group is read only under a fence.
+    fn reader(&mut self, read: &Read) -> Option<Asker> {
+        let (group, begins) = match read {
+            Read::SourceOffsets { group, .. } => (group, true),
+            Read::TargetOffsets { group, .. } => (group, false),
+            Read::ControlTopics { .. }
+            | Read::MappingEnds { .. }
+            | Read::Coordinators { .. }
+            | Read::SourceGroups { .. }
+            | Read::TargetGroups { .. }
+            | Read::Topics { .. } => return None,
+        };
         let shard = Shard::of(group, SHARDS);
-        assert!(self.fence(shard).is_some(), "{group} is read, and shard {shard} is not ours");
-        self.groups.entry(group.clone()).or_default()
+        let Some(owner) = self.owners.get(&shard).filter(|owner| owner.fence.is_some()) else {
+            panic!("{group} is read, and its shard is not taken over");
+        };
+        let early = owner.open.as_ref() == Some(&(group.clone(), false));
+        assert!(!early, "{group} is read again before its offsets are written");
+        let seen = self.groups.entry(group.clone()).or_default();
+        seen.target = seen.target.take().filter(|_| !begins);
+        seen.verified = false;
+        Some((shard, Some(group.clone())))
     }
 
-    fn commit(&mut self, now: u64, world: &World, commit: &Commit) {
+    fn commit(&mut self, now: u64, world: &World, commit: &Commit) -> Asker {
+        let (Commit::WriteHalf { group, .. }
+        | Commit::End { group, .. }
+        | Commit::Plain { group, .. }) = commit;
+        let shard = Shard::of(group, SHARDS);
+        let verified = self.groups.get(group).is_some_and(|seen| seen.verified);
         match commit {
-            Commit::WriteHalf { shard, fence, group, offsets, .. } => {
-                assert_eq!(*shard, Shard::of(group, SHARDS), "{group}");
-                self.free(world, *shard, *fence).open = Some((group.clone(), false));
+            Commit::WriteHalf { shard: by, fence, offsets, .. } => {
+                assert_eq!(*by, shard, "{group}");
+                self.free(world, shard, *fence).open = Some((group.clone(), false));
                 self.may_write(now, *fence, group, offsets);
             }
-            Commit::End { shard, fence, group, end, .. } => {
-                assert_eq!(self.fence(*shard), Some(*fence), "{group}; left: the latest fence");
-                let owner = self.owners.entry(*shard).or_default();
+            Commit::End { fence, end, .. } => {
+                let owner = self.owner(world, shard);
+                assert_eq!(owner.fence, Some(*fence), "{group}; left: the latest fence");
                 let open = owner.open.as_ref().filter(|(of, _)| of == group);
                 let Some((_, written)) = open else {
                     panic!("{group} has no open transaction");
                 };
-                let complete = *written && self.groups[group].verified;
-                let allowed = *end == TransactionEnd::Abort || complete;
+                let allowed = *end == TransactionEnd::Abort || (*written && verified);
                 assert!(allowed, "{group} is committed without a second look");
             }
-            Commit::Plain { group, offsets, .. } => {
-                assert!(self.seen(group).verified, "{group} is committed without a second look");
-                let fence = self.fence(Shard::of(group, SHARDS)).unwrap_or_default();
+            Commit::Plain { offsets, .. } => {
+                let Some(fence) = self.owner(world, shard).fence else {
+                    panic!("{group} is committed without a fence");
+                };
+                assert!(verified, "{group} is committed without a second look");
                 self.may_write(now, fence, group, offsets);
             }
         }
+        (shard, Some(group.clone()))
     }
 
     /// Each offset has a true stamp and replaces something that was read, or is written again as it stands.
@@ -244,12 +229,8 @@ impl Rules {
             else {
                 panic!("{group} {at}: no stamp: {commit:?}");
             };
-            let of = (stamp.pipeline, stamp.shard, stamp.target);
-            assert_eq!(
-                of,
-                (self.pipeline, Shard::of(group, SHARDS), commit.offset),
-                "{group} {at}"
-            );
+            let ours = (self.pipeline, Shard::of(group, SHARDS), commit.offset);
+            assert_eq!((stamp.pipeline, stamp.shard, stamp.target), ours, "{group} {at}");
             if stored.as_ref() == Some(commit) {
                 assert!(stamp.fence <= fence, "{group} {at}: {commit:?} is not ours to refresh");
                 continue;
@@ -266,24 +247,17 @@ impl Rules {
         self.owners.remove(&shard);
         self.groups.retain(|group, _| Shard::of(group, SHARDS) != shard);
         for asked in &mut self.asked {
-            asked.dropped |= match asker(&asked.action) {
-                Some(Asker::Shard(of)) => of == shard,
-                Some(Asker::Group(group)) => Shard::of(&group, SHARDS) == shard,
-                Some(Asker::Control | Asker::Coordinators(_) | Asker::Listing(_)) | None => false,
-            };
+            asked.by = asked.by.take().filter(|(of, _)| *of != shard);
         }
     }
 
     /// The core is about to get this answer.
     pub(super) fn answered(&mut self, now: u64, asked: &Asked, answer: &Event) {
-        match asker(&asked.action).filter(|_| !asked.dropped) {
-            Some(Asker::Shard(shard)) => self.owners.entry(shard).or_default().learns(answer),
-            Some(Asker::Group(group)) => {
-                let owner = self.owners.entry(Shard::of(&group, SHARDS)).or_default();
-                owner.learns(answer);
-                self.groups.entry(group).or_default().learns(now, answer);
-            }
-            Some(Asker::Control | Asker::Coordinators(_) | Asker::Listing(_)) | None => {}
+        if let Some((shard, _)) = &asked.by {
+            self.owners.entry(*shard).or_default().learns(answer);
+        }
+        if let Some((_, Some(group))) = &asked.by {
+            self.groups.entry(group.clone()).or_default().learns(now, answer);
         }
     }
 

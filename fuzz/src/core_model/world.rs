@@ -26,6 +26,8 @@ pub(super) const TOPICS: [&str; 2] = ["orders", "bills"];
 /// Source offsets are below this.
 pub(super) const WINDOW: i64 = 48;
 
+type Way<'a> = (&'a SourcePartition, &'a TargetPartition);
+
 /// The clusters.
 pub(super) struct World {
     /// Offset syncs, or else native chunks.
@@ -200,50 +202,44 @@ impl World {
         Ok(None)
     }
 
-    /// Whether some stored offset is where `position` leads, by all that was published for topics that exist.
+    /// Whether some stored offset is where `position` leads, by all that was published.
     pub(super) fn is_settled(
         &self,
         group: &GroupId,
         source: &SourcePartition,
         position: SourceOffset,
     ) -> bool {
-        let leads = |at: &TargetPartition, offset: TargetOffset| {
-            let published = self.mappings.values().flatten();
-            let runs = published.flat_map(|record| self.runs(source, at, record));
+        let stored = self.target.get(group).into_iter().flatten();
+        stored.into_iter().any(|(at, stored)| {
+            let runs = self.mappings.values().flatten().flat_map(|record| self.runs(record));
+            let runs = runs.filter(|(way, _)| *way == (source, at)).map(|(_, run)| run);
             let copies: Vec<_> = runs.flat_map(copies).collect();
             // Syncs that went back may belong to later topics, so that those before them do not count.
             let begins = if self.syncs { copies.len() } else { 1 };
             (0..begins).any(|from| {
                 let kept = kept(copies.iter().skip(from).copied());
-                let leads = target(translation(&kept, position)).map(TargetOffset::get);
-                // A translation below the log start is raised to it; so is a position below all copies.
-                offset.get() == leads.unwrap_or_default().max(self.range.0)
+                let leads = target(translation(&kept, position)).unwrap_or_default();
+                // What is below the log start, or below all copies, is raised to the log start.
+                stored.offset == leads.max(TargetOffset(self.range.0))
             })
-        };
-        let stored = self.target.get(group).into_iter().flatten();
-        stored.into_iter().any(|(at, stored)| leads(at, stored.offset))
+        })
     }
 
-    /// The runs that a record describes between these partitions of the topics that exist now.
-    fn runs(
-        &self,
-        from: &SourcePartition,
-        to: &TargetPartition,
-        record: &MappingRecord,
-    ) -> Vec<Run> {
+    /// The runs that a record describes. An earlier incarnation's do not count.
+    fn runs<'a>(&self, record: &'a MappingRecord) -> Vec<(Way<'a>, Run)> {
         match record {
-            MappingRecord::Sync(sync) if (&sync.source, &sync.target) == (from, to) => {
-                vec![Run { source: sync.source_offset, target: sync.target_offset, len: 1 }]
+            MappingRecord::Sync(OffsetSync { source, target, source_offset, target_offset }) => {
+                let run = Run { source: *source_offset, target: *target_offset, len: 1 };
+                vec![((source, target), run)]
             }
-            MappingRecord::Chunk(chunk) if (&chunk.source, &chunk.target) == (from, to) => {
-                let exists = |of: &BTreeMap<_, _>, id: TopicId| {
-                    of.values().any(|made| self::id(*made) == id)
-                };
-                let exist = exists(&self.source_topics, chunk.source_topic_id)
-                    && exists(&self.target_topics, chunk.target_topic_id);
-                if exist { chunk.runs.clone() } else { Vec::new() }
+            MappingRecord::Chunk(chunk) => {
+                let Chunk { source, target, source_topic_id, target_topic_id, runs, .. } = chunk;
+                let copy = target.topic.as_str().trim_start_matches("main.");
+                let exists = id(self.source_topics[source.topic.as_str()]) == *source_topic_id
+                    && id(self.target_topics[copy]) == *target_topic_id;
+                let runs = runs.iter().filter(|_| exists);
+                runs.map(|run| ((source, target), *run)).collect()
             }
-            MappingRecord::Sync(_) | MappingRecord::Chunk(_) => Vec::new(),
         }
     }
 
