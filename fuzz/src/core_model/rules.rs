@@ -57,6 +57,8 @@ struct Owner {
 struct Seen {
     at: u64,
     source: BTreeSet<SourceOffset>,
+    /// The source was read in this round.
+    source_read: bool,
     /// What this round read on the target, if it was all read.
     target: Option<Stored>,
     /// A second read in this round found the same.
@@ -172,6 +174,7 @@ impl Rules {
         assert!(!early, "{group} is read again before its offsets are written");
         let seen = self.groups.entry(group.clone()).or_default();
         seen.target = seen.target.take().filter(|_| !begins);
+        seen.source_read &= !begins;
         seen.verified = false;
         Some((shard, Some(group.clone())))
     }
@@ -236,8 +239,9 @@ impl Rules {
                 continue;
             }
             assert_eq!(stamp.fence, fence, "{group} {at}; right: the latest fence");
-            let read = seen.is_some_and(|seen| seen.source.contains(&stamp.source));
-            assert!(read, "{group} {at}: source offset {} was never read", stamp.source);
+            let read = seen.filter(|seen| seen.source_read);
+            let read = read.is_some_and(|seen| seen.source.contains(&stamp.source));
+            assert!(read, "{group} {at}: source offset {} was not read", stamp.source);
             self.last_written = now;
         }
     }
@@ -316,7 +320,7 @@ impl Owner {
 impl Seen {
     fn learns(&mut self, now: u64, answer: &Event) {
         if let Event::Read(ReadDone::SourceOffsets { outcome: Ok(read), .. }) = answer {
-            self.at = now;
+            (self.at, self.source_read) = (now, true);
             self.source.extend(read.commits.values().map(|commit| commit.offset));
         }
         if let Event::Read(ReadDone::TargetOffsets { outcome, .. }) = answer {
