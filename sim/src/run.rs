@@ -176,11 +176,12 @@ impl<'a> Run<'a> {
             self.record_facts();
         }
         let Self { scenario, wanted, world, truth, counts, unreported, sparing, .. } = self;
-        let mut broken = None;
+        let (mut broken, mut over) = (None, Vec::new());
         let learn = |clusters: Clusters<'_>| {
             truth.learn(clusters, |truth, ours| {
                 counts.commits += 1;
                 unreported.learn(ours);
+                over.push((ours.clone(), replays::over(scenario, truth, ours)));
                 counts.guarded_races += u64::from(truth.is_guarded_race(ours));
                 counts.transaction_races += u64::from(truth.is_transactions_race(ours));
                 if broken.is_none() {
@@ -191,6 +192,9 @@ impl<'a> Run<'a> {
             })
         };
         world.look(learn);
+        for (ours, below) in over {
+            truth.replays_over.learn(&ours, below);
+        }
         for (from, group, at, offset) in truth.superseded.drain(..) {
             unreported.add((from, group, at), offset);
         }

@@ -3,6 +3,7 @@
 
 mod commits;
 mod logs;
+mod replays_over;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use sprag_mapping::{Decoder, Format};
 
 pub use self::commits::{Ours, SourceCommit, is_foreign, stamp_of};
 pub use self::logs::Logs;
+pub use self::replays_over::ReplaysOver;
 use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
@@ -54,6 +56,8 @@ pub struct Truth {
     /// Every record of the current mapping topic that was ever appended, by partition and offset. Neither
     /// compaction nor retention removes any.
     pub mappings: BTreeMap<(i32, i64), MappingRecord>,
+    /// The replays that are over.
+    pub replays_over: ReplaysOver,
     decoder: Decoder,
     /// When each group's committed offset on the target last changed.
     pub changed: BTreeMap<(GroupId, Partition), Instant>,
@@ -128,6 +132,7 @@ impl Truth {
             last: BTreeMap::new(),
             ours: BTreeMap::new(),
             mappings: BTreeMap::new(),
+            replays_over: ReplaysOver::default(),
             decoder: Decoder::new(match scenario.shape.publisher {
                 Publisher::Dense => Format::Native,
                 Publisher::Sparse { .. } => crate::names::syncs(),
@@ -279,6 +284,7 @@ impl Truth {
                 self.logs.made(at);
                 if at.topic == self.names.mapping_topic {
                     self.mappings.clear();
+                    self.replays_over.forget();
                     self.mapping_topics.push(*topic);
                 }
             }

@@ -17,18 +17,45 @@ use crate::wire::{Isolation, Partition};
 #[derive(Debug, Default)]
 pub struct Copies {
     published: Vec<(Option<(TopicId, TopicId)>, Run)>,
-    /// Offset syncs went back on the source, so the group may have to wait until they pass its position.
-    replayed: bool,
+    /// The as-of at which offset syncs last went back on the source, since when groups may have to wait until
+    /// the syncs pass their position.
+    replayed: Option<i64>,
+    /// The numbers, in `published`, of the syncs that went back on both sides.
+    apart: Vec<usize>,
 }
 
+/// For so many syncs that went back on both sides, what came after is also translated by itself.
+const MOST_APART: usize = 8;
+
 impl Copies {
-    /// The translation of a position, by definition.
+    /// The translation of a position, by definition. Where syncs went back on both sides, what came after must translate the position too, and
+    /// the lowest translation counts.
     #[must_use]
     pub fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        if self.replayed {
+        self.translate_after(0, position, ids)
+    }
+
+    /// The same, if every replay that began below the as-of `over` is over.
+    #[must_use]
+    pub fn translate_after(
+        &self,
+        over: i64,
+        position: i64,
+        ids: (TopicId, TopicId),
+    ) -> Option<i64> {
+        if self.replayed.is_some_and(|at| at > over) {
             return None;
         }
-        let kept = staircase::kept(self.of(ids));
+        let apart = self.apart.iter().rev().take(MOST_APART);
+        let mut lowest = self.translate_from(0, position, ids)?;
+        for from in apart {
+            lowest = lowest.min(self.translate_from(*from, position, ids)?);
+        }
+        Some(lowest)
+    }
+
+    fn translate_from(&self, from: usize, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
+        let kept = staircase::kept(self.of(from, ids));
         let translation = staircase::translation(&kept, SourceOffset(position));
         staircase::target(translation).map(TargetOffset::get)
     }
@@ -37,14 +64,13 @@ impl Copies {
     /// skip a known copy.
     #[must_use]
     pub fn first_from(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        let above = self.of(ids).filter(|(source, _)| source.get() >= position);
+        let above = self.of(0, ids).filter(|(source, _)| source.get() >= position);
         above.map(|(_, target)| target.get()).min()
     }
 
-    /// The copies from one topic to the other.
-    fn of(&self, ids: (TopicId, TopicId)) -> impl Iterator<Item = KnownCopy> + '_ {
-        let of = self
-            .published
+    /// The copies from one topic to the other, one at a time, of the records `from` this number on.
+    fn of(&self, from: usize, ids: (TopicId, TopicId)) -> impl Iterator<Item = KnownCopy> + '_ {
+        let of = self.published[from..]
             .iter()
             .filter(move |(topics, _)| topics.is_none_or(|topics| topics == ids));
         of.flat_map(|(_, run)| staircase::copies(*run))
@@ -89,7 +115,7 @@ pub fn published_copies(
         };
         for record in records.into_iter().filter(|it| wanted(at.partition, it.offset)) {
             if let Ok(published) = decoder.decode(Some(&record.key), record.value.as_deref()) {
-                add(&mut copies, published);
+                add(&mut copies, record.offset, published);
             }
         }
     }
@@ -99,14 +125,18 @@ pub fn published_copies(
 /// The copies that these records describe, in order.
 #[must_use]
 pub fn described<'a>(
-    records: impl Iterator<Item = &'a MappingRecord>,
+    records: impl Iterator<Item = (i64, &'a MappingRecord)>,
 ) -> BTreeMap<(Partition, Partition), Copies> {
     let mut copies = BTreeMap::new();
-    records.for_each(|record| add(&mut copies, record.clone()));
+    records.for_each(|(offset, record)| add(&mut copies, offset, record.clone()));
     copies
 }
 
-fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: MappingRecord) {
+fn add(
+    copies: &mut BTreeMap<(Partition, Partition), Copies>,
+    offset: i64,
+    published: MappingRecord,
+) {
     match published {
         MappingRecord::Chunk(chunk) => {
             let ids = (chunk.source_topic_id, chunk.target_topic_id);
@@ -115,8 +145,14 @@ fn add(copies: &mut BTreeMap<(Partition, Partition), Copies>, published: Mapping
         }
         MappingRecord::Sync(sync) => {
             let known = copies.entry(((&sync.source).into(), (&sync.target).into())).or_default();
-            let last = known.published.last().map(|(_, run)| run.source);
-            known.replayed |= last.is_some_and(|last| sync.source_offset < last);
+            if let Some((_, last)) = known.published.last()
+                && sync.source_offset < last.source
+            {
+                known.replayed = Some(offset + 1);
+                if sync.target_offset < last.target {
+                    known.apart.push(known.published.len());
+                }
+            }
             let run = Run { source: sync.source_offset, target: sync.target_offset, len: 1 };
             known.published.push((None, run));
         }

@@ -38,7 +38,7 @@ pub fn check(
     }
     let partition = stamp.mapping_partition.get();
     let known = truth.mappings.range((partition, 0)..(partition, stamp.as_of.get()));
-    let known = described(known.map(|(_, record)| record));
+    let known = described(known.map(|((_, offset), record)| (*offset, record)));
     let right = known.get(&(source, ours.at.clone()))?.translate(stamp.source.get(), ids)?;
     (right >= stored.offset).then(|| {
         let detail = format!(

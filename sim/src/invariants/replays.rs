@@ -4,13 +4,12 @@
 
 use sprag_core::ids::MappingTopicTag;
 use sprag_core::mapping::MappingRecord;
-use sprag_mapping::Decoder;
 
 use super::copies::is_complete;
 use super::{Invariant, Violation};
 use crate::scenario::{Publisher, Scenario};
 use crate::truth::{Clusters, Ours, Truth};
-use crate::wire::{Isolation, Partition};
+use crate::wire::Partition;
 
 /// Checks one commit.
 #[must_use]
@@ -51,7 +50,7 @@ fn in_replay(
         return None;
     }
     let source = truth.source_of(&ours.at)?;
-    let end = replays_until(truth, clusters, ours, &source)?;
+    let end = replays_until(truth, ours, &source)?;
     let position = ours.stamp.source.get();
     (position < end).then(|| {
         let detail = format!("source offset {position} is translated in a replay up to {end}");
@@ -61,21 +60,37 @@ fn in_replay(
 
 /// A lower bound for the source offset up to which records are copied again, according to the syncs that
 /// the commit knew.
-fn replays_until(
-    truth: &Truth,
-    clusters: Clusters<'_>,
-    ours: &Ours,
-    source: &Partition,
-) -> Option<i64> {
+fn replays_until(truth: &Truth, ours: &Ours, source: &Partition) -> Option<i64> {
+    let replay = last_replay(truth, ours, source)?;
+    (replay.newest + 1 < replay.until).then_some(replay.until)
+}
+
+/// The as-of below which every replay is over, because the commit translated a position that the last one
+/// covered.
+#[must_use]
+pub fn over(scenario: &Scenario, truth: &Truth, ours: &Ours) -> Option<i64> {
+    let sparse = matches!(scenario.shape.publisher, Publisher::Sparse { .. });
+    if ours.refresh || !sparse || !is_complete(scenario) {
+        return None;
+    }
+    let replay = last_replay(truth, ours, &truth.source_of(&ours.at)?)?;
+    (ours.stamp.source.get() < replay.until).then(|| ours.stamp.as_of.get())
+}
+
+/// A replay, as the syncs show it.
+struct LastReplay {
+    /// A lower bound for the source offset at which it ends.
+    until: i64,
+    /// The source offset of the newest sync.
+    newest: i64,
+}
+
+/// The last replay according to the syncs that the commit knew.
+fn last_replay(truth: &Truth, ours: &Ours, source: &Partition) -> Option<LastReplay> {
     let at = Partition { topic: truth.names.mapping_topic.clone(), partition: 0 };
-    let log = clusters.target.topics().log(&at)?;
-    let (records, ..) = log.read(log.start(), Isolation::ReadCommitted, usize::MAX).ok()?;
-    let mut decoder = Decoder::new(crate::names::syncs());
     let (mut newest, mut until) = (0, None);
-    for record in records.into_iter().filter(|it| it.offset < ours.stamp.as_of.get()) {
-        let Ok(MappingRecord::Sync(sync)) =
-            decoder.decode(Some(&record.key), record.value.as_deref())
-        else {
+    for ((_, number), record) in truth.mappings.range((0, 0)..(0, ours.stamp.as_of.get())) {
+        let MappingRecord::Sync(sync) = record else {
             continue;
         };
         if Partition::from(&sync.source) != *source {
@@ -83,11 +98,11 @@ fn replays_until(
         }
         let offset = sync.source_offset.get();
         if offset < newest {
-            until = Some(truth.logs.end_when_published(source, &at, record.offset));
+            until = Some(truth.logs.end_when_published(source, &at, *number));
         }
         newest = offset;
     }
-    until.filter(|until| newest + 1 < *until)
+    until.map(|until| LastReplay { until, newest })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sprag_core::ids::{FenceTopicTag, GroupId, Incarnation, TopicId};
+use sprag_core::ids::{FenceTopicTag, GroupId, Incarnation, Shard, ShardCount, TopicId};
 
 use super::copies::{Copies, published_copies};
 use crate::cluster::Cluster;
@@ -77,7 +77,9 @@ impl Position<'_> {
         let (start, end) = (log.start(), log.end_for(Isolation::ReadUncommitted));
         let stored = truth.stored.get(&(group.clone(), at.clone())).cloned();
         let known = copies.get(&(source.clone(), at.clone()))?;
-        let expected = known.translate(position, ids)?.max(start);
+        let shard = Shard::of(group, ShardCount(truth.shards.unsigned_abs()));
+        let over = truth.replays_over.below(&at, shard);
+        let expected = known.translate_after(over, position, ids)?.max(start);
         let rules = &scenario.rules;
         let stamp = stored.as_ref().and_then(stamp_of).map(|(stamp, _)| stamp);
         if let Some(stamp) = stamp {

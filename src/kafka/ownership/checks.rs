@@ -30,9 +30,9 @@ pub(super) struct Checks(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// The offset of the next commit. Nobody reads it: it tells the answers apart.
-    next: i64,
-    asked: BTreeMap<i64, Asked>,
+    /// The number of the next question. A commit carries it as its metadata, to tell the answers apart.
+    next: u64,
+    asked: BTreeMap<u64, Asked>,
 }
 
 struct Asked {
@@ -42,25 +42,25 @@ struct Asked {
 }
 
 impl Checks {
-    /// Notes a question. Returns the offset to commit.
-    pub(super) fn ask(&self, now: Instant, shard: Shard, asker: Asker) -> i64 {
+    /// Notes a question. Returns its number.
+    pub(super) fn ask(&self, now: Instant, shard: Shard, asker: Asker) -> u64 {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let offset = waiting.next;
+        let number = waiting.next;
         waiting.next += 1;
-        waiting.asked.insert(offset, Asked { shard, until: now + PATIENCE, asker });
-        offset
+        waiting.asked.insert(number, Asked { shard, until: now + PATIENCE, asker });
+        number
     }
 
-    /// The commit of this offset could not be sent.
-    pub(super) fn refused(&self, offset: i64, error: KafkaError) {
-        self.settle(offset, Err(error));
+    /// The commit for this question could not be sent.
+    pub(super) fn refused(&self, number: u64, error: KafkaError) {
+        self.settle(number, Err(error));
     }
 
     /// A commit was answered. An answer that comes too late is dropped.
     pub(super) fn answered(&self, result: &KafkaResult<()>, offsets: &TopicPartitionList) {
         for part in offsets.elements() {
-            if let Some(offset) = part.offset().to_raw() {
-                self.settle(offset, result.clone().and_then(|()| part.error()));
+            if let Ok(number) = part.metadata().parse() {
+                self.settle(number, result.clone().and_then(|()| part.error()));
             }
         }
     }
@@ -72,7 +72,7 @@ impl Checks {
         let (late, asked) = asked.into_iter().partition(|(_, asked)| asked.until <= now);
         waiting.asked = asked;
         drop(waiting);
-        let late: BTreeMap<i64, Asked> = late;
+        let late: BTreeMap<u64, Asked> = late;
         for Asked { shard, asker, .. } in late.into_values() {
             let detail = format!("{}: no answer within {PATIENCE:?}", what(shard));
             let _ = asker.send(Err(Failure::new(FailureClass::Retry, detail)));
@@ -80,9 +80,9 @@ impl Checks {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
-    fn settle(&self, offset: i64, result: KafkaResult<()>) {
+    fn settle(&self, number: u64, result: KafkaResult<()>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Asked { shard, asker, .. }) = waiting.asked.remove(&offset) else {
+        let Some(Asked { shard, asker, .. }) = waiting.asked.remove(&number) else {
             return;
         };
         drop(waiting);
