@@ -28,8 +28,8 @@ pub struct Copies {
 const MOST_APART: usize = 8;
 
 impl Copies {
-    /// The translation of a position, by definition. Where syncs went back on both sides, what came after must translate the position too, and
-    /// the lowest translation counts.
+    /// The translation of a position, by definition. Where syncs went back on both sides, what came after must
+    /// translate the position too, and the lowest translation counts.
     #[must_use]
     pub fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
         self.translate_after(0, position, ids)
