@@ -246,8 +246,8 @@ fn the_judge_has_the_rows_and_the_reasons_of_the_protocol() {
     let rows = set(r"(?m)^\| (\d+[ab]?) \|", &judge);
     assert_eq!(rows.len(), 19, "{rows:?}");
     assert_eq!(rows, set(r"// row (\d+[ab]?)", &read("src/core/judge.rs")), "src/core/judge.rs");
-    let tested = set(r"\(\s*\x22(\d+[ab]?)[ \x22]", &read("src/core/judge/tests.rs"));
-    assert_eq!(rows, tested, "src/core/judge/tests.rs");
+    let specified = set(r"\(\x22(\d+[ab]?)\x22, \|", &read("sim/spec/src/judge.rs"));
+    assert_eq!(rows, specified, "sim/spec/src/judge.rs");
     let reasons = set(r"=> \x22([A-Z]\w+)\x22", &read("src/core/verdict.rs"));
     assert_eq!(set(r"\*([A-Z][A-Za-z]+)\*", &judge), reasons, "src/core/verdict.rs");
 }

@@ -1,14 +1,10 @@
 //! The whole core, for legal events that bytes choose, in a small world of two clusters. No order is
-//! predicted: each must keep the contract of `core/machine.rs`, the fence and the promises
-//! (`core_model/rules.rs`), time must move, and without faults all must come to rest.
+//! predicted: each must have a reason (`core_model/rules.rs`), time must move, and without faults everything
+//! must come to rest.
 
 mod answers;
 mod events;
-mod heard;
-mod known;
 mod rules;
-mod seen;
-mod source;
 mod world;
 
 use std::sync::LazyLock;
@@ -21,7 +17,7 @@ use events::Next;
 use rules::Rules;
 use sprag_core::action::{Action, StopReason};
 use sprag_core::event::{Event, GroupActivity};
-use sprag_core::ids::{PipelineId, Shard};
+use sprag_core::ids::Shard;
 use sprag_core::machine::{Core, Setup};
 use sprag_core::policy::{
     CommitMode, OnActiveGroup, OnBelowFirstMapping, OnCorrection, OnForeignCommit, OnSourceRewind,
@@ -56,8 +52,6 @@ struct Bench<'a> {
     rules: Rules,
     world: World,
     now: u64,
-    /// What was ordered and not answered, oldest first.
-    asked: Vec<Action>,
     stopping: bool,
     stopped: bool,
     situations: &'a mut Situations,
@@ -67,15 +61,12 @@ pub(super) fn run(bytes: &[u8], situations: &mut Situations) {
     let choices = &mut Choices::new(bytes);
     let setup = setup(choices);
     let calm = choices.rarely(4);
-    let (source, target) = (&setup.source_cluster, &setup.target_cluster);
-    let pipeline = PipelineId::of(&setup.policy.pipeline, source, target);
     let world = World::new(choices);
     let mut bench = Bench {
         core: Core::new(setup.clone(), Instant::from_millis(0)),
         rules: Rules::new(setup.clone()),
         world,
         now: 0,
-        asked: Vec::new(),
         stopping: false,
         stopped: false,
         situations,
@@ -89,7 +80,7 @@ pub(super) fn run(bytes: &[u8], situations: &mut Situations) {
         if choices.is_over() || bench.stopped {
             break;
         }
-        bench.step(choices, pipeline);
+        bench.step(choices);
     }
     if calm && !bench.stopped && !bench.stopping {
         bench.come_to_rest();
@@ -128,10 +119,11 @@ fn setup(choices: &mut Choices<'_>) -> Setup {
 }
 
 impl Bench<'_> {
-    fn step(&mut self, choices: &mut Choices<'_>, pipeline: PipelineId) {
-        match events::next(&mut self.world, choices, pipeline) {
-            Next::Answer(_, _) if self.asked.is_empty() => self.pass(0),
-            Next::Answer(nth, fault) => self.answer(nth % self.asked.len(), fault),
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        let asked = self.rules.asked.len();
+        match events::next(&mut self.world, choices, self.rules.pipeline) {
+            Next::Answer(_, _) if asked == 0 => self.pass(0),
+            Next::Answer(nth, fault) => self.answer(nth % asked, fault),
             Next::Pass(more) => self.pass(more),
             Next::Tell(event) => self.tell(event),
             Next::Unnoticed => {}
@@ -139,9 +131,10 @@ impl Bench<'_> {
     }
 
     fn answer(&mut self, nth: usize, fault: Fault) {
-        let action = self.asked.remove(nth);
+        let asked = self.rules.asked.remove(nth);
         self.world.now = self.now;
-        if let Some(event) = answer(&mut self.world, &action, fault) {
+        if let Some(event) = answer(&mut self.world, &asked.action, fault) {
+            self.rules.answered(self.now, &asked, &event);
             self.tell(event);
         }
     }
@@ -162,7 +155,9 @@ impl Bench<'_> {
         }
         trace(|| format!("+{}ms {event:?}", self.now));
         self.stopping |= event == Event::StopRequested;
-        self.rules.event(self.now, &event);
+        if let Event::ShardLost { shard } = &event {
+            self.rules.drop_decisions(*shard);
+        }
         self.core.handle(Instant::from_millis(self.now), event);
         self.core.validate();
         self.drain();
@@ -184,10 +179,8 @@ impl Bench<'_> {
     }
 
     fn obey(&mut self, action: Action) {
-        if let Some(request) = action.request() {
-            let taken = self.asked.iter().any(|asked| asked.request() == Some(request));
-            assert!(!taken, "request {request} is not answered yet");
-            return self.asked.push(action);
+        if action.request().is_some() {
+            return;
         }
         if let Action::Report { note } = &action {
             self.situations.reach(note.name());
@@ -214,7 +207,7 @@ impl Bench<'_> {
             if self.now >= until || self.stopped {
                 break;
             }
-            if !self.asked.is_empty() {
+            if !self.rules.asked.is_empty() {
                 self.answer(0, Fault::None);
             } else if let Some(event) = self.world.read_mappings(usize::MAX) {
                 self.tell(event);
@@ -226,7 +219,7 @@ impl Bench<'_> {
             return;
         }
         assert!(self.now >= until, "it does not come to rest");
-        self.rules.at_rest(&self.world);
+        self.rules.at_rest(self.now, &self.world);
         self.situations.reach("came to rest");
     }
 }

@@ -1,12 +1,11 @@
-//! The bodies of the fuzz targets (`fuzz/README.md`): each turns bytes into input, compares the code
-//! with something written apart from it, and panics where the two differ. The committed corpus runs
+//! The bodies of the fuzz targets (`fuzz/README.md`): each turns bytes into input, compares the code with
+//! something that was written independently of it, and panics if the two differ. The committed corpus runs
 //! through them as an ordinary test, `fuzz/tests/corpus.rs`.
 
 mod choices;
 mod config_yaml;
 mod core_model;
 mod judge;
-mod known_copies;
 mod mapping_records;
 mod stamp;
 

@@ -2,6 +2,7 @@
 //! in the index, beside the set of all copies.
 
 mod copies;
+mod reference;
 mod wire;
 
 use std::collections::BTreeMap;

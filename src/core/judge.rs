@@ -331,6 +331,3 @@ fn without_guard(stored: &Stored, candidate: &Candidate) -> Verdict {
 fn same_fence_log(stamp: &Stamp, own: &Ownership) -> bool {
     stamp.fence_topic == own.fence_topic && stamp.shard == own.shard && stamp.shards == own.shards
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,8 +12,10 @@ use sprag_core::event::{
 use sprag_core::failure::{Failure, FailureClass};
 use sprag_core::fence_log::FenceLog;
 use sprag_core::ids::{
-    GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, TargetOffset, TopicId, TopicName,
+    GroupId, MappingOffset, MappingPartition, Shard, SourceOffset, TargetOffset, TargetPartition,
+    TopicId, TopicName,
 };
+use sprag_core::request::RequestId;
 use sprag_core::time::Instant;
 
 /// What goes wrong with an answer.
@@ -44,37 +46,32 @@ fn failure(class: FailureClass) -> Failure {
 
 /// The event that answers `action`.
 pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option<Event> {
-    let carried_out = match fault {
-        Fault::Failed(_) => Ok(None),
-        Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Unknown | Fault::Late => {
-            world.carry_out(action)
-        }
-    };
-    let written = match fault {
-        Fault::Failed(class) => Err(failure(class)),
-        Fault::Unknown => Err(failure(FailureClass::OutcomeUnknown)),
-        Fault::Late if writes_by_producer(action) => Err(failure(FailureClass::LateRequest)),
-        Fault::None | Fault::Partly(_) | Fault::Stale | Fault::Late => carried_out,
-    };
-    let done = written.clone().map(|_| ());
     let request = action.request()?;
+    let failed = match fault {
+        Fault::Failed(class) => Some(class),
+        Fault::Unknown => Some(FailureClass::OutcomeUnknown),
+        Fault::Late => writes_by_producer(action).then_some(FailureClass::LateRequest),
+        Fault::None | Fault::Partly(_) | Fault::Stale => None,
+    };
+    let effect = !matches!(fault, Fault::Failed(_));
+    let carried_out = if effect { world.carry_out(action) } else { Ok(None) };
+    let written = failed.map_or(carried_out, |class| Err(failure(class)));
+    let outcome = written.clone().map(|_| ());
     Some(match action {
         Action::CheckAssignment { shard, .. } => {
             let ours = fault != Fault::Stale && world.assigned.contains(shard);
-            Event::AssignmentChecked { request, outcome: done.map(|()| ours) }
+            Event::AssignmentChecked { request, outcome: outcome.map(|()| ours) }
         }
         Action::ReadFenceLog { of, .. } => {
-            Event::FenceLogRead { request, outcome: done.map(|()| fence_log(world, *of, fault)) }
+            Event::FenceLogRead { request, outcome: outcome.map(|()| fence_log(world, *of, fault)) }
         }
-        Action::InitTransactions { .. } => {
-            Event::TransactionsInitialised { request, outcome: done }
-        }
+        Action::InitTransactions { .. } => Event::TransactionsInitialised { request, outcome },
         Action::WriteTakeOver { .. } => {
             Event::TakeOverWritten { request, outcome: written.map(Option::unwrap_or_default) }
         }
-        Action::WriteFenceRecords { .. } => Event::FenceRecordsWritten { request, outcome: done },
-        Action::Read(read) => Event::Read(read_done(world, read, done, fault)),
-        Action::Commit(commit) => Event::Commit(commit_done(commit, done, fault)),
+        Action::WriteFenceRecords { .. } => Event::FenceRecordsWritten { request, outcome },
+        Action::Read(read) => Event::Read(read_done(world, read, request, outcome, fault)),
+        Action::Commit(commit) => Event::Commit(commit_done(commit, request, outcome, fault)),
         Action::DestroyProducer { .. }
         | Action::ReleaseShard { .. }
         | Action::ReadMappings { .. }
@@ -83,24 +80,15 @@ pub(super) fn answer(world: &mut World, action: &Action, fault: Fault) -> Option
     })
 }
 
-/// Whether a failure of `action` can say that a request of the shard's producer was not answered. The
-/// end of a transaction succeeds, and says it with that.
+/// Whether a failure of `action` can say that a request of the shard's producer was not answered. The end of
+/// a transaction says so with its success.
 fn writes_by_producer(action: &Action) -> bool {
-    match action {
+    matches!(
+        action,
         Action::WriteTakeOver { .. }
-        | Action::WriteFenceRecords { .. }
-        | Action::Commit(Commit::WriteHalf { .. }) => true,
-        Action::Commit(Commit::End { .. } | Commit::Plain { .. })
-        | Action::CheckAssignment { .. }
-        | Action::ReadFenceLog { .. }
-        | Action::InitTransactions { .. }
-        | Action::DestroyProducer { .. }
-        | Action::ReleaseShard { .. }
-        | Action::ReadMappings { .. }
-        | Action::Read(_)
-        | Action::Report { .. }
-        | Action::Stop { .. } => false,
-    }
+            | Action::WriteFenceRecords { .. }
+            | Action::Commit(Commit::WriteHalf { .. })
+    )
 }
 
 /// A log that another pipeline wrote, where the fault is a stale answer.
@@ -114,79 +102,79 @@ fn fence_log(world: &World, shard: Shard, fault: Fault) -> FenceLog {
     FenceLog { newest, members: Some(1) }
 }
 
-fn read_done(world: &mut World, read: &Read, done: Result<(), Failure>, fault: Fault) -> ReadDone {
+fn read_done(
+    world: &mut World,
+    read: &Read,
+    request: RequestId,
+    done: Result<(), Failure>,
+    fault: Fault,
+) -> ReadDone {
+    let missing = fault.partly().err();
+    let lacks = usize::from(missing.is_some());
     match read {
-        Read::ControlTopics { request } => {
-            let control = |()| ControlTopics {
-                fence: fault.partly().map(|()| FENCE_TOPIC),
-                mapping: match fault == Fault::Stale {
-                    true => Err(failure(FailureClass::Retry)),
-                    false => world.mapping_topic.ok_or_else(|| failure(FailureClass::Missing)),
-                },
-            };
-            ReadDone::ControlTopics { request: *request, outcome: done.map(control) }
+        Read::ControlTopics { .. } => {
+            let mapping = world.mapping_topic.ok_or_else(|| failure(FailureClass::Missing));
+            let unread = Err(failure(FailureClass::Retry));
+            let mapping = if fault == Fault::Stale { unread } else { mapping };
+            let fence = fault.partly().map(|()| FENCE_TOPIC);
+            ReadDone::ControlTopics {
+                request,
+                outcome: done.map(|()| ControlTopics { fence, mapping }),
+            }
         }
-        Read::MappingEnds { request, partitions } => {
+        Read::MappingEnds { partitions, .. } => {
             let ends = |()| {
                 let topic = world.mapping_topic.ok_or_else(|| failure(FailureClass::Missing))?;
                 let exist = partitions.iter().filter(|at| at.get() < topic.partitions);
                 let ends = exist.map(|at| (*at, mapping_end(world, *at, fault))).collect();
                 Ok(MappingEnds { topic: topic.id, ends })
             };
-            ReadDone::MappingEnds { request: *request, outcome: done.and_then(ends) }
+            ReadDone::MappingEnds { request, outcome: done.and_then(ends) }
         }
-        Read::Coordinators { request, side } => {
+        Read::Coordinators { side, .. } => {
             let outcome = done.map(|()| Coordinators::default());
-            ReadDone::Coordinators { request: *request, side: *side, outcome }
+            ReadDone::Coordinators { request, side: *side, outcome }
         }
-        Read::SourceGroups { request } => {
-            let missing = fault.partly().err();
-            let lacks = usize::from(missing.is_some());
+        Read::SourceGroups { .. } => {
             let groups = world.source.keys().skip(lacks).cloned().collect();
-            let listing = |()| SourceListing { groups, missing, ..SourceListing::default() };
-            ReadDone::SourceGroups { request: *request, outcome: done.map(listing) }
+            let listing = SourceListing { groups, missing, ..SourceListing::default() };
+            ReadDone::SourceGroups { request, outcome: done.map(|()| listing) }
         }
-        Read::TargetGroups { request } => {
+        Read::TargetGroups { .. } => {
             let group = |name: &&str| {
                 let name = GroupId::from(*name);
                 let activity = world.activity.get(&name).copied();
-                let stands = world.target.contains_key(&name) || activity.is_some();
-                stands.then_some((name, activity.unwrap_or(GroupActivity::Empty)))
+                let exists = world.target.contains_key(&name) || activity.is_some();
+                exists.then_some((name, activity.unwrap_or(GroupActivity::Empty)))
             };
-            let missing = fault.partly().err();
-            let lacks = usize::from(missing.is_some());
             let groups = GROUPS.iter().skip(lacks).filter_map(group).collect();
-            let outcome = done.map(|()| TargetListing { groups, missing });
-            ReadDone::TargetGroups { request: *request, outcome }
+            ReadDone::TargetGroups {
+                request,
+                outcome: done.map(|()| TargetListing { groups, missing }),
+            }
         }
-        Read::SourceOffsets { request, group, coordinator: _, coordinator_since } => {
+        Read::SourceOffsets { group, coordinator_since, .. } => {
             let outcome = done.map(|()| source_offsets(world, group, *coordinator_since, fault));
-            ReadDone::SourceOffsets { request: *request, outcome }
+            ReadDone::SourceOffsets { request, outcome }
         }
-        Read::TargetOffsets { request, group, scope, .. } => {
+        Read::TargetOffsets { group, scope, .. } => {
             let outcome = done.map(|()| target_offsets(world, group, scope, fault));
-            ReadDone::TargetOffsets { request: *request, outcome }
+            ReadDone::TargetOffsets { request, outcome }
         }
-        Read::Topics { request, source, target, source_ends } => {
-            let topics = |()| Topics {
-                source: source
-                    .iter()
-                    .map(|topic| (topic.clone(), topic_id(&world.source_topics, topic, fault)))
-                    .collect(),
-                target: target
-                    .iter()
-                    .map(|at| (at.topic.clone(), topic_id(&world.target_topics, &at.topic, fault)))
-                    .collect(),
-                ranges: target
-                    .iter()
-                    .map(|at| (at.clone(), range(world, &at.topic, fault)))
-                    .collect(),
+        Read::Topics { source, target, source_ends, .. } => {
+            let source_end = fault.partly().map(|()| SourceOffset(world.source_end));
+            let id = |of, topic: &TopicName| (topic.clone(), topic_id(of, topic, fault));
+            let range = |at: &TargetPartition| (at.clone(), range(world, &at.topic, fault));
+            let topics = Topics {
+                source: source.iter().map(|topic| id(&world.source_topics, topic)).collect(),
+                target: target.iter().map(|at| id(&world.target_topics, &at.topic)).collect(),
+                ranges: target.iter().map(range).collect(),
                 source_ends: source_ends
                     .iter()
-                    .map(|at| (at.clone(), fault.partly().map(|()| SourceOffset(world.source_end))))
+                    .map(|at| (at.clone(), source_end.clone()))
                     .collect(),
             };
-            ReadDone::Topics { request: *request, outcome: done.map(topics) }
+            ReadDone::Topics { request, outcome: done.map(|()| topics) }
         }
     }
 }
@@ -263,23 +251,26 @@ fn range(world: &World, topic: &TopicName, fault: Fault) -> Result<LogRange, Fai
     Ok(LogRange { start: TargetOffset(world.range.0), end: TargetOffset(world.range.1) })
 }
 
-fn commit_done(commit: &Commit, done: Result<(), Failure>, fault: Fault) -> CommitDone {
+fn commit_done(
+    commit: &Commit,
+    request: RequestId,
+    outcome: Result<(), Failure>,
+    fault: Fault,
+) -> CommitDone {
     match commit {
-        Commit::WriteHalf { request, .. } => {
-            CommitDone::HalfWritten { request: *request, outcome: done }
-        }
-        Commit::End { request, .. } => {
+        Commit::WriteHalf { .. } => CommitDone::HalfWritten { request, outcome },
+        Commit::End { .. } => {
             let late = fault == Fault::Late;
             let aftermath = if late { Aftermath::LateRequest } else { Aftermath::Settled };
-            CommitDone::Ended { request: *request, outcome: done.map(|()| aftermath) }
+            CommitDone::Ended { request, outcome: outcome.map(|()| aftermath) }
         }
-        Commit::Plain { request, offsets, .. } => {
+        Commit::Plain { offsets, .. } => {
             let mut results: BTreeMap<_, _> =
                 offsets.keys().map(|at| (at.clone(), Ok(()))).collect();
             if let (Err(failure), Some(mut last)) = (fault.partly(), results.last_entry()) {
                 *last.get_mut() = Err(failure);
             }
-            CommitDone::Plain { request: *request, outcome: done.map(|()| results) }
+            CommitDone::Plain { request, outcome: outcome.map(|()| results) }
         }
     }
 }

@@ -14,6 +14,7 @@ use sprag_core::ids::{
     SourcePartition, TargetOffset, TargetPartition, TopicId,
 };
 use sprag_core::mapping::{Chunk, MappingRecord, OffsetSync, Run};
+use sprag_spec::staircase::{copies, kept, target, translation};
 
 use super::super::choices::Choices;
 
@@ -24,6 +25,8 @@ pub(super) const GROUPS: [&str; 3] = ["billing", "audit", "search"];
 pub(super) const TOPICS: [&str; 2] = ["orders", "bills"];
 /// Source offsets are below this.
 pub(super) const WINDOW: i64 = 48;
+
+type Way<'a> = (&'a SourcePartition, &'a TargetPartition);
 
 /// The clusters.
 pub(super) struct World {
@@ -197,6 +200,47 @@ impl World {
             | Action::Stop { .. } => {}
         }
         Ok(None)
+    }
+
+    /// Whether some stored offset is where `position` leads, by all that was published.
+    pub(super) fn is_settled(
+        &self,
+        group: &GroupId,
+        source: &SourcePartition,
+        position: SourceOffset,
+    ) -> bool {
+        let stored = self.target.get(group).into_iter().flatten();
+        stored.into_iter().any(|(at, stored)| {
+            let runs = self.mappings.values().flatten().flat_map(|record| self.runs(record));
+            let runs = runs.filter(|(way, _)| *way == (source, at)).map(|(_, run)| run);
+            let copies: Vec<_> = runs.flat_map(copies).collect();
+            // Syncs that went back may belong to later topics, so that those before them do not count.
+            let begins = if self.syncs { copies.len() } else { 1 };
+            (0..begins).any(|from| {
+                let kept = kept(copies.iter().skip(from).copied());
+                let leads = target(translation(&kept, position)).unwrap_or_default();
+                // What is below the log start, or below all copies, is raised to the log start.
+                stored.offset == leads.max(TargetOffset(self.range.0))
+            })
+        })
+    }
+
+    /// The runs that a record describes. An earlier incarnation's do not count.
+    fn runs<'a>(&self, record: &'a MappingRecord) -> Vec<(Way<'a>, Run)> {
+        match record {
+            MappingRecord::Sync(OffsetSync { source, target, source_offset, target_offset }) => {
+                let run = Run { source: *source_offset, target: *target_offset, len: 1 };
+                vec![((source, target), run)]
+            }
+            MappingRecord::Chunk(chunk) => {
+                let Chunk { source, target, source_topic_id, target_topic_id, runs, .. } = chunk;
+                let copy = target.topic.as_str().trim_start_matches("main.");
+                let exists = id(self.source_topics[source.topic.as_str()]) == *source_topic_id
+                    && id(self.target_topics[copy]) == *target_topic_id;
+                let runs = runs.iter().filter(|_| exists);
+                runs.map(|run| ((source, target), *run)).collect()
+            }
+        }
     }
 
     fn has_no_members(&self, group: &GroupId) -> Result<(), Failure> {

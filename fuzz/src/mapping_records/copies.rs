@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::Situations;
 use super::super::choices::Choices;
-use super::super::known_copies::{Reference, WINDOW};
+use super::reference::{Reference, WINDOW};
 use super::sync_record;
 use sprag_core::event::MappingTopic;
 use sprag_core::ids::{

@@ -1,12 +1,12 @@
-//! The copies that the mapping topic describes, and the translation of a position by the definition of the
-//! staircase (`docs/protocol.md`, "Translation"). It is slow and uses none of Sprag's own code except the
-//! decoders.
+//! The copies that the mapping topic describes. Positions are translated by the definition of the staircase
+//! (`sprag-spec`). Of Sprag's own code only the decoders are used.
 
 use std::collections::BTreeMap;
 
-use sprag_core::ids::TopicId;
+use sprag_core::ids::{SourceOffset, TargetOffset, TopicId};
 use sprag_core::mapping::{MappingRecord, Run};
 use sprag_mapping::{Decoder, Format};
+use sprag_spec::staircase::{self, KnownCopy};
 
 use crate::cluster::Cluster;
 use crate::names::Names;
@@ -28,10 +28,8 @@ pub struct Copies {
 const MOST_APART: usize = 8;
 
 impl Copies {
-    /// *A known copy (s, t) is kept iff no other known copy (s', t') has s' ≥ s and t' ≤ t.* The
-    /// translation is the kept copy of the position; without one, the offset after the closest kept copy
-    /// below it. Where syncs went back on both sides, what came after must translate the position too, and
-    /// the lowest translation counts.
+    /// The translation of a position, by definition. Where syncs went back on both sides, what came after must
+    /// translate the position too, and the lowest translation counts.
     #[must_use]
     pub fn translate(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
         self.translate_after(0, position, ids)
@@ -66,36 +64,25 @@ impl Copies {
     }
 
     fn translate_from(&self, from: usize, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        let mut all: Vec<(i64, i64)> = self.of(from, ids).collect();
-        all.sort_unstable_by_key(|(source, target)| (-source, *target));
-        let mut lowest = i64::MAX;
-        for (source, target) in all {
-            if target < lowest {
-                lowest = target;
-                if source <= position {
-                    return Some(if source == position { target } else { target + 1 });
-                }
-            }
-        }
-        None
+        let kept = staircase::kept(self.of(from, ids));
+        let translation = staircase::translation(&kept, SourceOffset(position));
+        staircase::target(translation).map(TargetOffset::get)
     }
 
     /// The first target offset at which a record at or after the position is copied. A larger offset would
     /// skip a known copy.
     #[must_use]
     pub fn first_from(&self, position: i64, ids: (TopicId, TopicId)) -> Option<i64> {
-        self.of(0, ids).filter(|(source, _)| *source >= position).map(|(_, target)| target).min()
+        let above = self.of(0, ids).filter(|(source, _)| source.get() >= position);
+        above.map(|(_, target)| target.get()).min()
     }
 
     /// The copies from one topic to the other, one at a time, of the records `from` this number on.
-    fn of(&self, from: usize, ids: (TopicId, TopicId)) -> impl Iterator<Item = (i64, i64)> + '_ {
+    fn of(&self, from: usize, ids: (TopicId, TopicId)) -> impl Iterator<Item = KnownCopy> + '_ {
         let of = self.published[from..]
             .iter()
             .filter(move |(topics, _)| topics.is_none_or(|topics| topics == ids));
-        of.flat_map(|(_, run)| {
-            let steps = 0..run.len.cast_signed();
-            steps.map(|step| (run.source.get() + step, run.target.get() + step))
-        })
+        of.flat_map(|(_, run)| staircase::copies(*run))
     }
 }
 
