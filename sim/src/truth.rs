@@ -3,6 +3,7 @@
 
 mod commits;
 mod logs;
+mod mapping_ends;
 mod replays_over;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +16,14 @@ use sprag_mapping::{Decoder, Format};
 
 pub use self::commits::{Ours, SourceCommit, is_foreign, stamp_of};
 pub use self::logs::Logs;
+pub use self::mapping_ends::MappingEnds;
 pub use self::replays_over::ReplaysOver;
 use crate::cluster::Cluster;
 use crate::cluster::history::{Author, Fact, What};
 use crate::coverage::{Kind, reached};
 use crate::names::Names;
 use crate::scenario::{Fault, Publisher, Rules, Scenario};
-use crate::wire::{Committed, Isolation, Partition, Producer};
+use crate::wire::{Committed, Partition, Producer};
 
 /// The prefix of stamps in every run.
 pub const PREFIX: &str = "k2k_";
@@ -106,15 +108,6 @@ struct Written {
     peeked: Option<Instant>,
 }
 
-/// The end of the mapping topic at some time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MappingEnds {
-    /// The topic's id, if it exists.
-    pub topic: Option<TopicId>,
-    /// Last stable offset of each partition.
-    pub ends: BTreeMap<i32, i64>,
-}
-
 impl Truth {
     /// The state before anything has happened.
     #[must_use]
@@ -171,7 +164,7 @@ impl Truth {
             self.learn_target(fact);
         }
         self.seen = (source.len(), target.len());
-        self.mapping_ends = mapping_ends(clusters.target, &self.names.mapping_topic);
+        self.mapping_ends = MappingEnds::of(clusters.target, &self.names.mapping_topic);
     }
 
     fn learn_source(&mut self, fact: &Fact) {
@@ -398,12 +391,4 @@ impl Truth {
 /// Whether a host runs an instance of Sprag.
 fn is_instance(host: &str) -> bool {
     host.starts_with("sprag-")
-}
-
-fn mapping_ends(cluster: &Cluster, topic: &TopicName) -> MappingEnds {
-    let ends = cluster.topics().partitions(topic).into_iter().filter_map(|at| {
-        let end = cluster.topics().log(&at)?.end_for(Isolation::ReadCommitted);
-        Some((at.partition, end))
-    });
-    MappingEnds { topic: cluster.topics().id(topic), ends: ends.collect() }
 }

@@ -1,5 +1,7 @@
 //! The host of a cluster. It answers requests, truthfully unless a fault says otherwise.
 
+mod former;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use sprag_core::ids::{BrokerId, TopicName};
 use sprag_core::time::Instant;
 
+use self::former::{Former, is_of_coordinators};
 use super::brokers::{Brokers, Trouble, Way};
 use crate::clock::simulated;
 use crate::cluster::Cluster;
@@ -63,33 +66,6 @@ pub struct Failing {
     pub error: Error,
     /// Whether the log end offset cannot be read either.
     pub ends_too: bool,
-}
-
-struct Former {
-    cluster: Cluster,
-    replaced: Instant,
-    /// It answers look-ups, and no other requests at first. A client that looks up a coordinator because
-    /// its connection broke is led to it.
-    misleads: bool,
-    /// When connections to it broke, which began to mislead clients.
-    misled_from: Option<Instant>,
-    /// Clients whose connection is to break once.
-    breaks: BTreeSet<Rc<str>>,
-}
-
-impl Former {
-    /// Whether the client takes this for the coordinator.
-    fn answers(&self, envelope: &Envelope) -> bool {
-        let as_of = envelope.coordinators_as_of;
-        let believed = match self.misleads {
-            false => as_of < self.replaced,
-            true => {
-                let misled = self.misled_from.is_some_and(|from| as_of >= from);
-                misled && !envelope.looked_up_for_proof
-            }
-        };
-        is_of_coordinators(&envelope.request) && believed
-    }
 }
 
 impl Broker {
@@ -382,11 +358,6 @@ impl State {
 
 fn struck(fault: &str) {
     reached(Kind::Fault, fault);
-}
-
-/// What a former group coordinator may answer: reads only, because its writes would fail.
-fn is_of_coordinators(request: &Request) -> bool {
-    matches!(request, Request::OffsetFetch { .. })
 }
 
 /// Whether a request belongs to a transaction of Sprag's. Late requests of other applications are out of
