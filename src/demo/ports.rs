@@ -336,7 +336,7 @@ impl Membership for AllAtOnce {
 
     fn release(&self, _shard: Shard) {}
 
-    /// Each instance believes to be alone.
+    /// Each instance assumes that it is alone.
     async fn members(&self) -> Result<usize, Failure> {
         Ok(1)
     }

@@ -41,8 +41,8 @@ pub(super) struct Lane {
 }
 
 impl Reference {
-    /// Records that were read in order, up to `position`. Returns source partitions of which two publishers
-    /// copied one of the same offsets.
+    /// Records that were read in order, up to `position`. Returns the source partitions in which two publishers
+    /// copied the same offset.
     pub(super) fn apply(
         &mut self,
         partition: MappingPartition,

@@ -3,7 +3,7 @@
 //! asynchronous: the thread that polls the coordination group never waits for an answer.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -44,7 +44,7 @@ struct Asked {
 impl Checks {
     /// Notes a question. Returns its number.
     pub(super) fn ask(&self, now: Instant, shard: Shard, asker: Asker) -> u64 {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
         waiting.asked.insert(number, Asked { shard, until: now + PATIENCE, asker });
@@ -67,25 +67,26 @@ impl Checks {
 
     /// Answers the questions that have waited too long.
     pub(super) fn expire(&self, now: Instant) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = std::mem::take(&mut waiting.asked);
-        let (late, asked) = asked.into_iter().partition(|(_, asked)| asked.until <= now);
-        waiting.asked = asked;
-        drop(waiting);
-        let late: BTreeMap<u64, Asked> = late;
-        for Asked { shard, asker, .. } in late.into_values() {
-            let detail = format!("{}: no answer within {PATIENCE:?}", what(shard));
+        let late: Vec<_> =
+            self.waiting().asked.extract_if(.., |_, asked| asked.until <= now).collect();
+        for (_, Asked { shard, asker, .. }) in late {
+            let detail = format!(
+                "{}: its coordinator did not answer within {PATIENCE:?}; Sprag asks again",
+                what(shard)
+            );
             let _ = asker.send(Err(Failure::new(FailureClass::Retry, detail)));
         }
     }
 
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka's codes are open-ended")]
     fn settle(&self, number: u64, result: KafkaResult<()>) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Asked { shard, asker, .. }) = waiting.asked.remove(&number) else {
+        let Some(Asked { shard, asker, .. }) = self.waiting().asked.remove(&number) else {
             return;
         };
-        drop(waiting);
         let answer = match result {
             Ok(()) => Ok(true),
             Err(error) => match native(&error).code {
@@ -96,7 +97,7 @@ impl Checks {
                 _ => Err(failed(&error, Doing::Reading, &what(shard))),
             },
         };
-        // Whoever asked may no longer wait.
+        // The caller may no longer wait.
         let _ = asker.send(answer);
     }
 }
